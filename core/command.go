@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The commands: everything that can be asked of a partition. One command touches one partition only.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// Command is one of the command types below; the set is closed.
+type Command interface{ command() }
+
+// Env is what the world gives to an evaluation: time and entropy come in as values.
+type Env struct {
+	NowMs     uint64
+	Salt      [8]byte           // fresh random bytes for the one event a command may append
+	Position  tidemark.Position // of the commit that is being built
+	Partition uint32            // this partition's number, part of every id
+	Limits    *tidemark.Limits
+}
+
+// Actor is who asks. App is the app's back end with the admin key, which may do everything; with a User it acts for
+// that user, otherwise events it causes are written by [tidemark.SystemUser].
+type Actor struct {
+	User tidemark.UserID
+	App  bool
+}
+
+// Submit appends what a user writes. To a direct conversation that does not exist yet, it creates it; the caller has
+// checked that both users exist.
+type Submit struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	ClientID     tidemark.ClientID
+	Message      *wire.Message // exactly one of these five
+	Edit         *wire.Edit
+	Recall       *wire.Recall
+	Reaction     *wire.Reaction
+	Pin          *wire.Pin
+	Seen         *wire.Seen
+}
+
+// Erase drops salt and body of a message. By its sender, or the app.
+type Erase struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Seq          tidemark.Seq
+}
+
+// Read moves a read mark; a mark that would fall stays.
+type Read struct {
+	User         tidemark.UserID
+	Conversation tidemark.ConversationID
+	Seq          tidemark.Seq
+}
+
+// Create makes a group, channel or room. The caller has checked that the members exist.
+type Create struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Kind         record.Kind
+	Title        string
+	Avatar       string
+	Custom       map[string]string
+	Settings     *wire.Settings
+	Owner        tidemark.UserID // "" none
+	Members      []tidemark.UserID
+}
+
+// Update changes public data: the fields that are not nil.
+type Update struct {
+	Actor         Actor
+	Conversation  tidemark.ConversationID
+	Title, Avatar *string
+	Custom        map[string]string // an empty value removes the key
+	Settings      *wire.Settings
+}
+
+// AddMembers adds users, or changes nothing for those who are members. The caller has checked that they exist.
+type AddMembers struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Members      []tidemark.UserID
+	Role         record.Role // 0: member
+}
+
+// RemoveMembers removes users; those who are not members are passed over.
+type RemoveMembers struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Members      []tidemark.UserID
+}
+
+// Join adds the actor where the conversation is open.
+type Join struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+}
+
+// Leave removes the actor.
+type Leave struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+}
+
+// Settings changes a member's own settings: the fields that are not nil.
+type Settings struct {
+	User                                tidemark.UserID
+	Conversation                        tidemark.ConversationID
+	Pinned, Muted, Hidden, MarkedUnread *bool
+	Alias                               *string
+}
+
+// Import appends entries with times of the past to a group, in order, adding users to the partition as needed; an entry
+// whose client id is there already is skipped. The app only. The caller has checked that the users exist.
+type Import struct {
+	Conversation tidemark.ConversationID
+	Entries      []*wire.ImportEntry
+}
+
+// UpsertUser creates a user or replaces its profile, in the user's home partition.
+type UpsertUser struct {
+	User     tidemark.UserID
+	Nickname string
+	Avatar   string
+	Custom   map[string]string
+}
+
+// UpdateUser changes the fields that are not nil.
+type UpdateUser struct {
+	User             tidemark.UserID
+	Nickname, Avatar *string
+	Custom           map[string]string // an empty value removes the key
+}
+
+// SeeDevice creates or refreshes a device record, in the user's home partition.
+type SeeDevice struct {
+	User     tidemark.UserID
+	Device   tidemark.DeviceID
+	Platform string
+	Client   string
+}
+
+// ForgetDevice removes a device record, in the user's home partition.
+type ForgetDevice struct {
+	User   tidemark.UserID
+	Device tidemark.DeviceID
+}
+
+// SaveCursor stores how far a device has come in this partition; it only rises, and never past the committed position.
+type SaveCursor struct {
+	User     tidemark.UserID
+	Device   tidemark.DeviceID
+	Position tidemark.Position
+	Forget   bool
+}
+
+func (*Submit) command()        {}
+func (*Erase) command()         {}
+func (*Read) command()          {}
+func (*Create) command()        {}
+func (*Update) command()        {}
+func (*AddMembers) command()    {}
+func (*RemoveMembers) command() {}
+func (*Join) command()          {}
+func (*Leave) command()         {}
+func (*Settings) command()      {}
+func (*Import) command()        {}
+func (*UpsertUser) command()    {}
+func (*UpdateUser) command()    {}
+func (*SeeDevice) command()     {}
+func (*ForgetDevice) command()  {}
+func (*SaveCursor) command()    {}
+
+// Reply is what a command answers once its commit is durable. Which fields are set depends on the command.
+type Reply struct {
+	Err       *tidemark.Error // refused: nothing was written
+	Seq       tidemark.Seq    // the event appended (or the first answer again), or the head
+	ID        tidemark.EventID
+	TimeMs    uint64
+	Digest    tidemark.Digest
+	Salt      [8]byte
+	Counted   uint64
+	Position  tidemark.Position
+	Duplicate bool // stored by an earlier command with this client id
+	Members   uint32
+	ReadSeq   tidemark.Seq
+	Created   bool
+	Appended  int // Import
+	Skipped   int // Import
+	Info      *record.Info
+	Profile   *record.Profile
+	Member    *record.Member
+	Transient bool // a message of class TRANSIENT passed the rules: deliver, store nothing
+}

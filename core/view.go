@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the rules read: the boundary between core and everything that does I/O. What they write is record.Changes.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// View is a partition's state as a command sees it: everything committed, and everything that earlier commands of the
+// same batch wrote. Records are shared: the rules must not change what a View returns, they copy first.
+//
+// Reading can fail below; the implementation remembers the failure, answers "not there", and the partition throws the
+// whole batch away, so that rules need no error paths for a broken disk.
+type View interface {
+	Partition() record.Partition
+	User(id tidemark.UserID) (record.User, bool) // ordinal in this partition
+	UserID(u record.User) tidemark.UserID
+	Conversation(id tidemark.ConversationID) (*record.Info, bool)
+	Head(c record.Conversation) *record.Head
+	Member(c record.Conversation, u record.User) *record.Member // nil: never was one
+	Event(c record.Conversation, seq tidemark.Seq) (*record.Event, bool)
+	Current(c record.Conversation, seq tidemark.Seq) *record.Current // nil: as written
+	ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, bool)
+	Hour(c record.Conversation, hour uint32) (record.Hour, bool)
+	ConversationsOf(u record.User) int // how many, in this partition
+	Profile(id tidemark.UserID) (*record.Profile, bool)
+	Device(id tidemark.UserID, device tidemark.DeviceID) (*record.Device, bool)
+	Devices(id tidemark.UserID) int
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a command writes: typed mutations, which a batch encodes and a replica applies without knowing a rule.
+
+package record
+
+import tidemark "github.com/tidemark-im/tidemark"
+
+// Changes is what one command writes: typed mutations, each naming its key. The partition applies them to the view of
+// the next command and encodes them into the batch; replicas and restarts apply the same mutations and need no rules.
+// A later entry for the same key replaces an earlier one. The partition record is always written.
+type Changes struct {
+	Partition Partition
+	Users     []UserChange // new ordinals
+	Infos     []*Info
+	Heads     []HeadChange
+	Members   []MemberChange
+	Events    []EventChange // appended, or rewritten by an erasure
+	Currents  []CurrentChange
+	ClientIDs []ClientIDChange
+	Hours     []HourChange
+	Mentions  []MentionChange
+	Recalls   []RecallChange
+	Profiles  []*Profile
+	Devices   []DeviceChange
+	Cursors   []CursorChange
+}
+
+// UserChange gives a user an ordinal in this partition.
+type UserChange struct {
+	Ordinal User
+	ID      tidemark.UserID
+}
+
+// HeadChange replaces the head of a conversation.
+type HeadChange struct {
+	Conversation Conversation
+	Head         *Head
+}
+
+// MemberChange replaces a member record. The (user, conversation) row of the user's conversation list gets the same
+// position, unless Quiet: an event of the same commit already marks the conversation as changed for every member.
+type MemberChange struct {
+	Conversation Conversation
+	User         User
+	Member       *Member
+	Quiet        bool
+}
+
+// EventChange stores an event.
+type EventChange struct {
+	Conversation Conversation
+	Event        *Event
+	Rewrite      bool // an erasure: the event was there before
+}
+
+// CurrentChange replaces the current form of an event.
+type CurrentChange struct {
+	Conversation Conversation
+	Seq          tidemark.Seq
+	Current      *Current
+}
+
+// ClientIDChange remembers which event a client id made.
+type ClientIDChange struct {
+	Conversation Conversation
+	User         User
+	ClientID     tidemark.ClientID
+	Seq          tidemark.Seq
+}
+
+// HourChange replaces a row of the hour index.
+type HourChange struct {
+	Conversation Conversation
+	Hour         Hour
+}
+
+// MentionChange adds an entry to the mention index. User 0 is everybody. Removed takes the entry out again (recalled,
+// erased, or edited away).
+type MentionChange struct {
+	Conversation Conversation
+	User         User
+	Seq          tidemark.Seq
+	Removed      bool
+}
+
+// RecallChange marks a counted event as one that no longer counts.
+type RecallChange struct {
+	Conversation Conversation
+	Seq          tidemark.Seq
+	Counted      uint64 // its ordinal
+}
+
+// DeviceChange replaces or forgets a device
+type DeviceChange struct {
+	User    tidemark.UserID
+	Device  *Device
+	Removed bool
+}
+
+// CursorChange replaces the position a device has acknowledged in this partition. Position 0 forgets it.
+type CursorChange struct {
+	User     User
+	Device   tidemark.DeviceID
+	Position tidemark.Position
+}
+
+// Reset empties the changes for reuse, keeping their memory.
+func (c *Changes) Reset() {
+	*c = Changes{
+		Users: c.Users[:0], Infos: c.Infos[:0], Heads: c.Heads[:0], Members: c.Members[:0], Events: c.Events[:0],
+		Currents: c.Currents[:0], ClientIDs: c.ClientIDs[:0], Hours: c.Hours[:0], Mentions: c.Mentions[:0],
+		Recalls: c.Recalls[:0], Profiles: c.Profiles[:0], Devices: c.Devices[:0], Cursors: c.Cursors[:0],
+	}
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package record is what is stored: the state of a partition as plain structs, with no rules and no I/O.
+//
+// Inside a partition, users and conversations have small ordinals so that keys are short. Every record that changes on
+// its own carries the [tidemark.Position] of its last change: what a device must hear is what has a position past its
+// cursor. The binary encoding is in package store.
+package record
+
+import tidemark "github.com/tidemark-im/tidemark"
+
+// User is a partition-local ordinal of a user: from 1 in the order in which the partition met them.
+type User uint32
+
+// Conversation is a partition-local ordinal of a conversation: from 1 in the order of creation.
+type Conversation uint32
+
+// Kind of a conversation; values of tidemark.v1.Kind.
+type Kind uint8
+
+// The kinds.
+const (
+	Direct  Kind = 1
+	Group   Kind = 2
+	Channel Kind = 3
+	Room    Kind = 4
+)
+
+// Role of a member; values of tidemark.v1.Role. Greater may more.
+type Role uint8
+
+// The roles.
+const (
+	MemberRole Role = 1
+	AdminRole  Role = 2
+	OwnerRole  Role = 3
+)
+
+// BodyKind is the field number of the Body oneof: the kind byte of the chain.
+type BodyKind uint8
+
+// The kinds of bodies.
+const (
+	MessageBody  BodyKind = 1
+	EditBody     BodyKind = 2
+	RecallBody   BodyKind = 3
+	ReactionBody BodyKind = 4
+	PinBody      BodyKind = 5
+	MembersBody  BodyKind = 6
+	InfoBody     BodyKind = 7
+	ErasedBody   BodyKind = 8
+)
+
+// Partition is the state of the partition itself: written with every commit.
+type Partition struct {
+	Position      tidemark.Position // of the last commit
+	LastID        tidemark.EventID  // greatest id given so far
+	Users         User              // ordinals given so far
+	Conversations Conversation      // ordinals given so far
+}
+
+// Info is a conversation's public data: changes seldom.
+type Info struct {
+	Ordinal          Conversation
+	ID               tidemark.ConversationID
+	Kind             Kind
+	Title, Avatar    string
+	Custom           map[string]string
+	Join             uint8 // tidemark.v1.JoinPolicy
+	HistoryFromStart bool
+	CreatedMs        uint64
+	InfoPosition     tidemark.Position // last change of this record
+	MembersPosition  tidemark.Position // last change of the member list
+}
+
+// Head is where a conversation's log stands: changes with every event.
+type Head struct {
+	Seq         tidemark.Seq      // of the last event; events are 1..Seq
+	Counted     uint64            // counted events among them
+	Recalled    uint64            // counted events that were recalled or erased since
+	Position    tidemark.Position // of the commit of the last event
+	TimeMs      uint64            // of the last event; never falls
+	Digest      tidemark.Digest   // chain value at Seq
+	Floor       tidemark.Seq      // nothing at or below is kept
+	FloorDigest tidemark.Digest   // chain value at Floor
+	Members     uint32            // how many
+	MentionAll  tidemark.Seq      // last event that mentions everybody
+}
+
+// Member is one user's record in one conversation. It outlives leaving (LeftSeq > 0).
+type Member struct {
+	Role         Role
+	JoinedSeq    tidemark.Seq      // the event that added the user
+	VisibleFrom  tidemark.Seq      // first seq the user may see
+	LeftSeq      tidemark.Seq      // the event that removed the user; 0 while a member
+	ReadSeq      tidemark.Seq      // read mark; never falls
+	ReadCounted  uint64            // counted ordinal at ReadSeq
+	MentionSeq   tidemark.Seq      // last event that mentions the user by name
+	Position     tidemark.Position // last change of this record
+	Pinned       bool
+	Muted        bool
+	Hidden       bool // until an event past HiddenSeq
+	HiddenSeq    tidemark.Seq
+	MarkedUnread bool
+	Alias        string
+}
+
+// Active reports whether the user is a member now.
+func (m *Member) Active() bool { return m != nil && m.JoinedSeq > 0 && m.LeftSeq == 0 }
+
+// Event is one entry of a conversation's log, as stored.
+type Event struct {
+	Seq       tidemark.Seq
+	ID        tidemark.EventID
+	TimeMs    uint64
+	Sender    User // the sender's ordinal; SenderID is resolved by the store
+	SenderID  tidemark.UserID
+	ClientID  tidemark.ClientID
+	Counted   uint64 // ordinal among counted events up to and including this one
+	IsCounted bool   // whether this event itself counts
+	Kind      BodyKind
+	Salt      [8]byte
+	Body      []byte            // serialised tidemark.v1.Body exactly as hashed; nil when erased
+	BodyHash  tidemark.Digest   // SHA-256(salt ‖ body); stored only when erased, always set when read
+	Erased    bool              // salt and body are gone
+	Position  tidemark.Position // of its commit
+	Digest    tidemark.Digest   // chain value at Seq
+}
+
+// Current is the current form of an event that others changed: what history pages show.
+type Current struct {
+	EditSeq   tidemark.Seq // the last edit; 0 none
+	Edited    []byte       // serialised Body{message} of the last edit
+	RecallSeq tidemark.Seq // 0 not recalled
+	EraseSeq  tidemark.Seq // 0 not erased
+	PinSeq    tidemark.Seq // 0 not pinned
+	Reactions []Reaction   // by key
+}
+
+// Reaction is who reacted to an event with one key.
+type Reaction struct {
+	Key   string
+	Users []User // ascending
+}
+
+// Hour is one row of the hour index.
+type Hour struct {
+	Hour   uint32 // hours since the Unix epoch
+	First  tidemark.Seq
+	Count  uint32
+	Digest tidemark.Digest // chain value at the last event of the hour
+}
+
+// Profile of a user, in the user's home partition.
+type Profile struct {
+	ID       tidemark.UserID
+	Nickname string
+	Avatar   string
+	Custom   map[string]string
+	// Position of the last change of each field; the profile's own is the greatest.
+	NicknamePosition, AvatarPosition, CustomPosition tidemark.Position
+}
+
+// Position of the profile's last change.
+func (p *Profile) Position() tidemark.Position {
+	return max(p.NicknamePosition, p.AvatarPosition, p.CustomPosition)
+}
+
+// Device of a user, in the user's home partition.
+type Device struct {
+	ID          tidemark.DeviceID
+	Platform    string
+	Client      string
+	FirstSeenMs uint64
+	LastSeenMs  uint64
+}
