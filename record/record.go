@@ -174,3 +174,9 @@ type Device struct {
 	FirstSeenMs uint64
 	LastSeenMs  uint64
 }
+
+// ConversationSeq names one event of a partition.
+type ConversationSeq struct {
+	Conversation Conversation
+	Seq          tidemark.Seq
+}
