@@ -28,12 +28,12 @@ const (
 type PullRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Cursor        *Cursor                `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // absent: the one last acknowledged by this device, or a new device
-	Tail          uint32                 `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`
-	Full          uint32                 `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
-	WaitMs        uint32                 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"` // at most 60,000
-	Platform      string                 `protobuf:"bytes,6,opt,name=platform,proto3" json:"platform,omitempty"`
-	Client        string                 `protobuf:"bytes,7,opt,name=client,proto3" json:"client,omitempty"`
+	Cursor        *Cursor                `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`                // absent: the one last acknowledged by this device, or a new device
+	Tail          uint32                 `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`                   // events per changed conversation; 0: 20
+	Full          uint32                 `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`                   // how many of the most recent conversations get their tail; 0: 100
+	WaitMs        uint32                 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"` // at most 60,000; 0: answer at once
+	Platform      string                 `protobuf:"bytes,6,opt,name=platform,proto3" json:"platform,omitempty"`            // of the device, for operators: "ios", "bot", ...
+	Client        string                 `protobuf:"bytes,7,opt,name=client,proto3" json:"client,omitempty"`                // name and version of the client, for operators
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,9 +121,9 @@ type PullResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Partitions    uint32                 `protobuf:"varint,2,opt,name=partitions,proto3" json:"partitions,omitempty"`
-	Reset_        *Reset                 `protobuf:"bytes,3,opt,name=reset,proto3" json:"reset,omitempty"`
+	Reset_        *Reset                 `protobuf:"bytes,3,opt,name=reset,proto3" json:"reset,omitempty"` // the cursor could not be used: everything follows as to a new device
 	Conversations []*ConversationDelta   `protobuf:"bytes,4,rep,name=conversations,proto3" json:"conversations,omitempty"`
-	Profiles      []*Profile             `protobuf:"bytes,5,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Profiles      []*Profile             `protobuf:"bytes,5,rep,name=profiles,proto3" json:"profiles,omitempty"`               // of senders and direct peers in this answer
 	Cursor        *Cursor                `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`                   // give this to Ack once the answer is stored
 	HasMore       bool                   `protobuf:"varint,7,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"` // pull again at once
 	unknownFields protoimpl.UnknownFields
@@ -212,7 +212,7 @@ func (x *PullResponse) GetHasMore() bool {
 type AckRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Cursor        *Cursor                `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor        *Cursor                `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // changed entries are enough
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -352,10 +352,10 @@ func (x *VerifyRequest) GetSeq() uint64 {
 type VerifyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // chain value at seq
 	HeadSeq       uint64                 `protobuf:"varint,3,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
-	HeadDigest    []byte                 `protobuf:"bytes,4,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"`
-	FloorSeq      uint64                 `protobuf:"varint,5,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`
+	HeadDigest    []byte                 `protobuf:"bytes,4,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"` // chain value at head_seq
+	FloorSeq      uint64                 `protobuf:"varint,5,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing at or below is kept, or visible to this user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -427,9 +427,9 @@ func (x *VerifyResponse) GetFloorSeq() uint64 {
 
 type SubmitRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
-	ClientId     string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	ClientId     string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 printable ASCII characters, unique per message of this sender
 	Conversation string                 `protobuf:"bytes,2,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	ToUser       string                 `protobuf:"bytes,3,opt,name=to_user,json=toUser,proto3" json:"to_user,omitempty"`
+	ToUser       string                 `protobuf:"bytes,3,opt,name=to_user,json=toUser,proto3" json:"to_user,omitempty"` // instead of conversation: the direct conversation with this user
 	// Types that are valid to be assigned to Action:
 	//
 	//	*SubmitRequest_Message
@@ -438,7 +438,7 @@ type SubmitRequest struct {
 	//	*SubmitRequest_Reaction
 	//	*SubmitRequest_Pin
 	Action        isSubmitRequest_Action `protobuf_oneof:"action"`
-	Seen          *Seen                  `protobuf:"bytes,9,opt,name=seen,proto3" json:"seen,omitempty"`
+	Seen          *Seen                  `protobuf:"bytes,9,opt,name=seen,proto3" json:"seen,omitempty"` // what the sender had of the conversation; another history is refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,7 +598,7 @@ type FetchRequest struct {
 	//	*FetchRequest_Hour
 	//	*FetchRequest_Latest
 	From          isFetchRequest_From `protobuf_oneof:"from"`
-	Limit         uint32              `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit         uint32              `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"` // 0: 50
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,23 +704,23 @@ type isFetchRequest_From interface {
 }
 
 type FetchRequest_After struct {
-	After uint64 `protobuf:"varint,2,opt,name=after,proto3,oneof"`
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3,oneof"` // events with greater seq, the lowest first
 }
 
 type FetchRequest_Before struct {
-	Before uint64 `protobuf:"varint,3,opt,name=before,proto3,oneof"`
+	Before uint64 `protobuf:"varint,3,opt,name=before,proto3,oneof"` // events with smaller seq, the highest page
 }
 
 type FetchRequest_At struct {
-	At uint64 `protobuf:"varint,4,opt,name=at,proto3,oneof"`
+	At uint64 `protobuf:"varint,4,opt,name=at,proto3,oneof"` // time in ms: from the first event not earlier
 }
 
 type FetchRequest_Hour struct {
-	Hour uint64 `protobuf:"varint,5,opt,name=hour,proto3,oneof"`
+	Hour uint64 `protobuf:"varint,5,opt,name=hour,proto3,oneof"` // time in ms: the last events of that hour, or of the latest hour before it that is not empty
 }
 
 type FetchRequest_Latest struct {
-	Latest bool `protobuf:"varint,6,opt,name=latest,proto3,oneof"`
+	Latest bool `protobuf:"varint,6,opt,name=latest,proto3,oneof"` // the last events
 }
 
 func (*FetchRequest_After) isFetchRequest_From() {}
@@ -917,7 +917,7 @@ func (x *Hour) GetDigest() []byte {
 type ReadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // read up to and including this one; at most the head
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,9 +968,9 @@ func (x *ReadRequest) GetSeq() uint64 {
 
 type ReadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ReadSeq       uint64                 `protobuf:"varint,1,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	Unread        uint64                 `protobuf:"varint,2,opt,name=unread,proto3" json:"unread,omitempty"`
-	Mentions      uint64                 `protobuf:"varint,3,opt,name=mentions,proto3" json:"mentions,omitempty"`
+	ReadSeq       uint64                 `protobuf:"varint,1,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"` // the mark as it stands now
+	Unread        uint64                 `protobuf:"varint,2,opt,name=unread,proto3" json:"unread,omitempty"`                  // counted messages past the mark
+	Mentions      uint64                 `protobuf:"varint,3,opt,name=mentions,proto3" json:"mentions,omitempty"`              // of them, those that mention the user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,8 +1430,8 @@ type CreateRequest struct {
 	Avatar        string                 `protobuf:"bytes,4,opt,name=avatar,proto3" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,5,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Settings      *Settings              `protobuf:"bytes,6,opt,name=settings,proto3" json:"settings,omitempty"`
-	Members       []string               `protobuf:"bytes,7,rep,name=members,proto3" json:"members,omitempty"`
-	Owner         string                 `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"` // admin key only; a user who creates is the owner
+	Members       []string               `protobuf:"bytes,7,rep,name=members,proto3" json:"members,omitempty"` // user ids; all must exist
+	Owner         string                 `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`     // admin key only; a user who creates is the owner
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1672,8 +1672,8 @@ func (x *GetResponse) GetConversation() *ConversationDelta {
 
 type ListRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	PageSize      uint32                 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100
-	PageToken     string                 `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize      uint32                 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`   // 0: 100; at most 500
+	PageToken     string                 `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"` // next_page_token of the page before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1781,7 +1781,7 @@ type UpdateRequest struct {
 	Title         *string                `protobuf:"bytes,2,opt,name=title,proto3,oneof" json:"title,omitempty"`
 	Avatar        *string                `protobuf:"bytes,3,opt,name=avatar,proto3,oneof" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,4,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // keys set; an empty value removes the key
-	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`
+	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`                                                                       // whole, when present
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2158,8 +2158,8 @@ func (x *MembersResponse) GetMemberCount() uint32 {
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	PageSize      uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100
-	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize      uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`   // 0: 100; at most 1,000
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"` // next_page_token of the page before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

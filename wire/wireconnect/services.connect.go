@@ -254,12 +254,18 @@ func (UnimplementedSyncServiceHandler) Verify(context.Context, *wire.VerifyReque
 
 // MessageServiceClient is a client for the tidemark.v1.MessageService service.
 type MessageServiceClient interface {
+	// Submit appends one event: a message, an edit, a recall, a reaction or a pin. The answer comes when it is durable. A
+	// repeated client_id gets the first answer again, for as long as the message lives. As a user, or as the app with
+	// Tidemark-User; the app alone writes as "system".
 	Submit(context.Context, *wire.SubmitRequest) (*wire.Submitted, error)
+	// Fetch answers a page of history, events in their current form, oldest first.
 	Fetch(context.Context, *wire.FetchRequest) (*wire.Fetched, error)
-	// Hours pages through the hour index.
+	// Hours pages through the hour index: where in the log each hour begins.
 	Hours(context.Context, *wire.HoursRequest) (*wire.HoursResponse, error)
+	// Read moves the asking user's read mark forward; a lower seq changes nothing.
 	Read(context.Context, *wire.ReadRequest) (*wire.ReadResponse, error)
-	// Trace answers "where is my message?" for each member and device.
+	// Trace answers "where is my message?": where it is stored, and for each member and device whether it was delivered
+	// and read, and if not, why. For the sender, the conversation's admins and the app.
 	Trace(context.Context, *wire.TraceRequest) (*wire.TraceResponse, error)
 	// Erase drops salt and body of a message for ever; the chain still verifies.
 	Erase(context.Context, *wire.EraseRequest) (*wire.Submitted, error)
@@ -381,12 +387,18 @@ func (c *messageServiceClient) Erase(ctx context.Context, req *wire.EraseRequest
 
 // MessageServiceHandler is an implementation of the tidemark.v1.MessageService service.
 type MessageServiceHandler interface {
+	// Submit appends one event: a message, an edit, a recall, a reaction or a pin. The answer comes when it is durable. A
+	// repeated client_id gets the first answer again, for as long as the message lives. As a user, or as the app with
+	// Tidemark-User; the app alone writes as "system".
 	Submit(context.Context, *wire.SubmitRequest) (*wire.Submitted, error)
+	// Fetch answers a page of history, events in their current form, oldest first.
 	Fetch(context.Context, *wire.FetchRequest) (*wire.Fetched, error)
-	// Hours pages through the hour index.
+	// Hours pages through the hour index: where in the log each hour begins.
 	Hours(context.Context, *wire.HoursRequest) (*wire.HoursResponse, error)
+	// Read moves the asking user's read mark forward; a lower seq changes nothing.
 	Read(context.Context, *wire.ReadRequest) (*wire.ReadResponse, error)
-	// Trace answers "where is my message?" for each member and device.
+	// Trace answers "where is my message?": where it is stored, and for each member and device whether it was delivered
+	// and read, and if not, why. For the sender, the conversation's admins and the app.
 	Trace(context.Context, *wire.TraceRequest) (*wire.TraceResponse, error)
 	// Erase drops salt and body of a message for ever; the chain still verifies.
 	Erase(context.Context, *wire.EraseRequest) (*wire.Submitted, error)
@@ -484,14 +496,23 @@ func (UnimplementedMessageServiceHandler) Erase(context.Context, *wire.EraseRequ
 
 // ConversationServiceClient is a client for the tidemark.v1.ConversationService service.
 type ConversationServiceClient interface {
+	// Create makes a group, channel or room with its first members, as event 1.
 	Create(context.Context, *wire.CreateRequest) (*wire.CreateResponse, error)
+	// Get answers a conversation as it stands, without events: for members and the app.
 	Get(context.Context, *wire.GetRequest) (*wire.GetResponse, error)
+	// List pages through the asking user's conversations, most recent activity first.
 	List(context.Context, *wire.ListRequest) (*wire.ListResponse, error)
+	// Update changes title, avatar, custom data or settings: the fields present. By an admin, an owner or the app.
 	Update(context.Context, *wire.UpdateRequest) (*wire.UpdateResponse, error)
+	// AddMembers adds users; those who are members already are passed over. By an admin, an owner or the app.
 	AddMembers(context.Context, *wire.AddMembersRequest) (*wire.MembersResponse, error)
+	// RemoveMembers removes users of a lower role; those who are not members are passed over.
 	RemoveMembers(context.Context, *wire.RemoveMembersRequest) (*wire.MembersResponse, error)
+	// Join adds the asking user to an open conversation.
 	Join(context.Context, *wire.JoinRequest) (*wire.MembersResponse, error)
+	// Leave removes the asking user.
 	Leave(context.Context, *wire.LeaveRequest) (*wire.MembersResponse, error)
+	// ListMembers pages through the members: for members and the app.
 	ListMembers(context.Context, *wire.ListMembersRequest) (*wire.ListMembersResponse, error)
 	// Settings changes the asking user's own settings in a conversation: the fields present.
 	Settings(context.Context, *wire.SettingsRequest) (*wire.SettingsResponse, error)
@@ -677,14 +698,23 @@ func (c *conversationServiceClient) Settings(ctx context.Context, req *wire.Sett
 
 // ConversationServiceHandler is an implementation of the tidemark.v1.ConversationService service.
 type ConversationServiceHandler interface {
+	// Create makes a group, channel or room with its first members, as event 1.
 	Create(context.Context, *wire.CreateRequest) (*wire.CreateResponse, error)
+	// Get answers a conversation as it stands, without events: for members and the app.
 	Get(context.Context, *wire.GetRequest) (*wire.GetResponse, error)
+	// List pages through the asking user's conversations, most recent activity first.
 	List(context.Context, *wire.ListRequest) (*wire.ListResponse, error)
+	// Update changes title, avatar, custom data or settings: the fields present. By an admin, an owner or the app.
 	Update(context.Context, *wire.UpdateRequest) (*wire.UpdateResponse, error)
+	// AddMembers adds users; those who are members already are passed over. By an admin, an owner or the app.
 	AddMembers(context.Context, *wire.AddMembersRequest) (*wire.MembersResponse, error)
+	// RemoveMembers removes users of a lower role; those who are not members are passed over.
 	RemoveMembers(context.Context, *wire.RemoveMembersRequest) (*wire.MembersResponse, error)
+	// Join adds the asking user to an open conversation.
 	Join(context.Context, *wire.JoinRequest) (*wire.MembersResponse, error)
+	// Leave removes the asking user.
 	Leave(context.Context, *wire.LeaveRequest) (*wire.MembersResponse, error)
+	// ListMembers pages through the members: for members and the app.
 	ListMembers(context.Context, *wire.ListMembersRequest) (*wire.ListMembersResponse, error)
 	// Settings changes the asking user's own settings in a conversation: the fields present.
 	Settings(context.Context, *wire.SettingsRequest) (*wire.SettingsResponse, error)
@@ -830,14 +860,17 @@ func (UnimplementedConversationServiceHandler) Settings(context.Context, *wire.S
 
 // UserServiceClient is a client for the tidemark.v1.UserService service.
 type UserServiceClient interface {
-	// Upsert creates a user or replaces its profile.
+	// Upsert creates a user or replaces its profile. The admin key only.
 	Upsert(context.Context, *wire.UpsertUserRequest) (*wire.UpsertUserResponse, error)
+	// Get answers a user's profile.
 	Get(context.Context, *wire.GetUserRequest) (*wire.GetUserResponse, error)
-	// Update changes the fields present.
+	// Update changes the fields present: a user its own profile, the app any.
 	Update(context.Context, *wire.UpdateUserRequest) (*wire.UpdateUserResponse, error)
+	// IssueToken signs a token with which the user connects. The admin key only.
 	IssueToken(context.Context, *wire.IssueTokenRequest) (*wire.IssueTokenResponse, error)
+	// Devices lists a user's devices: the user its own, the app any.
 	Devices(context.Context, *wire.DevicesRequest) (*wire.DevicesResponse, error)
-	// Kick closes the sessions of a device and forgets it.
+	// Kick closes the sessions of a device and forgets it, so that it syncs as a new one: the user its own, the app any.
 	Kick(context.Context, *wire.KickRequest) (*wire.KickResponse, error)
 }
 
@@ -957,14 +990,17 @@ func (c *userServiceClient) Kick(ctx context.Context, req *wire.KickRequest) (*w
 
 // UserServiceHandler is an implementation of the tidemark.v1.UserService service.
 type UserServiceHandler interface {
-	// Upsert creates a user or replaces its profile.
+	// Upsert creates a user or replaces its profile. The admin key only.
 	Upsert(context.Context, *wire.UpsertUserRequest) (*wire.UpsertUserResponse, error)
+	// Get answers a user's profile.
 	Get(context.Context, *wire.GetUserRequest) (*wire.GetUserResponse, error)
-	// Update changes the fields present.
+	// Update changes the fields present: a user its own profile, the app any.
 	Update(context.Context, *wire.UpdateUserRequest) (*wire.UpdateUserResponse, error)
+	// IssueToken signs a token with which the user connects. The admin key only.
 	IssueToken(context.Context, *wire.IssueTokenRequest) (*wire.IssueTokenResponse, error)
+	// Devices lists a user's devices: the user its own, the app any.
 	Devices(context.Context, *wire.DevicesRequest) (*wire.DevicesResponse, error)
-	// Kick closes the sessions of a device and forgets it.
+	// Kick closes the sessions of a device and forgets it, so that it syncs as a new one: the user its own, the app any.
 	Kick(context.Context, *wire.KickRequest) (*wire.KickResponse, error)
 }
 
@@ -1060,9 +1096,12 @@ func (UnimplementedUserServiceHandler) Kick(context.Context, *wire.KickRequest) 
 
 // AdminServiceClient is a client for the tidemark.v1.AdminService service.
 type AdminServiceClient interface {
+	// Stats answers what this server is and how it stands.
 	Stats(context.Context, *wire.StatsRequest) (*wire.StatsResponse, error)
+	// Sessions pages through the open connections, by user and device.
 	Sessions(context.Context, *wire.SessionsRequest) (*wire.SessionsResponse, error)
-	// Import appends events with times of the past, in order; entries already there are skipped.
+	// Import appends events with times of the past to a group, in order; entries already there are skipped. At most 5,000
+	// entries a call; their users must exist.
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
 }
 
@@ -1134,9 +1173,12 @@ func (c *adminServiceClient) Import(ctx context.Context, req *wire.ImportRequest
 
 // AdminServiceHandler is an implementation of the tidemark.v1.AdminService service.
 type AdminServiceHandler interface {
+	// Stats answers what this server is and how it stands.
 	Stats(context.Context, *wire.StatsRequest) (*wire.StatsResponse, error)
+	// Sessions pages through the open connections, by user and device.
 	Sessions(context.Context, *wire.SessionsRequest) (*wire.SessionsResponse, error)
-	// Import appends events with times of the past, in order; entries already there are skipped.
+	// Import appends events with times of the past to a group, in order; entries already there are skipped. At most 5,000
+	// entries a call; their users must exist.
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
 }
 
