@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# Everything that is done to this repository by command. A bare `make` prints the list.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+LISTEN    ?= 127.0.0.1:8080
+DATA      ?= ./data
+IRC       ?=
+SEED      ?=
+FUZZTIME  ?= 10s
+COUNT     ?= 6
+PKG       ?= ./...
+
+.PHONY: help build run test race check generate bench replay fuzz microbench clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ./tidemark
+	go build -o tidemark ./cmd/tidemark
+
+run: build ## build and serve on LISTEN (127.0.0.1:8080) with the data directory DATA (./data)
+	./tidemark serve --listen $(LISTEN) --data $(DATA)
+
+test: ## run every test (what CI runs); fetches what it needs
+	go test -timeout 20m $(PKG)
+
+race: ## run every test under the race detector (slow)
+	go test -race -timeout 40m $(PKG)
+
+check: ## format, vet, staticcheck, known vulnerabilities, generated code and go.mod current
+	@tools/check.sh
+
+generate: node_modules ## rewrite the generated code from proto/
+	node_modules/.bin/buf generate
+
+bench: build ## run the short form of every benchmark and rewrite the tables of docs/performance.md
+	tools/bench.sh docs/performance.md
+
+replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
+	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	tools/fuzz.sh $(FUZZTIME)
+
+microbench: ## run the micro-benchmarks of PKG (./...) COUNT (6) times with allocation counts, as benchstat reads them
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG)
+
+clean: ## remove what was built (never data)
+	rm -f tidemark
+
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch node_modules
