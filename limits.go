@@ -4,6 +4,8 @@
 
 package tidemark
 
+import "cmp"
+
 // Limits of a server. The zero value of a field means its default.
 type Limits struct {
 	BodyBytesMax     uint32 // serialised body of one event, bytes
@@ -15,6 +17,9 @@ type Limits struct {
 	DevicesMax       uint32 // devices of one user
 	InFlightMax      uint32 // submissions of one session not yet answered
 	MentionsMax      uint32 // users mentioned by one message
+	ReactionKeysMax  uint32 // distinct reaction keys of one message
+	ReactionsMax     uint32 // reactions of one message, all keys together
+	EditsMax         uint32 // edits of one message
 	CustomBytesMax   uint32 // keys and values of a custom map together, bytes
 	TitleBytesMax    uint32 // title, nickname, alias, bytes
 	EditWindowMs     uint64 // after this a message cannot be edited by its sender, ms
@@ -33,9 +38,34 @@ func DefaultLimits() Limits {
 		DevicesMax:       32,
 		InFlightMax:      256,
 		MentionsMax:      100,
+		ReactionKeysMax:  100,
+		ReactionsMax:     10_000,
+		EditsMax:         1_000,
 		CustomBytesMax:   8 << 10,
 		TitleBytesMax:    512,
 		EditWindowMs:     24 * 3600 * 1000,
 		RecallWindowMs:   24 * 3600 * 1000,
 	}
+}
+
+// WithDefaults is the limits with every field that is zero set to its default.
+func (l Limits) WithDefaults() Limits {
+	d := DefaultLimits()
+	l.BodyBytesMax = cmp.Or(l.BodyBytesMax, d.BodyBytesMax)
+	l.FrameBytesMax = cmp.Or(l.FrameBytesMax, d.FrameBytesMax)
+	l.PageEventsMax = cmp.Or(l.PageEventsMax, d.PageEventsMax)
+	l.PageBytesMax = cmp.Or(l.PageBytesMax, d.PageBytesMax)
+	l.MembersMax = cmp.Or(l.MembersMax, d.MembersMax)
+	l.ConversationsMax = cmp.Or(l.ConversationsMax, d.ConversationsMax)
+	l.DevicesMax = cmp.Or(l.DevicesMax, d.DevicesMax)
+	l.InFlightMax = cmp.Or(l.InFlightMax, d.InFlightMax)
+	l.MentionsMax = cmp.Or(l.MentionsMax, d.MentionsMax)
+	l.ReactionKeysMax = cmp.Or(l.ReactionKeysMax, d.ReactionKeysMax)
+	l.ReactionsMax = cmp.Or(l.ReactionsMax, d.ReactionsMax)
+	l.EditsMax = cmp.Or(l.EditsMax, d.EditsMax)
+	l.CustomBytesMax = cmp.Or(l.CustomBytesMax, d.CustomBytesMax)
+	l.TitleBytesMax = cmp.Or(l.TitleBytesMax, d.TitleBytesMax)
+	l.EditWindowMs = cmp.Or(l.EditWindowMs, d.EditWindowMs)
+	l.RecallWindowMs = cmp.Or(l.RecallWindowMs, d.RecallWindowMs)
+	return l
 }

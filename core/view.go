@@ -29,4 +29,5 @@ type View interface {
 	Profile(id tidemark.UserID) (*record.Profile, bool)
 	Device(id tidemark.UserID, device tidemark.DeviceID) (*record.Device, bool)
 	Devices(id tidemark.UserID) int
+	Cursor(u record.User, device tidemark.DeviceID) tidemark.Position // 0: none
 }

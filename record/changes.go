@@ -26,6 +26,13 @@ type Changes struct {
 	Cursors   []CursorChange
 }
 
+// Empty reports whether nothing is written: a command that found nothing to do. Such a command needs no commit.
+func (c *Changes) Empty() bool {
+	return len(c.Users) == 0 && len(c.Infos) == 0 && len(c.Heads) == 0 && len(c.Members) == 0 && len(c.Events) == 0 &&
+		len(c.Currents) == 0 && len(c.ClientIDs) == 0 && len(c.Hours) == 0 && len(c.Mentions) == 0 &&
+		len(c.Recalls) == 0 && len(c.Profiles) == 0 && len(c.Devices) == 0 && len(c.Cursors) == 0
+}
+
 // UserChange gives a user an ordinal in this partition.
 type UserChange struct {
 	Ordinal User

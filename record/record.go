@@ -84,7 +84,7 @@ type Head struct {
 	Floor       tidemark.Seq      // nothing at or below is kept
 	FloorDigest tidemark.Digest   // chain value at Floor
 	Members     uint32            // how many
-	MentionAll  tidemark.Seq      // last event that mentions everybody
+	MentionAll  tidemark.Seq      // no entry for everybody in the mention index lies past it
 }
 
 // Member is one user's record in one conversation. It outlives leaving (LeftSeq > 0).
@@ -95,7 +95,7 @@ type Member struct {
 	LeftSeq      tidemark.Seq      // the event that removed the user; 0 while a member
 	ReadSeq      tidemark.Seq      // read mark; never falls
 	ReadCounted  uint64            // counted ordinal at ReadSeq
-	MentionSeq   tidemark.Seq      // last event that mentions the user by name
+	MentionSeq   tidemark.Seq      // no entry for the user in the mention index lies past it
 	Position     tidemark.Position // last change of this record
 	Pinned       bool
 	Muted        bool
@@ -107,6 +107,9 @@ type Member struct {
 
 // Active reports whether the user is a member now.
 func (m *Member) Active() bool { return m != nil && m.JoinedSeq > 0 && m.LeftSeq == 0 }
+
+// HiddenAt reports whether the member hides the conversation while its last event is head.
+func (m *Member) HiddenAt(head tidemark.Seq) bool { return m.Hidden && head <= m.HiddenSeq }
 
 // Event is one entry of a conversation's log, as stored.
 type Event struct {
@@ -127,14 +130,17 @@ type Event struct {
 	Digest    tidemark.Digest   // chain value at Seq
 }
 
-// Current is the current form of an event that others changed: what history pages show.
+// Current is the current form of an event that others changed: what history pages show. The edits of a recalled or
+// erased message carry its content too, so each of them has a Current of its own with the same RecallSeq and EraseSeq:
+// whoever serves an event looks at that event's Current alone.
 type Current struct {
-	EditSeq   tidemark.Seq // the last edit; 0 none
-	Edited    []byte       // serialised Body{message} of the last edit
-	RecallSeq tidemark.Seq // 0 not recalled
-	EraseSeq  tidemark.Seq // 0 not erased
-	PinSeq    tidemark.Seq // 0 not pinned
-	Reactions []Reaction   // by key
+	EditSeq   tidemark.Seq   // the last edit; 0 none
+	Edits     []tidemark.Seq // all edits, ascending; the last is EditSeq
+	Edited    []byte         // serialised Body{message} of the last edit; nil once recalled or erased
+	RecallSeq tidemark.Seq   // 0 not recalled; else the body must not be served any more
+	EraseSeq  tidemark.Seq   // 0 not erased
+	PinSeq    tidemark.Seq   // 0 not pinned
+	Reactions []Reaction     // ascending by key; none once recalled or erased
 }
 
 // Reaction is who reacted to an event with one key.
