@@ -97,11 +97,6 @@ func Pull(ctx context.Context, cfg Config, req *wire.PullRequest) (*wire.PullRes
 	panic("session: being written")
 }
 
-// Fetch reads a page of history for a user; the empty user is the app, which sees everything. Errors are *tidemark.Error.
-func Fetch(set *partition.Set, user tidemark.UserID, f *wire.Fetch) (*wire.Fetched, error) {
-	panic("session: being written")
-}
-
 // Summary is a conversation as the user sees it, without events: what Get and List answer. The empty user is the app.
 func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationID) (*wire.ConversationDelta, error) {
 	panic("session: being written")
