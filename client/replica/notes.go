@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the app is told: every note names what changed, and the app reads the rest.
+
+package replica
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// Note is one of the types below; the set is closed.
+type Note interface{ note() }
+
+// Arrived is a message that came to the end of a conversation: live, or while catching up. Own messages of other devices
+// of the user arrive too. Each arrives once.
+type Arrived struct {
+	Message Message
+	Live    bool // not part of catching up
+}
+
+// Changed says that stored events From..To of a conversation are new or changed: read them again.
+type Changed struct {
+	Conversation tidemark.ConversationID
+	From, To     tidemark.Seq
+}
+
+// ConversationChanged says that an entry of the conversation list is new or changed: counts, title, own settings, head.
+type ConversationChanged struct {
+	Conversation tidemark.ConversationID
+	Removed      bool // the user is not a member any more
+}
+
+// OutgoingChanged says how far an own submission has come.
+type OutgoingChanged struct {
+	Conversation tidemark.ConversationID
+	ClientID     tidemark.ClientID
+	State        State
+	Seq          tidemark.Seq    // with Stored and later; 0 for a transient message
+	Failure      *tidemark.Error // with Failed
+}
+
+// HistoryChanged reports that the server's history of a conversation is not the one stored here: it was rewritten, forked,
+// or lost its end (a restore from a backup). Events From..To were dropped here, and what the server has now is fetched in
+// their place.
+type HistoryChanged struct {
+	Conversation tidemark.ConversationID
+	From, To     tidemark.Seq
+	Dropped      []Message // the last of what was dropped, at most DroppedMax
+}
+
+// DroppedMax bounds the messages that [HistoryChanged] carries.
+const DroppedMax = 200
+
+// ReceiptChanged says that other members received or read up to the given seqs.
+type ReceiptChanged struct {
+	Conversation    tidemark.ConversationID
+	User            tidemark.UserID
+	Delivered, Read tidemark.Seq
+}
+
+// ProfileChanged says that a user's profile is new or changed.
+type ProfileChanged struct{ User tidemark.UserID }
+
+// TypingChanged says that a user began or stopped typing.
+type TypingChanged struct {
+	Conversation tidemark.ConversationID
+	User         tidemark.UserID
+	Typing       bool
+}
+
+// PresenceChanged says whether a watched user is online.
+type PresenceChanged struct {
+	User       tidemark.UserID
+	Online     bool
+	LastSeenMs uint64
+}
+
+// TransientMessage is a message of class TRANSIENT: never stored anywhere.
+type TransientMessage struct {
+	Conversation tidemark.ConversationID
+	Sender       tidemark.UserID
+	ClientID     tidemark.ClientID
+	TimeMs       uint64
+	Content      *wire.Message
+}
+
+// Missed stands for messages that arrived while the app was too slow to hear of each: read From..To from the store.
+type Missed struct {
+	Conversation tidemark.ConversationID
+	From, To     tidemark.Seq
+}
+
+// StateChanged says how far the connection is.
+type StateChanged struct {
+	State ConnectionState
+	Err   error // why the last connection ended; nil while it works
+}
+
+// ConnectionState is how far the connection is.
+type ConnectionState uint8
+
+// The states of the connection, in the order in which they usually come.
+const (
+	Offline    ConnectionState = iota // not connected; trying again later
+	Connecting                        // opening a connection
+	CatchingUp                        // connected; hearing what changed meanwhile
+	Synced                            // everything up to now is here; the rest comes live
+	Stopped                           // stopped for good: see the error of Run
+)
+
+// String is the state's name in lower case.
+func (s ConnectionState) String() string {
+	switch s {
+	case Offline:
+		return "offline"
+	case Connecting:
+		return "connecting"
+	case CatchingUp:
+		return "catching up"
+	case Synced:
+		return "synced"
+	case Stopped:
+		return "stopped"
+	}
+	return "unknown"
+}
+
+func (Arrived) note()             {}
+func (Changed) note()             {}
+func (ConversationChanged) note() {}
+func (OutgoingChanged) note()     {}
+func (HistoryChanged) note()      {}
+func (ReceiptChanged) note()      {}
+func (ProfileChanged) note()      {}
+func (TypingChanged) note()       {}
+func (PresenceChanged) note()     {}
+func (TransientMessage) note()    {}
+func (Missed) note()              {}
+func (StateChanged) note()        {}
