@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Batch: the mutations of one commit of one partition, encoded.
+
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// Batch gathers the changes of one commit of one partition. It is not safe for concurrent use.
+type Batch struct {
+	partition uint8
+	pb        *pebble.Batch
+	key, val  []byte // scratch
+	state     record.Partition
+	stateSet  bool
+	commits   []commitEvents // rows position -> events, in the order of their positions' first event
+	err       error          // of the first change that cannot be encoded
+}
+
+type commitEvents struct {
+	position tidemark.Position
+	events   []record.ConversationSeq
+}
+
+// NewBatch makes an empty batch of partition n, which must be less than Meta().Partitions. Close it when done.
+func (db *DB) NewBatch(n uint32) *Batch {
+	db.checkPartition(n)
+	return &Batch{partition: uint8(n), pb: db.pebble.NewBatch()}
+}
+
+// Put adds changes to the batch, in order: a later entry for the same key replaces an earlier one. It derives the rows
+// that follow from them: user and conversation ids to ordinals, the users' lists of conversations, the events of the
+// commit. The changes are encoded at once; the caller may reuse them. What cannot be encoded (a seq past [SeqMax])
+// makes Commit fail.
+func (b *Batch) Put(c *record.Changes) {
+	b.state, b.stateSet = c.Partition, true
+	for _, u := range c.Users {
+		b.set(Key{Kind: UserOrdinalRow, ID: string(u.ID)}, binary.AppendUvarint(b.val[:0], uint64(u.Ordinal)))
+		b.set(Key{Kind: UserIDRow, User: u.Ordinal}, append(b.val[:0], u.ID...))
+	}
+	for _, i := range c.Infos {
+		b.set(Key{Kind: ConversationRow, ID: string(i.ID)}, binary.AppendUvarint(b.val[:0], uint64(i.Ordinal)))
+		b.set(Key{Kind: InfoRow, Conversation: i.Ordinal}, appendInfo(b.val[:0], i))
+	}
+	for _, h := range c.Heads {
+		b.set(Key{Kind: HeadRow, Conversation: h.Conversation}, appendHead(b.val[:0], h.Head))
+	}
+	for _, m := range c.Members {
+		b.putMember(m)
+	}
+	for _, e := range c.Events {
+		b.set(Key{Kind: EventRow, Conversation: e.Conversation, Seq: e.Event.Seq}, appendEvent(b.val[:0], b.partition, e.Event))
+		if !e.Rewrite {
+			b.addToCommit(e.Event.Position, record.ConversationSeq{Conversation: e.Conversation, Seq: e.Event.Seq})
+		}
+	}
+	for _, f := range c.Currents {
+		b.set(Key{Kind: CurrentRow, Conversation: f.Conversation, Seq: f.Seq}, appendCurrent(b.val[:0], f.Current))
+	}
+	for _, h := range c.Hours {
+		b.set(Key{Kind: HourRow, Conversation: h.Conversation, Hour: h.Hour.Hour}, appendHour(b.val[:0], h.Hour))
+	}
+	b.putIndexes(c)
+	b.putPeople(c)
+}
+
+func (b *Batch) putMember(m record.MemberChange) {
+	b.set(Key{Kind: MemberRow, Conversation: m.Conversation, User: m.User}, appendMember(b.val[:0], m.Member))
+	if !m.Quiet {
+		b.set(Key{Kind: ListRow, User: m.User, Conversation: m.Conversation},
+			binary.AppendUvarint(b.val[:0], uint64(m.Member.Position)))
+	}
+}
+
+func (b *Batch) putIndexes(c *record.Changes) {
+	for _, i := range c.ClientIDs {
+		// Merged, not set: rows of equal hash keep every seq, without reading before writing.
+		b.checkSeq(i.Seq)
+		k := Key{Kind: ClientIDRow, Conversation: i.Conversation, Hash: clientIDHash(i.User, i.ClientID)}
+		b.encodeKey(k)
+		b.val = binary.AppendUvarint(b.val[:0], uint64(i.Seq))
+		b.keep(b.pb.Merge(b.key, b.val, nil))
+	}
+	for _, m := range c.Mentions {
+		k := Key{Kind: MentionRow, Conversation: m.Conversation, User: m.User, Seq: m.Seq}
+		if m.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, b.val[:0])
+		}
+	}
+	for _, r := range c.Recalls {
+		b.set(Key{Kind: RecallRow, Conversation: r.Conversation, Seq: r.Seq}, binary.AppendUvarint(b.val[:0], r.Counted))
+	}
+}
+
+func (b *Batch) putPeople(c *record.Changes) {
+	for _, p := range c.Profiles {
+		b.set(Key{Kind: ProfileRow, ID: string(p.ID)}, appendProfile(b.val[:0], p))
+	}
+	for _, d := range c.Devices {
+		k := Key{Kind: DeviceRow, ID: string(d.User), Device: d.Device.ID}
+		if d.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, appendDevice(b.val[:0], d.Device))
+		}
+	}
+	for _, u := range c.Cursors {
+		k := Key{Kind: CursorRow, User: u.User, Device: u.Device}
+		if u.Position == 0 {
+			b.delete(k)
+		} else {
+			b.set(k, binary.AppendUvarint(b.val[:0], uint64(u.Position)))
+		}
+	}
+}
+
+// addToCommit remembers an event for the row of its commit, written when the batch is sealed.
+func (b *Batch) addToCommit(p tidemark.Position, e record.ConversationSeq) {
+	if n := len(b.commits); n > 0 && b.commits[n-1].position == p {
+		b.commits[n-1].events = append(b.commits[n-1].events, e)
+		return
+	}
+	if p > PositionMax {
+		b.keep(fmt.Errorf("position %d does not fit in a key", p))
+	}
+	b.commits = append(b.commits, commitEvents{position: p, events: []record.ConversationSeq{e}})
+}
+
+// seal adds the rows that sum the batch up.
+func (b *Batch) seal() error {
+	for _, c := range b.commits {
+		b.set(Key{Kind: CommitRow, Position: c.position}, appendCommit(b.val[:0], c.events))
+	}
+	b.commits = b.commits[:0]
+	if b.stateSet {
+		b.set(Key{Kind: StateRow}, appendState(b.val[:0], b.state))
+		b.stateSet = false
+	}
+	return b.err
+}
+
+func (b *Batch) encodeKey(k Key) {
+	b.checkSeq(k.Seq)
+	k.Partition = b.partition
+	b.key = AppendKey(b.key[:0], k)
+}
+
+// set takes a value that was appended to b.val[:0], whose memory it keeps for the next.
+func (b *Batch) set(k Key, value []byte) {
+	b.encodeKey(k)
+	b.val = value
+	b.keep(b.pb.Set(b.key, value, nil))
+}
+
+func (b *Batch) delete(k Key) {
+	b.encodeKey(k)
+	b.keep(b.pb.Delete(b.key, nil))
+}
+
+func (b *Batch) checkSeq(s tidemark.Seq) {
+	if s > SeqMax {
+		b.keep(fmt.Errorf("seq %d does not fit in a key", s))
+	}
+}
+
+func (b *Batch) keep(err error) {
+	if b.err == nil && err != nil {
+		b.err = fmt.Errorf("store: batch of partition %d: %w", b.partition, err)
+	}
+}
+
+// Partition is the number of the partition the batch belongs to.
+func (b *Batch) Partition() uint32 { return uint32(b.partition) }
+
+// Empty reports whether nothing was put.
+func (b *Batch) Empty() bool { return !b.stateSet && b.pb.Empty() }
+
+// Len is the size of what was put, in bytes.
+func (b *Batch) Len() int { return b.pb.Len() }
+
+// Reset empties the batch for reuse.
+func (b *Batch) Reset() {
+	b.pb.Reset()
+	b.commits, b.stateSet, b.err = b.commits[:0], false, nil
+}
+
+// Close frees the batch's memory. The batch must not be used after.
+func (b *Batch) Close() {
+	if b.pb != nil {
+		_ = b.pb.Close() // only fails for an open iterator, of which there is none
+		b.pb = nil
+	}
+}

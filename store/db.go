@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// DB: an open data directory. Commits are synced; a write that fails stops all writing (failure.go, stopfs.go).
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	tidemark "github.com/tidemark-im/tidemark"
+)
+
+// DB is an open data directory. Its methods are safe for concurrent use; Close comes after all others.
+type DB struct {
+	meta       Meta
+	dir        string
+	log        *slog.Logger
+	readOnly   bool
+	fs         *stopFS
+	failure    *failure
+	space      *spaceWatch
+	pebble     *pebble.DB
+	partitions []*Partition
+	lock       io.Closer
+}
+
+// Meta says what the directory is.
+func (db *DB) Meta() Meta { return db.meta }
+
+// Partition reads partition n, which must be less than Meta().Partitions.
+func (db *DB) Partition(n uint32) *Partition {
+	db.checkPartition(n)
+	return db.partitions[n]
+}
+
+func (db *DB) checkPartition(n uint32) {
+	if n >= db.meta.Partitions {
+		panic(fmt.Sprintf("store: partition %d of %d", n, db.meta.Partitions))
+	}
+}
+
+// ErrReadOnly is returned by commits to a store that was opened read-only.
+var ErrReadOnly = errors.New("opened read-only")
+
+// Commit makes a batch durable and visible, all of it or nothing. When it returns nil, the batch survives any crash.
+//
+// With [ErrLowSpace] nothing was written and a later commit may succeed. Any other error is final: see [DB.Failed];
+// whether the batch was stored shows after the store was opened again.
+func (db *DB) Commit(b *Batch) error {
+	if db.readOnly {
+		return fmt.Errorf("store: commit: %w", ErrReadOnly)
+	}
+	if err := db.Failed(); err != nil {
+		return err
+	}
+	if err := db.space.check(); err != nil {
+		return err
+	}
+	if err := b.seal(); err != nil {
+		return db.failure.fail(err)
+	}
+	if b.pb.Empty() {
+		return nil
+	}
+	// Apply and wait are apart because a failed sync is then an error here, and not Pebble's to end the process over.
+	if err := db.pebble.ApplyNoSyncWait(b.pb, pebble.Sync); err != nil {
+		return db.failure.fail(fmt.Errorf("store: commit: %w", err))
+	}
+	if err := b.pb.SyncWait(); err != nil {
+		return db.failure.fail(fmt.Errorf("store: commit: %w", err))
+	}
+	return db.Failed() // set before the sync returned, if the write or the sync behind it failed
+}
+
+// Failed is nil, or why nothing is written any more: the first write, sync or check of the disk that failed. It stays
+// until the directory is opened again; what was committed can still be read.
+func (db *DB) Failed() error { return db.failure.err() }
+
+// LowSpace is nil, or says how little disk is free, while commits are refused for it. It looks at the disk.
+func (db *DB) LowSpace() error { return db.space.check() }
+
+// Epoch of the data directory.
+func (db *DB) Epoch() tidemark.Epoch { return db.meta.Epoch }
+
+// Close ends all work and releases the directory. No read may be running.
+func (db *DB) Close() error {
+	db.failure.closing()
+	err := db.pebble.Close()
+	if db.Failed() != nil {
+		err = nil // it was reported, and what Pebble could not finish is done when it is opened again
+	}
+	if err = errors.Join(err, db.lock.Close()); err != nil {
+		return fmt.Errorf("store: close %s: %w", db.dir, err)
+	}
+	return nil
+}
+
+// Metrics are figures of a store's work since it was opened.
+type Metrics struct {
+	DiskBytes         uint64 // of tables and logs
+	WALBytes          uint64 // of them in the write-ahead log
+	MemTableBytes     uint64
+	CacheBytes        int64
+	CacheHits         int64
+	CacheMisses       int64
+	Tables            int64
+	OpenTables        int64
+	ReadAmplification int
+	Compactions       int64
+	FreeBytes         uint64 // of the disk, for us; 0: not known
+}
+
+// Metrics takes the figures; it costs some microseconds.
+func (db *DB) Metrics() Metrics {
+	m := db.pebble.Metrics()
+	total := m.Total()
+	out := Metrics{
+		DiskBytes: m.DiskSpaceUsage(), WALBytes: m.WAL.PhysicalSize, MemTableBytes: m.MemTable.Size,
+		CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
+		Tables: total.TablesCount, OpenTables: m.TableIters, ReadAmplification: m.ReadAmp(), Compactions: m.Compact.Count,
+	}
+	if free, err := db.space.free(); err == nil {
+		out.FreeBytes = free
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The layout of keys: a partition's number, the kind of the row, then what names the row, in big-endian so that the
+// order of keys is the order of numbers.
+
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// Kind is the second byte of a key: which sort of row it is.
+type Kind uint8
+
+// The kinds of rows. p is the partition's number, c and u are ordinals of 4 bytes, seq has 5 bytes, a position 6.
+const (
+	StateRow        Kind = 0x01 // p 01                      -> record.Partition
+	UserOrdinalRow  Kind = 0x02 // p 02 user id              -> ordinal
+	UserIDRow       Kind = 0x03 // p 03 u                    -> user id
+	ConversationRow Kind = 0x04 // p 04 conversation id      -> ordinal
+	InfoRow         Kind = 0x05 // p 05 c                    -> record.Info
+	HeadRow         Kind = 0x06 // p 06 c                    -> record.Head
+	EventRow        Kind = 0x07 // p 07 c seq                -> record.Event
+	MemberRow       Kind = 0x08 // p 08 c u                  -> record.Member
+	ListRow         Kind = 0x09 // p 09 u c                  -> position: the user's list of conversations
+	ClientIDRow     Kind = 0x0a // p 0a c hash(6)            -> seqs of the events whose (sender, client id) have this hash
+	HourRow         Kind = 0x0b // p 0b c hour(4)            -> record.Hour
+	CurrentRow      Kind = 0x0c // p 0c c seq                -> record.Current
+	MentionRow      Kind = 0x0d // p 0d c u seq              -> nothing; u 0 is everybody
+	RecallRow       Kind = 0x0e // p 0e c seq                -> counted ordinal of the event that no longer counts
+	CommitRow       Kind = 0x0f // p 0f position             -> the events of that commit
+	ProfileRow      Kind = 0x10 // p 10 user id              -> record.Profile
+	DeviceRow       Kind = 0x11 // p 11 user id 00 device id -> record.Device
+	CursorRow       Kind = 0x12 // p 12 u device id          -> position
+)
+
+// SeqMax and PositionMax are the greatest numbers that fit in a key.
+const (
+	SeqMax      tidemark.Seq      = 1<<40 - 1
+	PositionMax tidemark.Position = 1<<48 - 1
+)
+
+// clientIDHashBytes of SHA-256 name a client id's row; equal hashes share a row, so it stays exact.
+const clientIDHashBytes = 6
+
+// idInKeyBytesMax bounds an id inside a key: a direct conversation's is two ids and a separator.
+const idInKeyBytesMax = 2*tidemark.IDBytesMax + 1
+
+// String names the kind for error messages.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) && kindNames[k] != "" {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %#02x", uint8(k))
+}
+
+var kindNames = [...]string{
+	StateRow: "partition state", UserOrdinalRow: "user ordinal", UserIDRow: "user id",
+	ConversationRow: "conversation ordinal", InfoRow: "info", HeadRow: "head", EventRow: "event", MemberRow: "member",
+	ListRow: "list row", ClientIDRow: "client id", HourRow: "hour", CurrentRow: "current form", MentionRow: "mention",
+	RecallRow: "recall", CommitRow: "commit", ProfileRow: "profile", DeviceRow: "device", CursorRow: "cursor",
+}
+
+// Key is a decoded key. Which fields are set depends on the kind.
+type Key struct {
+	Partition    uint8
+	Kind         Kind
+	Conversation record.Conversation
+	User         record.User
+	Seq          tidemark.Seq
+	Position     tidemark.Position
+	Hour         uint32
+	ID           string // a user's or conversation's id
+	Device       tidemark.DeviceID
+	Hash         [clientIDHashBytes]byte
+}
+
+// ParseKey decodes a key; it fails on everything that [AppendKey] cannot make.
+func ParseKey(b []byte) (Key, error) {
+	if len(b) < 2 {
+		return Key{}, fmt.Errorf("store: key %x is too short", b)
+	}
+	k := Key{Partition: b[0], Kind: Kind(b[1])}
+	d := decoder{b: b[2:]}
+	switch k.Kind {
+	case StateRow:
+	case UserOrdinalRow, ConversationRow, ProfileRow:
+		k.ID = d.idInKey()
+	case UserIDRow:
+		k.User = record.User(d.fixed(4))
+	case InfoRow, HeadRow:
+		k.Conversation = record.Conversation(d.fixed(4))
+	case EventRow, CurrentRow, RecallRow:
+		k.Conversation, k.Seq = record.Conversation(d.fixed(4)), tidemark.Seq(d.fixed(5))
+	case MemberRow:
+		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
+	case ListRow:
+		k.User, k.Conversation = record.User(d.fixed(4)), record.Conversation(d.fixed(4))
+	case ClientIDRow:
+		k.Conversation = record.Conversation(d.fixed(4))
+		copy(k.Hash[:], d.take(clientIDHashBytes))
+	case HourRow:
+		k.Conversation, k.Hour = record.Conversation(d.fixed(4)), uint32(d.fixed(4))
+	case MentionRow:
+		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
+		k.Seq = tidemark.Seq(d.fixed(5))
+	case CommitRow:
+		k.Position = tidemark.Position(d.fixed(6))
+	case DeviceRow:
+		user, device, found := bytes.Cut(d.rest(), []byte{0})
+		if !found {
+			d.fail(errors.New("no separator"))
+		}
+		k.ID, k.Device = string(user), tidemark.DeviceID(device)
+	case CursorRow:
+		k.User, k.Device = record.User(d.fixed(4)), tidemark.DeviceID(d.idInKey())
+	default:
+		return Key{}, fmt.Errorf("store: key %x is of no known kind", b)
+	}
+	if err := d.end(); err != nil {
+		return Key{}, fmt.Errorf("store: key %x of a %s: %w", b, k.Kind, err)
+	}
+	return k, nil
+}
+
+// AppendKey encodes a key. Numbers that do not fit ([SeqMax], [PositionMax]) are the caller's to refuse.
+func AppendKey(dst []byte, k Key) []byte {
+	dst = append(dst, k.Partition, byte(k.Kind))
+	switch k.Kind {
+	case UserOrdinalRow, ConversationRow, ProfileRow:
+		return append(dst, k.ID...)
+	case UserIDRow:
+		return appendUser(dst, k.User)
+	case InfoRow, HeadRow:
+		return appendConversation(dst, k.Conversation)
+	case EventRow, CurrentRow, RecallRow:
+		return appendSeq(appendConversation(dst, k.Conversation), k.Seq)
+	case MemberRow:
+		return appendUser(appendConversation(dst, k.Conversation), k.User)
+	case ListRow:
+		return appendConversation(appendUser(dst, k.User), k.Conversation)
+	case ClientIDRow:
+		return append(appendConversation(dst, k.Conversation), k.Hash[:]...)
+	case HourRow:
+		return binary.BigEndian.AppendUint32(appendConversation(dst, k.Conversation), k.Hour)
+	case MentionRow:
+		return appendSeq(appendUser(appendConversation(dst, k.Conversation), k.User), k.Seq)
+	case CommitRow:
+		p := uint64(k.Position)
+		return append(dst, byte(p>>40), byte(p>>32), byte(p>>24), byte(p>>16), byte(p>>8), byte(p))
+	case DeviceRow:
+		return append(append(append(dst, k.ID...), 0), k.Device...)
+	case CursorRow:
+		return append(appendUser(dst, k.User), k.Device...)
+	}
+	return dst
+}
+
+func appendUser(dst []byte, u record.User) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(u))
+}
+
+func appendConversation(dst []byte, c record.Conversation) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(c))
+}
+
+func appendSeq(dst []byte, s tidemark.Seq) []byte {
+	return append(dst, byte(s>>32), byte(s>>24), byte(s>>16), byte(s>>8), byte(s))
+}
+
+// clientIDHash names the row of a sender's client id in a conversation.
+func clientIDHash(u record.User, id tidemark.ClientID) (h [clientIDHashBytes]byte) {
+	var buf [4 + tidemark.IDBytesMax]byte
+	sum := sha256.Sum256(append(appendUser(buf[:0], u), id...))
+	copy(h[:], sum[:])
+	return h
+}
+
+// prefixEnd is the least key that is greater than every key with this prefix; nil if there is none.
+func prefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

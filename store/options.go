@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// How Pebble is set up.
+
+package store
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+)
+
+const (
+	memTableBytes     = 64 << 20
+	memTablesMax      = 3   // more than these waiting to be flushed hold commits back
+	openFilesMax      = 512 // connections need the rest of the process's files
+	filterBitsPerKey  = 10
+	blockBytes        = 16 << 10
+	indexBlockBytes   = 128 << 10
+	level0Compact     = 2
+	level0StopWrites  = 48
+	levelBaseBytes    = 64 << 20
+	compactionsAtOnce = 2
+)
+
+// pebbleOptions are the options of the database below db.
+func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          db.fs,
+		FormatMajorVersion:          pebble.FormatNewest,
+		ReadOnly:                    cfg.ReadOnly,
+		ErrorIfExists:               fresh,
+		ErrorIfNotExists:            !fresh,
+		CacheSize:                   cfg.CacheBytes,
+		MaxOpenFiles:                openFilesMax,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTablesMax,
+		L0CompactionThreshold:       level0Compact,
+		L0StopWritesThreshold:       level0StopWrites,
+		LBaseMaxBytes:               levelBaseBytes,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, compactionsAtOnce },
+		Logger:                      pebbleLogger{log: cfg.Log, failure: db.failure},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { db.failure.background(err) },
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				_ = db.failure.fail(fmt.Errorf("store: %w: %s", ErrDamaged, i.Details))
+			},
+			WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+				cfg.Log.Warn("commits wait for the disk to catch up", "reason", i.Reason)
+			},
+			WriteStallEnd: func() { cfg.Log.Info("commits go on") },
+		},
+	}
+	o.Experimental.L0CompactionConcurrency = 10
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
+		o.Levels[i].BlockSize = blockBytes
+		o.Levels[i].IndexBlockSize = indexBlockBytes
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
+	return o
+}
+
+// pebbleLogger passes Pebble's own words on. It makes of a fatal error a stop of all writing.
+type pebbleLogger struct {
+	log     *slog.Logger
+	failure *failure
+}
+
+func (l pebbleLogger) Infof(format string, args ...any) {
+	l.log.Debug("pebble", "text", fmt.Sprintf(format, args...))
+}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Warn("pebble", "text", fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return where Pebble's state is in doubt. What a disk can do wrong does not come here (stopFS sees to
+// it) but while opening, where Pebble goes on to return the error, and while closing a store that has failed.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("store: pebble: "+format, args...)
+	if l.failure.fatalMayReturn(err) {
+		l.log.Error("pebble", "text", fmt.Sprintf(format, args...))
+		return
+	}
+	panic(err)
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The encodings of a conversation's own records: info, head, hours, and the current forms of its events.
+
+package store
+
+import (
+	"encoding/binary"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// The leading bytes of the records whose encoding may grow.
+const (
+	infoVersion    = 1
+	headVersion    = 1
+	currentVersion = 1
+)
+
+const infoHistoryFromStart = 0x01
+
+func appendInfo(dst []byte, i *record.Info) []byte {
+	dst = append(dst, infoVersion, byte(i.Kind), i.Join, flag(i.HistoryFromStart, infoHistoryFromStart))
+	dst = appendString(dst, i.ID)
+	dst = appendString(dst, i.Title)
+	dst = appendString(dst, i.Avatar)
+	dst = appendMap(dst, i.Custom)
+	dst = binary.AppendUvarint(dst, i.CreatedMs)
+	dst = binary.AppendUvarint(dst, uint64(i.InfoPosition))
+	return binary.AppendUvarint(dst, uint64(i.MembersPosition))
+}
+
+func decodeInfo(b []byte, c record.Conversation) (*record.Info, error) {
+	d := decoder{b: b}
+	d.version(infoVersion)
+	i := &record.Info{Ordinal: c, Kind: record.Kind(d.byte()), Join: d.byte()}
+	i.HistoryFromStart = d.flags(infoHistoryFromStart) != 0
+	i.ID = tidemark.ConversationID(d.string())
+	i.Title = d.string()
+	i.Avatar = d.string()
+	i.Custom = d.stringMap()
+	i.CreatedMs = d.uvarint()
+	i.InfoPosition = d.position()
+	i.MembersPosition = d.position()
+	return i, d.end()
+}
+
+const headHasFloor = 0x01
+
+func appendHead(dst []byte, h *record.Head) []byte {
+	hasFloor := h.Floor != 0 || h.FloorDigest != tidemark.Digest{}
+	dst = append(dst, headVersion, flag(hasFloor, headHasFloor))
+	dst = binary.AppendUvarint(dst, uint64(h.Seq))
+	dst = binary.AppendUvarint(dst, h.Counted)
+	dst = binary.AppendUvarint(dst, h.Recalled)
+	dst = binary.AppendUvarint(dst, uint64(h.Position))
+	dst = binary.AppendUvarint(dst, h.TimeMs)
+	dst = binary.AppendUvarint(dst, uint64(h.Members))
+	dst = binary.AppendUvarint(dst, uint64(h.MentionAll))
+	if hasFloor {
+		dst = binary.AppendUvarint(dst, uint64(h.Floor))
+		dst = append(dst, h.FloorDigest[:]...)
+	}
+	return append(dst, h.Digest[:]...)
+}
+
+func decodeHead(b []byte) (*record.Head, error) {
+	d := decoder{b: b}
+	d.version(headVersion)
+	hasFloor := d.flags(headHasFloor) != 0
+	h := &record.Head{Seq: d.seq(), Counted: d.uvarint(), Recalled: d.uvarint(), Position: d.position(), TimeMs: d.uvarint()}
+	h.Members = uint32(d.upTo(1<<32 - 1))
+	h.MentionAll = d.seq()
+	if hasFloor {
+		h.Floor = d.seq()
+		h.FloorDigest = d.digest()
+	}
+	h.Digest = d.digest()
+	return h, d.end()
+}
+
+func appendHour(dst []byte, h record.Hour) []byte {
+	dst = binary.AppendUvarint(dst, uint64(h.First))
+	dst = binary.AppendUvarint(dst, uint64(h.Count))
+	return append(dst, h.Digest[:]...)
+}
+
+func decodeHour(b []byte, hour uint32) (record.Hour, error) {
+	d := decoder{b: b}
+	h := record.Hour{Hour: hour, First: d.seq(), Count: uint32(d.upTo(1<<32 - 1)), Digest: d.digest()}
+	return h, d.end()
+}
+
+func appendCurrent(dst []byte, c *record.Current) []byte {
+	dst = append(dst, currentVersion)
+	dst = binary.AppendUvarint(dst, uint64(c.EditSeq))
+	dst = appendString(dst, c.Edited)
+	dst = binary.AppendUvarint(dst, uint64(c.RecallSeq))
+	dst = binary.AppendUvarint(dst, uint64(c.EraseSeq))
+	dst = binary.AppendUvarint(dst, uint64(c.PinSeq))
+	dst = binary.AppendUvarint(dst, uint64(len(c.Reactions)))
+	for _, r := range c.Reactions {
+		dst = appendString(dst, r.Key)
+		dst = binary.AppendUvarint(dst, uint64(len(r.Users)))
+		last := record.User(0)
+		for _, u := range r.Users { // ascending: each as its distance from the one before
+			dst = binary.AppendUvarint(dst, uint64(u-last))
+			last = u
+		}
+	}
+	return dst
+}
+
+func decodeCurrent(b []byte) (*record.Current, error) {
+	d := decoder{b: b}
+	d.version(currentVersion)
+	c := &record.Current{EditSeq: d.seq()}
+	if edited := d.bytes(); len(edited) > 0 {
+		c.Edited = append([]byte{}, edited...)
+	}
+	c.RecallSeq = d.seq()
+	c.EraseSeq = d.seq()
+	c.PinSeq = d.seq()
+	if n := d.count(); n > 0 {
+		c.Reactions = make([]record.Reaction, n)
+	}
+	for i := range c.Reactions {
+		r := &c.Reactions[i]
+		r.Key = d.string()
+		if n := d.count(); n > 0 {
+			r.Users = make([]record.User, n)
+		}
+		last := record.User(0)
+		for j := range r.Users {
+			last += record.User(d.upTo(1<<32 - 1))
+			r.Users[j] = last
+		}
+	}
+	return c, d.end()
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The encoding of events, by far the most of what is stored: about 60 bytes and the client id and body.
+
+package store
+
+import (
+	"encoding/binary"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// The first byte of an event: its kind in the low four bits, and flags.
+const (
+	eventKindMask = 0x0f
+	eventCounted  = 0x10
+	eventErased   = 0x20
+	eventWholeID  = 0x40 // the id is not one of this partition and is written whole
+)
+
+// An event id is 42 bits of milliseconds since 2020, 8 bits of partition, 14 bits of counter.
+const (
+	idEpochMs      = 1577836800000 // 2020-01-01T00:00:00Z
+	idCounterBits  = 14
+	idCounterMask  = 1<<idCounterBits - 1
+	idShiftMs      = 8 + idCounterBits
+	idPartitionMax = 0xff
+)
+
+// appendEvent encodes an event of a partition. What the key says (seq) and what can be told from the rest (the body's
+// hash, the sender's name) is left out; the time is written as its distance from the id's time. Compressible fields
+// come first, salt and digest last.
+func appendEvent(dst []byte, partition uint8, e *record.Event) []byte {
+	whole := uint8(e.ID>>idCounterBits&idPartitionMax) != partition
+	dst = append(dst, byte(e.Kind)&eventKindMask|
+		flag(e.IsCounted, eventCounted)|flag(e.Erased, eventErased)|flag(whole, eventWholeID))
+	if whole {
+		dst = binary.BigEndian.AppendUint64(dst, uint64(e.ID))
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(e.ID>>idShiftMs))
+		dst = binary.AppendUvarint(dst, uint64(e.ID&idCounterMask))
+	}
+	dst = binary.AppendVarint(dst, int64(e.TimeMs-idTimeMs(e.ID)))
+	dst = binary.AppendUvarint(dst, uint64(e.Sender))
+	dst = binary.AppendUvarint(dst, uint64(e.Position))
+	dst = binary.AppendUvarint(dst, uint64(e.Seq)-e.Counted)
+	dst = appendString(dst, e.ClientID)
+	if e.Erased {
+		dst = append(dst, e.BodyHash[:]...)
+	} else {
+		dst = append(dst, e.Body...)
+		dst = append(dst, e.Salt[:]...)
+	}
+	return append(dst, e.Digest[:]...)
+}
+
+// decodeEvent decodes an event; the caller sets SenderID. The result shares nothing with b.
+func decodeEvent(b []byte, partition uint8, seq tidemark.Seq) (*record.Event, error) {
+	d := decoder{b: b}
+	flags := d.flags(eventKindMask | eventCounted | eventErased | eventWholeID)
+	e := &record.Event{
+		Seq: seq, Kind: record.BodyKind(flags & eventKindMask),
+		IsCounted: flags&eventCounted != 0, Erased: flags&eventErased != 0,
+	}
+	if flags&eventWholeID != 0 {
+		e.ID = tidemark.EventID(d.fixed(8))
+	} else {
+		ms := d.upTo(1<<(64-idShiftMs) - 1)
+		e.ID = tidemark.EventID(ms<<idShiftMs | uint64(partition)<<idCounterBits | d.upTo(idCounterMask))
+	}
+	e.TimeMs = idTimeMs(e.ID) + uint64(d.varint())
+	e.Sender = record.User(d.upTo(1<<32 - 1))
+	e.Position = d.position()
+	e.Counted = uint64(seq) - d.uvarint()
+	e.ClientID = tidemark.ClientID(d.string())
+	if e.Erased {
+		e.BodyHash = d.digest()
+	} else {
+		e.Body = append([]byte{}, d.take(len(d.b)-len(e.Salt)-len(e.Digest))...)
+		copy(e.Salt[:], d.take(len(e.Salt)))
+		e.BodyHash = chain.BodyHash(e.Salt, e.Body)
+	}
+	e.Digest = d.digest()
+	return e, d.end()
+}
+
+func idTimeMs(id tidemark.EventID) uint64 { return uint64(id>>idShiftMs) + idEpochMs }
+
+// appendCommit encodes the events of one commit as runs of neighbours: conversation, first seq, how many.
+func appendCommit(dst []byte, events []record.ConversationSeq) []byte {
+	for i := 0; i < len(events); {
+		n := 1
+		for i+n < len(events) && events[i+n].Conversation == events[i].Conversation &&
+			events[i+n].Seq == events[i].Seq+tidemark.Seq(n) {
+			n++
+		}
+		dst = binary.AppendUvarint(dst, uint64(events[i].Conversation))
+		dst = binary.AppendUvarint(dst, uint64(events[i].Seq))
+		dst = binary.AppendUvarint(dst, uint64(n))
+		i += n
+	}
+	return dst
+}
+
+// commitEventsMax bounds what one commit row may claim to hold, so that a damaged one cannot ask for all memory.
+const commitEventsMax = 1 << 24
+
+func decodeCommit(b []byte) ([]record.ConversationSeq, error) {
+	d := decoder{b: b}
+	var events []record.ConversationSeq
+	for len(d.b) > 0 {
+		c := record.Conversation(d.upTo(1<<32 - 1))
+		first := tidemark.Seq(d.upTo(uint64(SeqMax)))
+		n := d.upTo(uint64(commitEventsMax - len(events)))
+		if d.err == nil && n == 0 {
+			d.fail(errNumber)
+		}
+		for i := range n {
+			events = append(events, record.ConversationSeq{Conversation: c, Seq: first + tidemark.Seq(i)})
+		}
+	}
+	return events, d.end()
+}
