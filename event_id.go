@@ -14,17 +14,17 @@ const (
 	idCounterMask   = 1<<idCounterBits - 1
 )
 
-// Next is the id after last in a partition, where last is the greatest id it has given so far (0: none). It carries
-// the time nowMs (Unix, ms) unless the clock has stood still or stepped back: then it carries last's time with the
+// Next is the id after this one in a partition, where this is the greatest id it has given so far (0: none). It carries
+// the time nowMs (Unix, ms) unless the clock has stood still or stepped back: then it carries this id's time with the
 // next counter, and when the counter is used up the next millisecond. So ids rise whatever the clock does.
-func (last EventID) Next(nowMs uint64, partition uint32) EventID {
-	now, then := uint64(0), uint64(last)>>idTimeShift
+func (id EventID) Next(nowMs uint64, partition uint32) EventID {
+	now, then := uint64(0), uint64(id)>>idTimeShift
 	if nowMs > idEpochMs {
 		now = nowMs - idEpochMs
 	}
 	counter := uint64(0)
 	if now <= then {
-		now, counter = then, uint64(last)&idCounterMask+1
+		now, counter = then, uint64(id)&idCounterMask+1
 		if counter > idCounterMask {
 			now, counter = now+1, 0
 		}

@@ -16,14 +16,14 @@ type Command interface{ command() }
 // Env is what the world gives to an evaluation: time and entropy come in as values.
 type Env struct {
 	NowMs     uint64
-	Salt      [8]byte           // fresh random bytes for the one event a command may append
+	Salt      [8]byte           // fresh random bytes: the salt of the event, or where there are several what theirs are made from
 	Position  tidemark.Position // of the commit that is being built
 	Partition uint32            // this partition's number, part of every id
-	Limits    *tidemark.Limits
+	Limits    *tidemark.Limits  // complete (Limits.WithDefaults); nil: the defaults
 }
 
-// Actor is who asks. App is the app's back end with the admin key, which may do everything; with a User it acts for
-// that user, otherwise events it causes are written by [tidemark.SystemUser].
+// Actor is who asks. App is the app's back end with the admin key. Without a User it may do everything, and the events
+// it causes are written by [tidemark.SystemUser]; with a User it acts for that user, with that user's rights.
 type Actor struct {
 	User tidemark.UserID
 	App  bool

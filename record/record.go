@@ -36,6 +36,19 @@ const (
 	OwnerRole  Role = 3
 )
 
+// String is the role's name, for messages to people.
+func (r Role) String() string {
+	switch r {
+	case MemberRole:
+		return "member"
+	case AdminRole:
+		return "admin"
+	case OwnerRole:
+		return "owner"
+	}
+	return "none"
+}
+
 // BodyKind is the field number of the Body oneof: the kind byte of the chain.
 type BodyKind uint8
 
@@ -90,7 +103,7 @@ type Head struct {
 // Member is one user's record in one conversation. It outlives leaving (LeftSeq > 0).
 type Member struct {
 	Role         Role
-	JoinedSeq    tidemark.Seq      // the event that added the user
+	JoinedSeq    tidemark.Seq      // the event that added the user; after leaving and coming back, the latest
 	VisibleFrom  tidemark.Seq      // first seq the user may see
 	LeftSeq      tidemark.Seq      // the event that removed the user; 0 while a member
 	ReadSeq      tidemark.Seq      // read mark; never falls

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Who asks and where: finding the conversation of a command, the asking user in it, and what a role allows.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// identify sets who asks. Without a user, or as the system, that is the app's back end in its own name, with every right.
+// A back end that acts for a user has that user's rights in a conversation, no more: leaving the user out gives it all.
+func (t *turn) identify(actor Actor) *tidemark.Error {
+	switch {
+	case actor.User == "" || actor.User == tidemark.SystemUser:
+		if !actor.App {
+			return tidemark.Refuse(tidemark.NotAllowed, "only the app's back end acts as the system; name a user")
+		}
+		t.writer, t.full = tidemark.SystemUser, true
+	case !actor.User.Valid():
+		return tidemark.Refuse(tidemark.BadArgument, "user %q is not an id: it takes %s", actor.User, tidemark.IDAlphabet)
+	default:
+		t.writer = actor.User
+	}
+	return nil
+}
+
+// enter sets who asks and where, and refuses those who are no members of the conversation.
+func (t *turn) enter(actor Actor, id tidemark.ConversationID) *tidemark.Error {
+	if err := t.identify(actor); err != nil {
+		return err
+	}
+	found, err := t.find(id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
+	}
+	return t.needMember()
+}
+
+// find looks for the conversation and for the asking user in it.
+func (t *turn) find(id tidemark.ConversationID) (found bool, err *tidemark.Error) {
+	info, found := t.view.Conversation(id)
+	if !found {
+		if _, _, direct := id.Peers(); !direct && !id.Valid() {
+			return false, tidemark.Refuse(tidemark.BadArgument, "conversation %q is not an id: it takes %s, "+
+				"or for the direct conversation of a and b \"a~b\" with the two in byte order", id, tidemark.IDAlphabet)
+		}
+		return false, nil
+	}
+	t.info, t.head = info, t.view.Head(info.Ordinal)
+	user, met := t.view.User(t.writer)
+	if met {
+		t.user = user
+		if m := t.view.Member(info.Ordinal, user); m.Active() {
+			t.member = m
+		}
+	}
+	return true, nil
+}
+
+func (t *turn) needMember() *tidemark.Error {
+	if t.member == nil && !t.full {
+		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, t.info.ID)
+	}
+	return nil
+}
+
+// has reports whether the asker has at least a role in the conversation. The app's back end has every role.
+func (t *turn) has(role record.Role) bool {
+	return t.full || t.member != nil && t.member.Role >= role
+}
+
+// needRole refuses who has a lower role. In a direct conversation, which has no roles, it allows both.
+func (t *turn) needRole(role record.Role, what string) *tidemark.Error {
+	if t.info.Kind == record.Direct || t.has(role) {
+		return nil
+	}
+	return tidemark.Refuse(tidemark.NotAllowed, "%s may not %s in %s: that takes role %s",
+		t.writer, what, t.info.ID, role)
+}
+
+// needGroup refuses what makes no sense in a direct conversation.
+func (t *turn) needGroup(what string) *tidemark.Error {
+	if t.info.Kind == record.Direct {
+		return tidemark.Refuse(tidemark.NotAllowed, "%s is a direct conversation: nobody can %s", t.info.ID, what)
+	}
+	return nil
+}
+
+// lookup is a user's ordinal in this partition, if it has one.
+func (t *turn) lookup(id tidemark.UserID) (record.User, bool) {
+	if u, ok := t.known[id]; ok {
+		return u, true
+	}
+	return t.view.User(id)
+}
+
+// ordinal is a user's ordinal in this partition, given now if the partition has not met the user.
+func (t *turn) ordinal(id tidemark.UserID) record.User {
+	if u, ok := t.lookup(id); ok {
+		return u
+	}
+	t.partition.Users++
+	u := t.partition.Users
+	if t.known == nil {
+		t.known = make(map[tidemark.UserID]record.User)
+	}
+	t.known[id] = u
+	t.out.Users = append(t.out.Users, record.UserChange{Ordinal: u, ID: id})
+	return u
+}
+
+// memberOf is a user's record as it stands after what this command has written; nil if there never was one. It must
+// not be changed: see ownMember.
+func (t *turn) memberOf(u record.User) *record.Member {
+	if i := t.written(u); i >= 0 {
+		return t.out.Members[i].Member
+	}
+	return t.view.Member(t.info.Ordinal, u)
+}
+
+// ownMember is a user's record, to be changed by this command. It is quiet if nobody asked for a change that is not.
+func (t *turn) ownMember(u record.User, quiet bool) *record.Member {
+	if i := t.written(u); i >= 0 {
+		t.out.Members[i].Quiet = t.out.Members[i].Quiet && quiet
+		return t.out.Members[i].Member
+	}
+	m := new(record.Member)
+	if old := t.view.Member(t.info.Ordinal, u); old != nil {
+		*m = *old
+	}
+	if t.members != nil {
+		t.members[u] = len(t.out.Members)
+	}
+	t.out.Members = append(t.out.Members, record.MemberChange{
+		Conversation: t.info.Ordinal, User: u, Member: m, Quiet: quiet,
+	})
+	return m
+}
+
+// written is where in out a user's record is; -1 if this command has not changed it.
+func (t *turn) written(u record.User) int {
+	if t.members != nil {
+		if i, ok := t.members[u]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range t.out.Members {
+		if t.out.Members[i].User == u {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Conversations: creating a group, channel or room, and changing its public data.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// begin makes the conversation of the turn: a new ordinal, an empty log.
+func (t *turn) begin(info *record.Info) {
+	t.partition.Conversations++
+	info.Ordinal = t.partition.Conversations
+	info.CreatedMs = t.env.NowMs
+	info.InfoPosition, info.MembersPosition = t.env.Position, t.env.Position
+	t.info, t.infoOwned = info, true
+	t.out.Infos = append(t.out.Infos, info)
+	t.head, t.headOwned = &record.Head{Digest: chain.Start(info.ID)}, true
+}
+
+// ownInfo is the conversation's public data as this command changes it.
+func (t *turn) ownInfo() *record.Info {
+	if !t.infoOwned {
+		info := *t.info
+		t.info, t.infoOwned = &info, true
+		t.out.Infos = append(t.out.Infos, t.info)
+	}
+	return t.info
+}
+
+// handleCreate makes a conversation with one event, which says as what it was created and who its members are.
+func (t *turn) handleCreate(cmd *Create) Reply {
+	if err := t.identify(cmd.Actor); err != nil {
+		return Reply{Err: err}
+	}
+	members, owner, err := t.founders(cmd)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	info, err := t.checkCreate(cmd)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	if _, taken := t.view.Conversation(cmd.Conversation); taken {
+		return refuse(tidemark.AlreadyExists, "there is a conversation %q already", cmd.Conversation)
+	}
+	t.begin(info)
+	users, err := t.canAdmit(members)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	body := wire.Members{Added: texts(members), Created: created(cmd, info)}
+	if owner != "" {
+		body.Roles = map[string]wire.Role{string(owner): wire.Role_OWNER}
+	}
+	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), t.env.NowMs)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	for i, u := range users {
+		role := record.MemberRole
+		if members[i] == owner {
+			role = record.OwnerRole
+		}
+		t.admit(u, role)
+	}
+	reply := answer(e)
+	reply.Created, reply.Members, reply.Info = true, t.head.Members, info
+	return reply
+}
+
+// founders are the first members, the owner before all others.
+func (t *turn) founders(cmd *Create) (members []tidemark.UserID, owner tidemark.UserID, err *tidemark.Error) {
+	owner = cmd.Owner
+	switch {
+	case owner == "" && !t.full:
+		owner = t.writer
+	case owner != "" && owner != t.writer && !cmd.Actor.App:
+		return nil, "", tidemark.Refuse(tidemark.NotAllowed, "who creates a conversation owns it; "+
+			"only the app's back end gives it to somebody else")
+	}
+	members = cmd.Members
+	if owner != "" {
+		members = append([]tidemark.UserID{owner}, members...)
+	}
+	members, err = distinct(members)
+	return members, owner, err
+}
+
+// checkCreate checks the public data of a new conversation and returns them as they will be stored.
+func (t *turn) checkCreate(cmd *Create) (*record.Info, *tidemark.Error) {
+	if !cmd.Conversation.Valid() {
+		return nil, tidemark.Refuse(tidemark.BadArgument, "conversation %q is not an id: it takes %s",
+			cmd.Conversation, tidemark.IDAlphabet)
+	}
+	info := &record.Info{
+		ID: cmd.Conversation, Kind: cmd.Kind, Title: cmd.Title, Avatar: cmd.Avatar, Custom: withoutEmpty(cmd.Custom),
+	}
+	switch info.Kind {
+	case 0:
+		info.Kind = record.Group
+	case record.Group, record.Channel, record.Room:
+	default:
+		return nil, tidemark.Refuse(tidemark.BadArgument, "kind %d cannot be created: a group, a channel or a room can; "+
+			"a direct conversation begins with its first message", cmd.Kind)
+	}
+	if cmd.Settings != nil {
+		info.Join, info.HistoryFromStart = uint8(cmd.Settings.Join), cmd.Settings.HistoryFromStart
+	}
+	return info, t.checkInfo(&cmd.Title, &cmd.Avatar, cmd.Custom, cmd.Settings)
+}
+
+// checkInfo holds the limits of public data; what is nil is not given.
+func (t *turn) checkInfo(title, avatar *string, custom map[string]string, settings *wire.Settings) *tidemark.Error {
+	if title != nil {
+		if err := checkText("title", *title, t.limits.TitleBytesMax); err != nil {
+			return err
+		}
+	}
+	if avatar != nil {
+		if err := checkText("avatar", *avatar, avatarBytesMax); err != nil {
+			return err
+		}
+	}
+	if settings != nil {
+		if _, known := wire.JoinPolicy_name[int32(settings.Join)]; !known {
+			return tidemark.Refuse(tidemark.BadArgument, "settings.join %d is not a join policy", settings.Join)
+		}
+	}
+	return t.checkCustom(custom)
+}
+
+// created is what the first event says about the conversation.
+func created(cmd *Create, info *record.Info) *wire.Info {
+	b := &wire.Info{Kind: wire.Kind(info.Kind), Custom: info.Custom}
+	if info.Title != "" {
+		b.Title = &info.Title
+	}
+	if info.Avatar != "" {
+		b.Avatar = &info.Avatar
+	}
+	if cmd.Settings != nil {
+		b.Settings = settingsOf(info)
+	}
+	return b
+}
+
+func settingsOf(info *record.Info) *wire.Settings {
+	return &wire.Settings{Join: wire.JoinPolicy(info.Join), HistoryFromStart: info.HistoryFromStart}
+}
+
+// handleUpdate appends one event that tells what changed; if nothing did, none. A change of settings holds for those
+// who join from now on.
+func (t *turn) handleUpdate(cmd *Update) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.needGroup("change it"); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.needRole(record.AdminRole, "change the conversation"); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.checkInfo(cmd.Title, cmd.Avatar, cmd.Custom, cmd.Settings); err != nil {
+		return Reply{Err: err}
+	}
+	next, body := updated(t.info, cmd)
+	if body == nil {
+		return t.unchanged()
+	}
+	if err := t.checkCustom(next.Custom); err != nil {
+		return Reply{Err: err}
+	}
+	e := t.write("", record.InfoBody, marshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
+	next.InfoPosition = t.env.Position
+	*t.ownInfo() = next
+	reply := answer(e)
+	reply.Members, reply.Info = t.head.Members, t.info
+	return reply
+}
+
+// updated is the public data after an update and the body that tells of it: only what really changes. A nil body says
+// that nothing does.
+func updated(info *record.Info, cmd *Update) (record.Info, *wire.Info) {
+	next, body, changed := *info, new(wire.Info), false
+	if cmd.Title != nil && *cmd.Title != info.Title {
+		next.Title, body.Title, changed = *cmd.Title, cmd.Title, true
+	}
+	if cmd.Avatar != nil && *cmd.Avatar != info.Avatar {
+		next.Avatar, body.Avatar, changed = *cmd.Avatar, cmd.Avatar, true
+	}
+	custom := merged(info.Custom, cmd.Custom)
+	if set := difference(info.Custom, custom); set != nil {
+		next.Custom, body.Custom, changed = custom, set, true
+	}
+	if s := cmd.Settings; s != nil && (uint8(s.Join) != info.Join || s.HistoryFromStart != info.HistoryFromStart) {
+		next.Join, next.HistoryFromStart = uint8(s.Join), s.HistoryFromStart
+		body.Settings, changed = settingsOf(&next), true
+	}
+	if !changed {
+		body = nil
+	}
+	return next, body
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Erasure: the one thing that takes content out of the log. Salt and body go, their hash stays, and the chain verifies.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// handleErase drops the content of a message for ever: its own body, and those of all its edits, which hold content
+// too. By the message's sender, or the app. Erasing it again answers with the first erasure.
+func (t *turn) handleErase(cmd *Erase) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if now := t.view.Current(t.info.Ordinal, cmd.Seq); now != nil && now.EraseSeq > 0 {
+		return t.erasedBefore(cmd.Seq, now.EraseSeq)
+	}
+	e, current, err := t.target(cmd.Seq)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	if !t.full && e.Sender != t.user {
+		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, e.Seq)
+	}
+	shown, err := t.content(e, current)
+	if err != nil && current.RecallSeq == 0 {
+		return Reply{Err: err}
+	}
+	body := marshalBody(&wire.Body{Body: &wire.Body_Erased{Erased: &wire.Erased{Seq: uint64(e.Seq)}}})
+	written := t.write("", record.ErasedBody, body, false)
+	if current.RecallSeq == 0 {
+		t.withdraw(e, current, shown)
+	}
+	current.EraseSeq = written.Seq
+	t.setCurrent(e.Seq, current)
+	t.blank(e)
+	for _, seq := range current.Edits {
+		t.setCurrent(seq, &record.Current{RecallSeq: current.RecallSeq, EraseSeq: written.Seq})
+		if edit, kept := t.view.Event(t.info.Ordinal, seq); kept && !edit.Erased {
+			t.blank(edit)
+		}
+	}
+	return answer(written)
+}
+
+// erasedBefore answers with the event of the first erasure, to those who may have asked for it.
+func (t *turn) erasedBefore(seq, erasure tidemark.Seq) Reply {
+	e, kept := t.view.Event(t.info.Ordinal, seq)
+	if kept && !t.full && e.Sender != t.user {
+		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, seq)
+	}
+	first, kept := t.view.Event(t.info.Ordinal, erasure)
+	if !kept {
+		return t.unchanged()
+	}
+	reply := answer(first)
+	reply.Duplicate = true
+	return reply
+}
+
+// blank rewrites an event without its content. Everything that the chain covers stays as it was.
+func (t *turn) blank(e *record.Event) {
+	blanked := *e
+	blanked.Salt, blanked.Body, blanked.Erased = [8]byte{}, nil, true
+	t.out.Events = append(t.out.Events, record.EventChange{
+		Conversation: t.info.Ordinal, Event: &blanked, Rewrite: true,
+	})
+}

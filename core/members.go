@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Members: who comes, who goes, and with which role.
+//
+// A group may be without an owner: when its last owner leaves, nobody is promoted, because the rules would have to
+// guess whom. Its admins go on as before, and the app's back end can add an owner.
+
+package core
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// handleAddMembers adds those who are not members yet, with one event; if there are none, with none.
+func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.needGroup("be added"); err != nil {
+		return Reply{Err: err}
+	}
+	role := max(cmd.Role, record.MemberRole)
+	if role > record.OwnerRole {
+		return refuse(tidemark.BadArgument, "role %d does not exist", cmd.Role)
+	}
+	if err := t.needRole(record.AdminRole, "add members"); err != nil {
+		return Reply{Err: err}
+	}
+	if !t.full && role >= t.member.Role {
+		return refuse(tidemark.NotAllowed, "%s has role %s and gives only lower ones, not %s",
+			t.writer, t.member.Role, role)
+	}
+	named, err := distinct(cmd.Members)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	members := named[:0]
+	for _, id := range named {
+		if u, met := t.view.User(id); !met || !t.view.Member(t.info.Ordinal, u).Active() {
+			members = append(members, id)
+		}
+	}
+	if len(members) == 0 {
+		return t.unchanged()
+	}
+	users, err := t.canAdmit(members)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	body := wire.Members{Added: texts(members)}
+	if role != record.MemberRole {
+		body.Roles = make(map[string]wire.Role, len(members))
+		for _, id := range members {
+			body.Roles[string(id)] = wire.Role(role)
+		}
+	}
+	return t.changeMembers(&body, func() {
+		for _, u := range users {
+			t.admit(u, role)
+		}
+	})
+}
+
+// handleRemoveMembers removes those who are members, with one event; if there are none, with none.
+func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.needGroup("be removed"); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.needRole(record.AdminRole, "remove members"); err != nil {
+		return Reply{Err: err}
+	}
+	named, err := distinct(cmd.Members)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	var users []record.User
+	members := named[:0]
+	for _, id := range named {
+		u, met := t.view.User(id)
+		if !met {
+			continue
+		}
+		m := t.view.Member(t.info.Ordinal, u)
+		if !m.Active() {
+			continue
+		}
+		if !t.full && m.Role >= t.member.Role {
+			return refuse(tidemark.NotAllowed, "%s has role %s and cannot remove %s, who has role %s",
+				t.writer, t.member.Role, id, m.Role)
+		}
+		members, users = append(members, id), append(users, u)
+	}
+	if len(members) == 0 {
+		return t.unchanged()
+	}
+	t.expect(len(users))
+	return t.changeMembers(&wire.Members{Removed: texts(members)}, func() {
+		for _, u := range users {
+			t.dismiss(u)
+		}
+	})
+}
+
+// handleJoin adds the asking user to a conversation that is open.
+func (t *turn) handleJoin(cmd *Join) Reply {
+	if err := t.identify(cmd.Actor); err != nil {
+		return Reply{Err: err}
+	}
+	if t.full {
+		return refuse(tidemark.BadArgument, "the system joins nothing: name the user who joins")
+	}
+	found, err := t.find(cmd.Conversation)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	if !found {
+		return refuse(tidemark.UnknownConversation, "there is no conversation %q", cmd.Conversation)
+	}
+	if err := t.needGroup("join it"); err != nil {
+		return Reply{Err: err}
+	}
+	if t.member != nil {
+		return t.unchanged()
+	}
+	if !open(t.info) {
+		return refuse(tidemark.NotAllowed, "%s is not open: a member of role admin can add %s", t.info.ID, t.writer)
+	}
+	users, err := t.canAdmit([]tidemark.UserID{t.writer})
+	if err != nil {
+		return Reply{Err: err}
+	}
+	return t.changeMembers(&wire.Members{Added: []string{string(t.writer)}}, func() { t.admit(users[0], record.MemberRole) })
+}
+
+// open reports whether anybody may join on their own: as the settings say, otherwise channels and rooms.
+func open(info *record.Info) bool {
+	switch wire.JoinPolicy(info.Join) {
+	case wire.JoinPolicy_OPEN:
+		return true
+	case wire.JoinPolicy_INVITE:
+		return false
+	}
+	return info.Kind == record.Channel || info.Kind == record.Room
+}
+
+// handleLeave removes the asking user.
+func (t *turn) handleLeave(cmd *Leave) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if t.member == nil {
+		return refuse(tidemark.BadArgument, "the system is nowhere a member: name the user who leaves")
+	}
+	if err := t.needGroup("leave it"); err != nil {
+		return Reply{Err: err}
+	}
+	return t.changeMembers(&wire.Members{Removed: []string{string(t.writer)}}, func() { t.dismiss(t.user) })
+}
+
+// changeMembers appends the event that tells of a change of the member list, then makes the change.
+func (t *turn) changeMembers(body *wire.Members, change func()) Reply {
+	if t.user == 0 {
+		t.user = t.ordinal(t.writer)
+	}
+	e, err := t.writeMembers(body, "", t.writer, t.user, t.env.NowMs)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	change()
+	if t.member != nil && t.memberOf(t.user).Active() {
+		t.readBy(t.ownMember(t.user, true))
+	}
+	reply := answer(e)
+	reply.Members, reply.Info = t.head.Members, t.info
+	return reply
+}
+
+// writeMembers appends an event about members. Its body may be larger than a message, but must fit a frame.
+func (t *turn) writeMembers(
+	body *wire.Members, clientID tidemark.ClientID, writer tidemark.UserID, user record.User, timeMs uint64,
+) (*record.Event, *tidemark.Error) {
+	data := marshalBody(&wire.Body{Body: &wire.Body_Members{Members: body}})
+	if bytesMax := max(t.limits.BodyBytesMax, t.limits.FrameBytesMax/2); len(data) > int(bytesMax) {
+		return nil, tidemark.Refuse(tidemark.TooLarge, "the list of members takes %d bytes, at most %d fit one event: "+
+			"name fewer users, and add the others by further requests", len(data), bytesMax)
+	}
+	t.ownInfo().MembersPosition = t.env.Position
+	return t.append(draft{
+		writer: writer, user: user, clientID: clientID, kind: record.MembersBody, body: data, timeMs: timeMs,
+	}), nil
+}
+
+// canAdmit gives the ordinals of users who are to join, if there is room for them.
+func (t *turn) canAdmit(members []tidemark.UserID) ([]record.User, *tidemark.Error) {
+	if total := int(t.head.Members) + len(members); total > int(t.limits.MembersMax) {
+		return nil, tidemark.Refuse(tidemark.TooMany, "%s would have %d members, at most %d are allowed",
+			t.info.ID, total, t.limits.MembersMax)
+	}
+	t.expect(len(members))
+	users := make([]record.User, len(members))
+	for i, id := range members {
+		users[i] = t.ordinal(id)
+		if id != tidemark.SystemUser && t.view.ConversationsOf(users[i]) >= int(t.limits.ConversationsMax) {
+			return nil, tidemark.Refuse(tidemark.TooMany, "%s is in %d conversations already, more are not allowed",
+				id, t.limits.ConversationsMax)
+		}
+	}
+	return users, nil
+}
+
+// expect prepares for changing so many member records.
+func (t *turn) expect(members int) {
+	if members > 8 && t.members == nil {
+		t.members = make(map[record.User]int, members)
+	}
+}
+
+// admit makes a user a member by the event just appended. What came before that event is read; it is visible where the
+// settings say so. Who comes back begins anew.
+func (t *turn) admit(u record.User, role record.Role) *record.Member {
+	m := t.ownMember(u, false)
+	*m = record.Member{
+		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
+	}
+	if t.info.HistoryFromStart {
+		m.VisibleFrom = 1
+	}
+	t.readBy(m)
+	t.head.Members++
+	return m
+}
+
+// dismiss ends a membership by the event just appended.
+func (t *turn) dismiss(u record.User) {
+	m := t.ownMember(u, false)
+	m.LeftSeq = t.head.Seq
+	m.Position = t.env.Position
+	t.head.Members--
+}
+
+func texts(users []tidemark.UserID) []string {
+	list := make([]string, len(users))
+	for i, user := range users {
+		list[i] = string(user)
+	}
+	return list
+}

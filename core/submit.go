@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Submit: what every submission goes through before its own rules, whatever it carries.
+
+package core
+
+import (
+	"bytes"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// handleSubmit answers a repeated client id with the first answer, before every other rule: a retry must not depend on
+// what has changed since. The first message between two users creates their conversation.
+func (t *turn) handleSubmit(cmd *Submit) Reply {
+	if err := checkSubmit(cmd); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.identify(cmd.Actor); err != nil {
+		return Reply{Err: err}
+	}
+	found, err := t.find(cmd.Conversation)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	if found {
+		if e, ok := t.earlier(cmd.ClientID); ok {
+			reply := answer(e)
+			reply.Duplicate = true
+			return reply
+		}
+	} else if err := t.meet(cmd); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.mayWrite(cmd); err != nil {
+		return Reply{Err: err}
+	}
+	var reply Reply
+	switch {
+	case cmd.Message != nil:
+		reply = t.submitMessage(cmd.ClientID, cmd.Message)
+	case cmd.Edit != nil:
+		reply = t.submitEdit(cmd.ClientID, cmd.Edit)
+	case cmd.Recall != nil:
+		reply = t.submitRecall(cmd.ClientID, cmd.Recall)
+	case cmd.Reaction != nil:
+		reply = t.submitReaction(cmd.ClientID, cmd.Reaction)
+	case cmd.Pin != nil:
+		reply = t.submitPin(cmd.ClientID, cmd.Pin)
+	}
+	reply.Created = !found
+	return reply
+}
+
+// checkSubmit checks what can be checked without looking at anything.
+func checkSubmit(cmd *Submit) *tidemark.Error {
+	actions := 0
+	for _, given := range [...]bool{
+		cmd.Message != nil, cmd.Edit != nil, cmd.Recall != nil, cmd.Reaction != nil, cmd.Pin != nil,
+	} {
+		if given {
+			actions++
+		}
+	}
+	if actions != 1 {
+		return tidemark.Refuse(tidemark.BadArgument,
+			"a submission carries exactly one of message, edit, recall, reaction, pin; this one carries %d", actions)
+	}
+	if !cmd.ClientID.Valid() {
+		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of printable ASCII without spaces, "+
+			"unique per message", cmd.ClientID, tidemark.IDBytesMax)
+	}
+	return nil
+}
+
+// earlier is the event that the asking user has made in this conversation with this client id, if there is one: for as
+// long as the event lives.
+func (t *turn) earlier(id tidemark.ClientID) (*record.Event, bool) {
+	if t.user == 0 {
+		return nil, false
+	}
+	seq, ok := t.view.ByClientID(t.info.Ordinal, t.user, id)
+	if !ok {
+		return nil, false
+	}
+	return t.view.Event(t.info.Ordinal, seq)
+}
+
+// meet makes the direct conversation of two users for the first message between them. Both are members from its first
+// event, which the system writes.
+func (t *turn) meet(cmd *Submit) *tidemark.Error {
+	a, b, direct := cmd.Conversation.Peers()
+	switch {
+	case !direct || cmd.Message == nil || cmd.Message.Class == wire.MessageClass_TRANSIENT:
+		return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", cmd.Conversation)
+	case t.writer != a && t.writer != b && !t.full:
+		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, cmd.Conversation)
+	}
+	t.many = true
+	t.begin(&record.Info{ID: cmd.Conversation, Kind: record.Direct})
+	users, err := t.canAdmit([]tidemark.UserID{a, b})
+	if err != nil {
+		return err
+	}
+	t.user = t.ordinal(t.writer)
+	t.append(draft{
+		writer: tidemark.SystemUser, user: t.ordinal(tidemark.SystemUser), kind: record.MembersBody, timeMs: t.env.NowMs,
+		body: marshalBody(&wire.Body{Body: &wire.Body_Members{Members: &wire.Members{
+			Added: []string{string(a), string(b)}, Created: &wire.Info{Kind: wire.Kind_DIRECT},
+		}}}),
+	})
+	for _, u := range users {
+		m := t.admit(u, record.MemberRole)
+		if u == t.user {
+			t.member = m
+		}
+	}
+	return nil
+}
+
+// mayWrite holds the rules that are the same for everything a user submits.
+func (t *turn) mayWrite(cmd *Submit) *tidemark.Error {
+	if err := t.needMember(); err != nil {
+		return err
+	}
+	if t.info.Kind == record.Direct && !t.full {
+		if peer, _ := t.info.ID.Peer(t.writer); peer == tidemark.SystemUser {
+			return tidemark.Refuse(tidemark.NotAllowed, "nobody reads what is written to the system")
+		}
+	}
+	return t.checkSeen(cmd.Seen)
+}
+
+// checkSeen refuses a writer who has seen another history than this conversation's.
+func (t *turn) checkSeen(seen *wire.Seen) *tidemark.Error {
+	if seen == nil {
+		return nil
+	}
+	var digest tidemark.Digest
+	switch seq := tidemark.Seq(seen.Seq); {
+	case seq == t.head.Seq:
+		digest = t.head.Digest
+	case seq == t.head.Floor && seq > 0:
+		digest = t.head.FloorDigest
+	case seq == 0:
+		digest = chain.Start(t.info.ID)
+	case seq < t.head.Floor:
+		return nil // no longer kept: nothing to compare with
+	default:
+		e, ok := t.view.Event(t.info.Ordinal, seq)
+		if !ok {
+			return tidemark.Refuse(tidemark.UnknownEvent, "the writer has seen event %d but %s ends at %d: "+
+				"verify the conversation and repair it, then send again", seq, t.info.ID, t.head.Seq)
+		}
+		digest = e.Digest
+	}
+	if !bytes.Equal(digest[:], seen.Digest) {
+		return tidemark.Refuse(tidemark.UnknownEvent, "the writer has seen another event %d than this server's: "+
+			"verify the conversation and repair it, then send again", seen.Seq)
+	}
+	return nil
+}
