@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The handler of all services: what it is made of, and how a call reaches its method.
+
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/gateway"
+	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/session"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
+)
+
+const (
+	callTimeout    = 30 * time.Second // of a call, not counting what Pull waits
+	waitMax        = 60 * time.Second // what Pull may wait
+	importBytesMax = 32 << 20         // request of Import, bytes
+	compressMin    = 1 << 10          // smaller answers are not compressed, bytes
+)
+
+// Config is what the API needs. Set, Registry, Auth and Log must be given.
+type Config struct {
+	Set      *partition.Set
+	Registry *session.Registry
+	Auth     *gateway.Auth
+	Log      *slog.Logger
+
+	Calls    Rate // calls of one user; the app is not limited
+	Failures Rate // calls of one address that could not be identified
+
+	Ending context.Context // ends when the server shuts down: calls that wait then answer; nil: never
+	NowMs  func() uint64   // clock, Unix ms; nil: the system's
+
+	Version   string                     // of the server, for Stats
+	StartedMs uint64                     // for Stats
+	State     func() string              // for Stats: "serving", "draining", "stopped writing: ..."; nil: "serving"
+	Disk      func() (used, free uint64) // for Stats, bytes; nil: zeros
+}
+
+// API is the handler of all services. Safe for concurrent use.
+type API struct {
+	config   Config
+	limits   *tidemark.Limits
+	calls    *limiter
+	failures *limiter
+	waiting  waiters
+	mux      *http.ServeMux
+}
+
+// New makes the handler; it serves every path that begins with "/tidemark.v1.".
+func New(config Config) *API {
+	if config.NowMs == nil {
+		config.NowMs = func() uint64 { return uint64(time.Now().UnixMilli()) }
+	}
+	a := &API{
+		config: config, limits: config.Set.Limits(), mux: http.NewServeMux(),
+		calls: newLimiter(config.Calls), failures: newLimiter(config.Failures),
+	}
+	options := connect.WithHandlerOptions(
+		codecs(),
+		connect.WithRequestGate(a.gate),
+		connect.WithInterceptors(a.interceptor()),
+		recovered(config.Log),
+		connect.WithCompressMinBytes(compressMin),
+		connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+			return []connect.HandlerOption{connect.WithReadMaxBytes(bodyBytesMax(spec.Procedure, a.limits.FrameBytesMax))}
+		}),
+	)
+	a.mux.Handle(wireconnect.NewSyncServiceHandler(&syncService{a}, options))
+	a.mux.Handle(wireconnect.NewMessageServiceHandler(&messageService{a}, options))
+	a.mux.Handle(wireconnect.NewConversationServiceHandler(&conversationService{a}, options))
+	a.mux.Handle(wireconnect.NewUserServiceHandler(&userService{a}, options))
+	a.mux.Handle(wireconnect.NewAdminServiceHandler(&adminService{a}, options))
+	return a
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Connect reads a request that is too large to its end; this is where the end is.
+	r.Body = http.MaxBytesReader(w, r.Body, 2*importBytesMax)
+	// Past this the request counts as broken off, so it must be later than the longest call.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(waitMax + 2*callTimeout)) // not supported: the server's own timeouts hold
+	a.mux.ServeHTTP(w, r)
+}
+
+// do runs a command and returns its reply, a refusal being an error.
+func (a *API) do(ctx context.Context, command core.Command) (core.Reply, error) {
+	return a.config.Set.Do(ctx, command)
+}

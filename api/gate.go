@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What every call passes before its handler: who asks, may they ask this, how often, how large, how long.
+
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/gateway"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
+)
+
+// access says who may call a method.
+type access uint8
+
+const (
+	anybody access = iota // a user, or the app for itself or for a user
+	asUser                // a user, or the app with Tidemark-User
+	appOnly               // the app
+)
+
+// accessOf lists the methods that are not for anybody.
+var accessOf = map[string]access{
+	wireconnect.SyncServicePullProcedure:             asUser,
+	wireconnect.SyncServiceAckProcedure:              asUser,
+	wireconnect.MessageServiceReadProcedure:          asUser,
+	wireconnect.ConversationServiceListProcedure:     asUser,
+	wireconnect.ConversationServiceJoinProcedure:     asUser,
+	wireconnect.ConversationServiceLeaveProcedure:    asUser,
+	wireconnect.ConversationServiceSettingsProcedure: asUser,
+	wireconnect.UserServiceUpsertProcedure:           appOnly,
+	wireconnect.UserServiceIssueTokenProcedure:       appOnly,
+	wireconnect.AdminServiceStatsProcedure:           appOnly,
+	wireconnect.AdminServiceSessionsProcedure:        appOnly,
+	wireconnect.AdminServiceImportProcedure:          appOnly,
+}
+
+// bodyBytesMax is how large the request of a method may be, given the server's limit on frames.
+func bodyBytesMax(procedure string, frameBytesMax uint32) int {
+	if procedure == wireconnect.AdminServiceImportProcedure {
+		return importBytesMax
+	}
+	return int(frameBytesMax)
+}
+
+// identityKey is the context key of the caller's gateway.Identity.
+type identityKey struct{}
+
+// caller is who asks; the gate has put it there.
+func caller(ctx context.Context) gateway.Identity {
+	return ctx.Value(identityKey{}).(gateway.Identity)
+}
+
+// actorOf is the caller as the rules know it.
+func actorOf(who gateway.Identity) core.Actor { return core.Actor{User: who.User, App: who.App} }
+
+// gate runs when the headers of a call are there and before its body is read.
+func (a *API) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
+	ctx, err := a.admit(ctx, spec.Procedure, peer.Addr, header)
+	if err != nil {
+		return nil, outward(ctx, a.config.Log, spec.Procedure, err)
+	}
+	return ctx, nil
+}
+
+// admit identifies the caller and checks what can be checked without the body.
+func (a *API) admit(ctx context.Context, procedure, address string, header http.Header) (context.Context, error) {
+	now := time.Now()
+	host := hostOf(address)
+	if a.failures.exhausted(host, now) {
+		return ctx, a.failures.allow(host, now)
+	}
+	who, err := a.config.Auth.FromRequest(&http.Request{Header: header, RemoteAddr: address})
+	if err != nil {
+		_ = a.failures.allow(host, now) // counts the failure
+		return ctx, err
+	}
+	if err := checkAccess(accessOf[procedure], who); err != nil {
+		return ctx, err
+	}
+	if who.User != "" {
+		if err := a.checkUsers(who.User); err != nil {
+			return ctx, err
+		}
+	}
+	if !who.App {
+		if err := a.calls.allow(string(who.User), now); err != nil {
+			return ctx, err
+		}
+	}
+	largest := bodyBytesMax(procedure, a.limits.FrameBytesMax)
+	if length, err := strconv.Atoi(header.Get("Content-Length")); err == nil && length > largest {
+		return ctx, tidemark.Refuse(tidemark.TooLarge, "the request has %d bytes; at most %d are allowed", length, largest)
+	}
+	return context.WithValue(ctx, identityKey{}, who), nil
+}
+
+// checkAccess refuses a caller for whom the method is not meant.
+func checkAccess(needs access, who gateway.Identity) error {
+	switch {
+	case needs == appOnly && !who.App:
+		return tidemark.Refuse(tidemark.NotAllowed, "only the app's back end may do this: call with the admin key")
+	case needs == asUser && who.User == "":
+		return tidemark.Refuse(tidemark.BadArgument, "this is done as a user: add the header `Tidemark-User: <user id>` to the admin key")
+	}
+	return nil
+}
+
+// interceptor refuses unreadable requests, bounds the time of a call, and turns its error outward.
+func (a *API) interceptor() connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			procedure := request.Spec().Procedure
+			if complaint := complaint(request.Any()); complaint != nil {
+				return nil, refused(complaint)
+			}
+			timeout := callTimeout
+			if procedure == wireconnect.SyncServicePullProcedure {
+				timeout += waitMax
+			}
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			response, err := next(ctx, request)
+			if err != nil {
+				return nil, outward(ctx, a.config.Log, procedure, err)
+			}
+			return response, nil
+		}
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// UserService: accounts, tokens and devices.
+
+package api
+
+import (
+	"context"
+	"time"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/gateway"
+	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// userService implements [wireconnect.UserServiceHandler].
+type userService struct{ *API }
+
+// Upsert creates a user or replaces its profile.
+func (s *userService) Upsert(ctx context.Context, request *wire.UpsertUserRequest) (*wire.UpsertUserResponse, error) {
+	profile := request.GetUser()
+	if profile == nil {
+		return nil, tidemark.Refuse(tidemark.BadArgument, `user is missing: send {"user":{"id":"…","nickname":"…"}}`)
+	}
+	id, err := userID("user.id", profile.GetId())
+	if err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, &core.UpsertUser{User: id, Nickname: profile.GetNickname(), Avatar: profile.GetAvatar(), Custom: profile.GetCustom()})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.UpsertUserResponse{User: partition.WireProfile(reply.Profile), Created: reply.Created}, nil
+}
+
+// Get answers a user's profile.
+func (s *userService) Get(_ context.Context, request *wire.GetUserRequest) (*wire.GetUserResponse, error) {
+	id, err := userID("id", request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	profile, err := s.config.Set.OfUser(id).Profile(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case profile == nil:
+		return nil, unknownUser(id)
+	}
+	return &wire.GetUserResponse{User: partition.WireProfile(profile)}, nil
+}
+
+// Update changes fields of a profile: the caller's own, or for the app anybody's.
+func (s *userService) Update(ctx context.Context, request *wire.UpdateUserRequest) (*wire.UpdateUserResponse, error) {
+	id, err := ownUser(caller(ctx), "id", request.GetId())
+	if err != nil {
+		return nil, err
+	}
+	reply, err := s.do(ctx, &core.UpdateUser{User: id, Nickname: request.Nickname, Avatar: request.Avatar, Custom: request.GetCustom()})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.UpdateUserResponse{User: partition.WireProfile(reply.Profile)}, nil
+}
+
+// IssueToken signs a token for a user that exists.
+func (s *userService) IssueToken(_ context.Context, request *wire.IssueTokenRequest) (*wire.IssueTokenResponse, error) {
+	id, err := userID("userId", request.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkUsers(id); err != nil {
+		return nil, err
+	}
+	const ttlMsMax = 100 * 365 * 24 * 3600 * 1000 // far above what is allowed, so that it does not overflow
+	ttl := time.Duration(min(request.GetTtlMs(), ttlMsMax)) * time.Millisecond
+	token, expiresMs, err := s.config.Auth.Issue(id, tidemark.DeviceID(request.GetDeviceId()), ttl)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.IssueTokenResponse{Token: token, ExpiresMs: expiresMs}, nil
+}
+
+// Devices lists the devices of a user.
+func (s *userService) Devices(ctx context.Context, request *wire.DevicesRequest) (*wire.DevicesResponse, error) {
+	id, err := ownUser(caller(ctx), "userId", request.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkUsers(id); err != nil {
+		return nil, err
+	}
+	devices, err := s.config.Set.OfUser(id).Devices(id)
+	if err != nil {
+		return nil, err
+	}
+	answer := &wire.DevicesResponse{}
+	for _, d := range devices {
+		answer.Devices = append(answer.Devices, &wire.Device{
+			DeviceId: string(d.ID), Platform: d.Platform, Client: d.Client, Online: s.config.Registry.Online(id, d.ID),
+			FirstSeenMs: d.FirstSeenMs, LastSeenMs: d.LastSeenMs,
+		})
+	}
+	return answer, nil
+}
+
+// Kick closes the sessions of a device, or of all, and forgets it.
+func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wire.KickResponse, error) {
+	who := caller(ctx)
+	id, err := ownUser(who, "userId", request.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkUsers(id); err != nil {
+		return nil, err
+	}
+	device := tidemark.DeviceID(request.GetDeviceId())
+	if device != "" && !device.Valid() {
+		return nil, tidemark.Refuse(tidemark.BadArgument, "deviceId %.80q cannot be a device id: use %s", device, tidemark.IDAlphabet)
+	}
+	forget := []tidemark.DeviceID{device}
+	if device == "" {
+		forget = forget[:0]
+		devices, err := s.config.Set.OfUser(id).Devices(id)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range devices {
+			forget = append(forget, d.ID)
+		}
+	}
+	closed := s.config.Registry.Kick(id, device)
+	for _, d := range forget {
+		if err := s.forget(ctx, id, d); err != nil {
+			return nil, err
+		}
+	}
+	return &wire.KickResponse{Sessions: uint32(closed)}, nil
+}
+
+// ownUser is the user that a request is about: the caller when it names none; for the app anybody.
+func ownUser(who gateway.Identity, field, named string) (tidemark.UserID, error) {
+	switch {
+	case named == "" && who.User == "":
+		return "", tidemark.Refuse(tidemark.BadArgument, "%s is missing: say which user", field)
+	case named == "":
+		return who.User, nil
+	case named != string(who.User) && !who.App:
+		return "", tidemark.Refuse(tidemark.NotAllowed, "%s is %.80q: only the app's back end may ask about other users", field, named)
+	}
+	return userID(field, named)
+}
+
+// userID checks the id of an ordinary user.
+func userID(field, id string) (tidemark.UserID, error) {
+	user := tidemark.UserID(id)
+	switch {
+	case !user.Valid():
+		return "", tidemark.Refuse(tidemark.BadArgument, "%s %.80q cannot be a user id: use %s", field, id, tidemark.IDAlphabet)
+	case user == tidemark.SystemUser:
+		return "", tidemark.Refuse(tidemark.BadArgument, "%s %q is reserved for the system's own messages", field, id)
+	}
+	return user, nil
+}
+
+func unknownUser(id tidemark.UserID) error {
+	return tidemark.Refuse(tidemark.UnknownUser, "no user %q; the app's back end creates users with UserService/Upsert", id)
+}
+
+// checkUsers refuses unless all of these users exist.
+func (a *API) checkUsers(ids ...tidemark.UserID) error { return a.config.Set.CheckUsers(ids...) }
+
+// forget drops a device's record; its cursors go with it.
+func (s *userService) forget(ctx context.Context, user tidemark.UserID, device tidemark.DeviceID) error {
+	_, err := s.do(ctx, &core.ForgetDevice{User: user, Device: device})
+	return err
+}
