@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Reading a log back and holding it against what was sent: each message exactly once, in order, and the chain of the
+// log equal to the digest that was acknowledged.
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// checkParallel is how many logs are read back at a time.
+const checkParallel = 4
+
+// checkPage is how many events are asked for at a time.
+const checkPage = 500
+
+// checkSenders reads the conversation of every sender back.
+func checkSenders(ctx context.Context, a *app, senders []*sender) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(checkParallel)
+	for _, s := range senders {
+		group.Go(func() error {
+			next := uint64(1)
+			digest, err := readLog(ctx, a, s.member, s.conversation, func(event *wire.Event) error {
+				if event.Sender == string(tidemark.SystemUser) {
+					return nil
+				}
+				if event.Sender != s.member.user || event.ClientId != clientIDOf(next) {
+					return fmt.Errorf("seq %d is %q of %q, want %q of %q", event.Seq, event.ClientId, event.Sender, clientIDOf(next), s.member.user)
+				}
+				next++
+				return nil
+			})
+			switch {
+			case err != nil:
+				return fmt.Errorf("bench: WRONG ANSWER: conversation %s: %w", s.conversation, err)
+			case next-1 != s.answered:
+				return fmt.Errorf("bench: WRONG ANSWER: conversation %s holds %d messages, %d were acknowledged", s.conversation, next-1, s.answered)
+			case s.answered > 0 && digest != s.digest:
+				return fmt.Errorf("bench: WRONG ANSWER: conversation %s: its chain ends at %s, %x was acknowledged", s.conversation, digest, s.digest)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// readLog fetches a whole conversation as a member, from a device of its own, and calls visit for each event in order.
+// It verifies that seqs are dense and that the chain fits what the server says, and returns the chain's last value.
+func readLog(ctx context.Context, a *app, m member, conversation string, visit func(*wire.Event) error) (tidemark.Digest, error) {
+	c, err := connectSynced(ctx, dialConfig{address: a.address, token: m.token, device: "check"})
+	if err != nil {
+		return tidemark.Digest{}, err
+	}
+	defer c.close()
+	_ = c.net.SetDeadline(time.Now().Add(2 * drainMax))
+	stop := context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	digest := chain.Start(tidemark.ConversationID(conversation))
+	for seq := uint64(0); ; {
+		page, err := c.fetchAfter(conversation, seq)
+		if err != nil {
+			return digest, err
+		}
+		for _, event := range page.Events {
+			if event.Seq != seq+1 {
+				return digest, fmt.Errorf("seq %d follows %d", event.Seq, seq)
+			}
+			seq = event.Seq
+			if digest, err = chained(digest, event); err != nil {
+				return digest, err
+			}
+			if err := visit(event); err != nil {
+				return digest, err
+			}
+		}
+		if seq >= page.HeadSeq {
+			if string(page.HeadDigest) != string(digest[:]) {
+				return digest, fmt.Errorf("the chain ends at %s, the server says %x", digest, page.HeadDigest)
+			}
+			return digest, nil
+		}
+		if len(page.Events) == 0 {
+			return digest, fmt.Errorf("an empty page after seq %d, the head is %d", seq, page.HeadSeq)
+		}
+	}
+}
+
+// fetchAfter asks for the page after a seq.
+func (c *conn) fetchAfter(conversation string, seq uint64) (*wire.Fetched, error) {
+	c.queue(&wire.ClientFrame{Frame: &wire.ClientFrame_Fetch{Fetch: &wire.Fetch{
+		Request: seq + 1, Conversation: conversation, From: &wire.Fetch_After{After: seq}, Limit: checkPage,
+	}}})
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	for {
+		payload, err := c.read()
+		if err != nil {
+			return nil, err
+		}
+		var frame wire.ServerFrame
+		if err := frame.UnmarshalVT(payload); err != nil {
+			return nil, err
+		}
+		switch f := frame.Frame.(type) {
+		case *wire.ServerFrame_Fetched:
+			return f.Fetched, nil
+		case *wire.ServerFrame_Delta, *wire.ServerFrame_Signal:
+		default:
+			kind, _, _ := skimFrame(payload)
+			return nil, unexpected(kind, payload)
+		}
+	}
+}
+
+// chained is the chain's value after an event.
+func chained(prev tidemark.Digest, event *wire.Event) (tidemark.Digest, error) {
+	link := chain.Link{
+		Seq: tidemark.Seq(event.Seq), ID: tidemark.EventID(event.Id), TimeMs: event.TimeMs,
+		Sender: tidemark.UserID(event.Sender), ClientID: tidemark.ClientID(event.ClientId), Kind: uint8(event.Kind),
+	}
+	switch {
+	case len(event.BodyHash) == len(link.BodyHash):
+		copy(link.BodyHash[:], event.BodyHash)
+	case len(event.Salt) == 8:
+		var body wire.Body
+		if err := body.UnmarshalVT(event.Body); err != nil {
+			return prev, fmt.Errorf("body of seq %d: %w", event.Seq, err)
+		}
+		link.BodyHash = chain.BodyHash([8]byte(event.Salt), event.Body)
+		if link.Kind == 0 {
+			link.Kind = wire.BodyKind(&body)
+		}
+	default:
+		return prev, errors.New("an event with neither body hash nor salt")
+	}
+	return chain.Next(prev, link), nil
+}

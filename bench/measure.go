@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The course of a measurement: warm up, measure, stop; progress while it runs.
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// Output says where a benchmark tells how far it is. The zero value is silent.
+type Output struct {
+	Progress io.Writer // nil: nowhere
+}
+
+func (o Output) say(format string, args ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, format+"\n", args...)
+	}
+}
+
+// phase of a measurement.
+type phase int32
+
+const (
+	warming   phase = iota // load runs, nothing is recorded
+	measuring              // what is answered now counts
+	stopping               // nothing new is sent; what is in flight is awaited
+)
+
+// course is shared by a benchmark's connections and the one who watches the clock.
+type course struct {
+	phase atomic.Int32
+	done  atomic.Uint64 // operations finished so far, for progress
+}
+
+func (c *course) now() phase { return phase(c.phase.Load()) }
+
+// span is what was measured: when, and what the server used.
+type span struct {
+	before, after Usage
+}
+
+func (s span) duration() time.Duration { return s.after.At.Sub(s.before.At) }
+
+// watch leads a course through its phases and tells how far it is. It returns early when ctx ends.
+func (c *course) watch(ctx context.Context, target *Target, output Output, name string, warmUp, measure time.Duration) (span, error) {
+	defer c.phase.Store(int32(stopping))
+	output.say("%s: warming up for %s", name, warmUp)
+	if err := pause(ctx, warmUp); err != nil {
+		return span{}, err
+	}
+	var s span
+	s.before, _ = target.Usage()
+	c.phase.Store(int32(measuring))
+	deadline := time.Now().Add(measure)
+	last := c.done.Load()
+	for time.Now().Before(deadline) {
+		begin := time.Now()
+		if err := pause(ctx, min(time.Second, time.Until(deadline))); err != nil {
+			return s, err
+		}
+		done := c.done.Load()
+		output.say("%s: %s/s, %s to go", name, grouped(float64(done-last)/time.Since(begin).Seconds()), max(0, time.Until(deadline)).Round(time.Second))
+		last = done
+	}
+	s.after, _ = target.Usage()
+	return s, nil
+}
+
+// pause waits, or returns why it must not go on.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(max(0, d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// prepare takes the machine's figures (where the data directory is known) and makes the app.
+func prepare(ctx context.Context, target *Target, output Output) (*app, Machine, error) {
+	a, err := newApp(target)
+	if err != nil {
+		return nil, Machine{}, err
+	}
+	output.say("measuring the machine")
+	machine, err := MeasureMachine(ctx, target.DataDir)
+	if err != nil {
+		a.close()
+		return nil, Machine{}, err
+	}
+	return a, machine, nil
+}
+
+// disk is what the data directory takes; 0 where it is unknown.
+func (t *Target) disk() uint64 {
+	if t.DataDir == "" {
+		return 0
+	}
+	return diskBytes(t.DataDir)
+}

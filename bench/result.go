@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a benchmark found, as one line of JSON for programs and one row of a table for people.
+
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Result is one measurement. Fields that do not apply are absent from its JSON.
+type Result struct {
+	Name      string  `json:"name"` // send, fanout, idle, sync
+	What      string  `json:"what"` // the load, for people: "64 connections x 32 in flight"
+	PerSecond float64 `json:"perSecond,omitempty"`
+	P50Ms     float64 `json:"p50Ms,omitempty"`
+	P99Ms     float64 `json:"p99Ms,omitempty"`
+	MaxMs     float64 `json:"maxMs,omitempty"`
+
+	Operations   uint64  `json:"operations"` // messages, deliveries, connections or reconnects measured
+	DurationMs   float64 `json:"durationMs"` // over which they were measured
+	PayloadBytes int     `json:"payloadBytes,omitempty"`
+	Connections  int     `json:"connections,omitempty"`
+	Window       int     `json:"window,omitempty"`   // messages in flight on a connection
+	RateSet      float64 `json:"rateSet,omitempty"`  // open loop: messages a second asked for
+	Messages     uint64  `json:"messages,omitempty"` // fanout: sent
+
+	ServerCPUUsPerOp float64 `json:"serverCpuUsPerOp,omitempty"` // processor time of the server's process for one operation, µs
+	ServerCPUPercent float64 `json:"serverCpuPercent,omitempty"` // of one core
+	ServerRSSBytes   uint64  `json:"serverRssBytes,omitempty"`   // resident at the end
+	DiskBytes        uint64  `json:"diskBytes,omitempty"`        // of the data directory at the end
+	DiskBytesPerOp   float64 `json:"diskBytesPerOp,omitempty"`   // growth, before compaction
+
+	Members             int     `json:"members,omitempty"`             // fanout: members online
+	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout: mean latency of the slowest member over that of the median one
+	RSSPerConnection    float64 `json:"rssPerConnection,omitempty"`    // idle: resident bytes that one connection adds
+	Conversations       int     `json:"conversations,omitempty"`       // sync: of the user
+	Changed             int     `json:"changed,omitempty"`             // sync: since the cursor
+	ReceivedBytesPerOp  float64 `json:"receivedBytesPerOp,omitempty"`  // sync: server to client
+	SentBytesPerOp      float64 `json:"sentBytesPerOp,omitempty"`      // sync: client to server, after the upgrade
+	ConnectionsAnswered int     `json:"connectionsAnswered,omitempty"` // idle: still alive at the end
+
+	Checked bool    `json:"checked"` // the result was checked and is right
+	Machine Machine `json:"machine"` // taken in the same run
+}
+
+// latencies records how long things took: from 1 µs to 2 minutes, exact to 1 %.
+type latencies struct{ *hdrhistogram.Histogram }
+
+func newLatencies() latencies {
+	return latencies{hdrhistogram.New(1, (2 * time.Minute).Microseconds(), 2)}
+}
+
+func (l latencies) record(d time.Duration) {
+	_ = l.RecordValue(min(max(d.Microseconds(), 1), l.HighestTrackableValue()))
+}
+
+// latency puts the figures of a histogram into the result.
+func (r *Result) latency(l latencies) {
+	r.P50Ms = float64(l.ValueAtQuantile(50)) / 1000
+	r.P99Ms = float64(l.ValueAtQuantile(99)) / 1000
+	r.MaxMs = float64(l.Max()) / 1000
+}
+
+// usage puts what the server's process used between two readings into the result.
+func (r *Result) usage(target *Target, before, after Usage, operations uint64) {
+	if target.PID != 0 && operations > 0 {
+		cpu := after.CPU - before.CPU
+		r.ServerCPUUsPerOp = float64(cpu.Microseconds()) / float64(operations)
+		r.ServerCPUPercent = 100 * cpu.Seconds() / after.At.Sub(before.At).Seconds()
+		r.ServerRSSBytes = after.RSSBytes
+	}
+}
+
+// WriteJSON writes each result as one line of JSON.
+func WriteJSON(w io.Writer, results []Result) error {
+	encoder := json.NewEncoder(w)
+	for i := range results {
+		if err := encoder.Encode(&results[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columns of the tables, for terminals and for documents.
+var columns = []struct {
+	title string
+	value func(r *Result) string
+}{
+	{"what", func(r *Result) string { return r.Name + ": " + r.What }},
+	{"per second", func(r *Result) string { return grouped(r.PerSecond) }},
+	{"p50 ms", func(r *Result) string { return decimals(r.P50Ms) }},
+	{"p99 ms", func(r *Result) string { return decimals(r.P99Ms) }},
+	{"max ms", func(r *Result) string { return decimals(r.MaxMs) }},
+	{"server CPU µs/op", func(r *Result) string { return decimals(r.ServerCPUUsPerOp) }},
+	{"server CPU %", func(r *Result) string { return decimals(r.ServerCPUPercent) }},
+	{"RSS MiB", func(r *Result) string { return decimals(float64(r.ServerRSSBytes) / (1 << 20)) }},
+	{"disk B/op", func(r *Result) string { return decimals(r.DiskBytesPerOp) }},
+	{"notes", func(r *Result) string { return r.notes() }},
+	{"checked", func(r *Result) string { return map[bool]string{true: "yes", false: "NO"}[r.Checked] }},
+}
+
+// notes are the figures that only one benchmark has.
+func (r *Result) notes() string {
+	var notes []string
+	add := func(applies bool, format string, args ...any) {
+		if applies {
+			notes = append(notes, fmt.Sprintf(format, args...))
+		}
+	}
+	add(r.SlowestOverMedian > 0, "slowest member %.2f x median", r.SlowestOverMedian)
+	add(r.RSSPerConnection > 0, "%s B resident a connection", grouped(r.RSSPerConnection))
+	add(r.ReceivedBytesPerOp > 0, "%s B received, %s B sent each", grouped(r.ReceivedBytesPerOp), grouped(r.SentBytesPerOp))
+	return strings.Join(notes, "; ")
+}
+
+// WriteTable writes the results for people, with the machine's figures below.
+func WriteTable(w io.Writer, results []Result) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var titles []string
+	for _, column := range columns {
+		titles = append(titles, column.title)
+	}
+	fmt.Fprintln(table, strings.Join(titles, "\t"))
+	for i := range results {
+		fmt.Fprintln(table, strings.Join(row(&results[i]), "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(results) > 0 {
+		_, err := fmt.Fprintln(w, "\nThe machine in the same run: "+results[0].Machine.String())
+		return err
+	}
+	return nil
+}
+
+func row(r *Result) []string {
+	var cells []string
+	for _, column := range columns {
+		cells = append(cells, column.value(r))
+	}
+	return cells
+}
+
+// String tells the machine's figures.
+func (m Machine) String() string {
+	return fmt.Sprintf("1 KB append + fdatasync p50 %.2f ms; TCP echo of one connection %s/s, p50 %.3f ms",
+		m.FdatasyncP50Ms, grouped(m.EchoPerSecond), m.EchoP50Ms)
+}
+
+// decimals prints three significant digits, nothing for 0.
+func decimals(v float64) string {
+	switch {
+	case v == 0:
+		return ""
+	case v < 1:
+		return fmt.Sprintf("%.3f", v)
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	case v < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return grouped(v)
+}
+
+// grouped prints a whole number with its thousands set apart, nothing for 0.
+func grouped(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	digits := fmt.Sprintf("%.0f", v)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
