@@ -37,7 +37,7 @@ generate: node_modules ## rewrite the generated code from proto/
 	node_modules/.bin/buf generate
 
 bench: build ## run the short form of every benchmark and rewrite the tables of docs/performance.md
-	tools/bench.sh docs/performance.md
+	./tidemark bench all --update docs/performance.md
 
 replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
 	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay

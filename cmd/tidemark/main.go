@@ -32,6 +32,7 @@ type commandLine struct {
 	Config configFile `placeholder:"FILE" help:"YAML file with the flags of serve as keys, without the dashes."`
 
 	Serve   serveCommand   `cmd:"" help:"Run a server."`
+	Bench   benchCommand   `cmd:"" help:"Measure a server."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary."`
 }
 

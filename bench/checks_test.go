@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A fast wrong answer must fail: each check sees the mistake it is there for. And what results look like on paper.
+
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+func TestSenderRefusesWrongAnswers(t *testing.T) {
+	right := submitted{request: 5, seq: 6, digest: make([]byte, 32)}
+	for name, spoil := range map[string]func(*submitted){
+		"":          func(*submitted) {},
+		"order":     func(s *submitted) { s.request = 6 },
+		"again":     func(s *submitted) { s.request = 4 },
+		"gap":       func(s *submitted) { s.seq = 7 },
+		"same seq":  func(s *submitted) { s.seq = 5 },
+		"duplicate": func(s *submitted) { s.duplicate = true },
+		"no digest": func(s *submitted) { s.digest = nil },
+	} {
+		s := &sender{course: &course{}, window: 8, answered: 4, lastSeq: 5, latencies: newLatencies()}
+		answer := right
+		spoil(&answer)
+		if err := s.acknowledged(answer, time.Now()); (err != nil) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestListenerRefusesGapsAndDoubles(t *testing.T) {
+	for name, seqs := range map[string][]uint64{"": {1, 2, 3}, "gap": {1, 3}, "double": {1, 2, 2}, "order": {2, 1}} {
+		l := &listener{fanout: &fanout{}, latencies: newLatencies()}
+		for _, seq := range seqs {
+			l.event([]byte("g"), seq, []byte("0-1.2"))
+		}
+		if (l.err != nil) != (name != "") {
+			t.Errorf("%q: %v", name, l.err)
+		}
+		if got := l.fanout.course.done.Load(); got != uint64(len(seqs)) {
+			t.Errorf("%q: %d deliveries counted", name, got)
+		}
+	}
+}
+
+func TestReceivedSeesDoubles(t *testing.T) {
+	got := received{}
+	got.event([]byte("c"), 1, []byte("new"))
+	got.event([]byte("c"), 1, []byte("new"))
+	if got["c"] == "new" {
+		t.Error("an event that came twice looks like one that came once")
+	}
+}
+
+func TestChainedFollowsTheChain(t *testing.T) {
+	start := chain.Start("c")
+	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: &wire.Message{Text: "hello"}}})
+	salt := [8]byte{1, 2, 3}
+	want := chain.Next(start, chain.Link{Seq: 1, ID: 2, TimeMs: 3, Sender: "alice", ClientID: "x", Kind: 1, BodyHash: chain.BodyHash(salt, body)})
+	whole := &wire.Event{Seq: 1, Id: 2, TimeMs: 3, Sender: "alice", ClientId: "x", Salt: salt[:], Body: body}
+	hash := chain.BodyHash(salt, body)
+	erased := &wire.Event{Seq: 1, Id: 2, TimeMs: 3, Sender: "alice", ClientId: "x", BodyHash: hash[:], Kind: 1}
+	for name, event := range map[string]*wire.Event{"whole": whole, "erased": erased} {
+		if got, err := chained(start, event); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
+		}
+	}
+	whole.Body = append(bytes.Clone(body[:len(body)-1]), 'O')
+	if got, err := chained(start, whole); err == nil && got == want {
+		t.Error("another body gives the same chain")
+	}
+	if _, err := chained(tidemark.Digest{}, &wire.Event{Seq: 1}); err == nil {
+		t.Error("an event without body, salt and hash is no error")
+	}
+}
+
+func TestResultsOnPaper(t *testing.T) {
+	result := Result{Name: "send", What: "2 connections", PerSecond: 12345.6, Operations: 99, ServerCPUUsPerOp: 17.25, Checked: true}
+	times := newLatencies()
+	for range 100 {
+		times.record(2 * time.Millisecond)
+	}
+	times.record(3 * time.Hour) // beyond what is tracked: recorded as the greatest
+	result.latency(times)
+	if result.P50Ms < 1.9 || result.P50Ms > 2.1 || result.MaxMs < 100_000 {
+		t.Errorf("p50 %v, max %v", result.P50Ms, result.MaxMs)
+	}
+
+	var lines bytes.Buffer
+	if err := WriteJSON(&lines, []Result{result, result}); err != nil {
+		t.Fatal(err)
+	}
+	var back map[string]any
+	if err := json.Unmarshal([]byte(strings.Split(lines.String(), "\n")[0]), &back); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"name", "perSecond", "p50Ms", "p99Ms", "maxMs", "serverCpuUsPerOp", "checked"} {
+		if _, there := back[name]; !there {
+			t.Errorf("the JSON has no %s: %s", name, lines.String())
+		}
+	}
+
+	document := filepath.Join(t.TempDir(), "performance.md")
+	if err := os.WriteFile(document, []byte("# Before\n"+markerBegin+"\nold\n"+markerEnd+"\nafter\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time, its own output is replaced
+		if err := UpdateDocument(document, "Taken today.", []Result{result}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	if strings.Count(text, "12,346") != 1 || strings.Contains(text, "old") || !strings.HasPrefix(text, "# Before\n") || !strings.HasSuffix(text, markerEnd+"\nafter\n") {
+		t.Errorf("the document is now:\n%s", text)
+	}
+	if err := UpdateDocument(document+"x", "", nil); err == nil {
+		t.Error("a document that is not there is no error")
+	}
+}
+
+func TestMachineIsMeasured(t *testing.T) {
+	machine, err := MeasureMachine(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if machine.EchoPerSecond < 100 || machine.EchoP50Ms <= 0 || machine.FdatasyncP50Ms < 0 {
+		t.Errorf("implausible: %+v", machine)
+	}
+}

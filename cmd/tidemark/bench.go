@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// tidemark bench: what a server costs. Starts one as another process, or puts load on the one given by --url.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/tidemark-im/tidemark/bench"
+)
+
+// benchCommand holds the benchmarks and what they have in common.
+type benchCommand struct {
+	URL      string `name:"url" placeholder:"URL" help:"Server to put load on, as http://HOST:PORT. Default: start one on a temporary directory."`
+	AdminKey string `name:"admin-key" help:"Admin key of the server given by --url."`
+	Dir      string `type:"path" placeholder:"DIR" help:"Where the temporary data directory is made: on the disk to be measured. Default: the system's."`
+	JSON     bool   `name:"json" help:"Print one line of JSON for each result instead of a table."`
+	Quiet    bool   `short:"q" help:"Print no progress."`
+
+	Send   benchSendCommand   `cmd:"" help:"Messages sent, made durable and acknowledged."`
+	Fanout benchFanoutCommand `cmd:"" help:"Deliveries in a large group whose members are all online."`
+	Idle   benchIdleCommand   `cmd:"" help:"Memory and processor time of idle connections."`
+	Sync   benchSyncCommand   `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
+	All    benchAllCommand    `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
+}
+
+// Help adds what is common to all benchmarks.
+func (benchCommand) Help() string {
+	return "Every benchmark checks its result (each message exactly once, in order) and exits with 1 if it is wrong.\n\n" +
+		"Examples:\n\n  tidemark bench send --connections 64 --window 32 --duration 10s --json\n\n" +
+		"  tidemark bench all --update docs/performance.md"
+}
+
+type benchSendCommand struct {
+	Connections int           `default:"64" help:"Connections, each a user who writes to one conversation."`
+	Window      int           `default:"32" help:"Messages in flight on a connection."`
+	Rate        float64       `default:"0" help:"Messages a second over all connections, at fixed times whether or not earlier ones were acknowledged. 0: as fast as the window allows."`
+	Payload     int           `default:"100" help:"Bytes of text."`
+	Duration    time.Duration `default:"10s" help:"How long to measure."`
+	WarmUp      time.Duration `default:"2s" help:"How long to run before."`
+}
+
+// Run measures sends.
+func (c *benchSendCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Connections < 1 || c.Window < 1 || c.Window > 256 || c.Payload < 1 || c.Rate < 0 || c.Duration <= 0 {
+		return wrongUsage("bench send: connections, payload and duration must be above 0, window 1 to 256, rate 0 or above")
+	}
+	config := bench.SendConfig{Connections: c.Connections, Window: c.Window, Rate: c.Rate, Payload: c.Payload, Duration: c.Duration, WarmUp: c.WarmUp}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Send(ctx, target, config, progress)
+	})
+}
+
+type benchFanoutCommand struct {
+	Members  int           `default:"1000" help:"Members who are online and silent."`
+	Senders  int           `default:"1" help:"Members who write."`
+	Window   int           `default:"1" help:"Messages in flight of each."`
+	Payload  int           `default:"100" help:"Bytes of text."`
+	Duration time.Duration `default:"10s" help:"How long to measure."`
+	WarmUp   time.Duration `default:"2s" help:"How long to run before."`
+}
+
+// Run measures deliveries.
+func (c *benchFanoutCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Members < 1 || c.Senders < 1 || c.Window < 1 || c.Window > 256 || c.Payload < 1 || c.Duration <= 0 {
+		return wrongUsage("bench fanout: members, senders, payload and duration must be above 0, window 1 to 256")
+	}
+	config := bench.FanoutConfig{Members: c.Members, Senders: c.Senders, Window: c.Window, Payload: c.Payload, Duration: c.Duration, WarmUp: c.WarmUp}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Fanout(ctx, target, config, progress)
+	})
+}
+
+type benchIdleCommand struct {
+	Connections int           `default:"10000" help:"Connections, each a user. The limit of open files must allow them, here and in the server."`
+	Settle      time.Duration `default:"10s" help:"How long to wait before memory is read."`
+	Hold        time.Duration `default:"10s" help:"Over how long idle processor time is measured."`
+}
+
+// Run measures idle connections.
+func (c *benchIdleCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Connections < 1 || c.Hold <= 0 {
+		return wrongUsage("bench idle: connections and hold must be above 0")
+	}
+	config := bench.IdleConfig{Connections: c.Connections, Settle: c.Settle, Hold: c.Hold}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Idle(ctx, target, config, progress)
+	})
+}
+
+type benchSyncCommand struct {
+	Conversations []int `default:"100,1000,5000" help:"Conversations of the user, one measurement each."`
+	Changed       int   `default:"10" help:"How many of them have something new."`
+	Repeats       int   `default:"500" help:"Reconnects measured."`
+	Payload       int   `default:"100" help:"Bytes of text of a message."`
+}
+
+// Run measures reconnects.
+func (c *benchSyncCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	for _, n := range c.Conversations {
+		if n < 1 {
+			return wrongUsage("bench sync: conversations must be above 0, not %d", n)
+		}
+	}
+	if c.Changed < 1 || c.Repeats < 1 || c.Payload < 1 {
+		return wrongUsage("bench sync: changed, repeats and payload must be above 0")
+	}
+	config := bench.SyncConfig{Conversations: c.Conversations, Changed: c.Changed, Repeats: c.Repeats, Payload: c.Payload}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Sync(ctx, target, config, progress)
+	})
+}
+
+type benchAllCommand struct {
+	Update string `type:"path" placeholder:"FILE" help:"Also rewrite the table of this Markdown file between its markers."`
+}
+
+// Run runs the short form of every benchmark.
+func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	var all []bench.Result
+	for _, run := range shortForms(ctx) {
+		results, err := common.run(ctx, output, run)
+		all = append(all, results...)
+		if err != nil {
+			return errors.Join(err, common.print(output.Out, all))
+		}
+	}
+	if err := common.print(output.Out, all); err != nil || c.Update == "" {
+		return err
+	}
+	head := fmt.Sprintf("Taken on %s by `tidemark bench all` with tidemark %s, %s, %d cores shared by server and load.",
+		time.Now().UTC().Format(time.DateOnly), buildVersion(), runtime.Version(), runtime.NumCPU())
+	return bench.UpdateDocument(c.Update, head, all)
+}
+
+// benchmark is one run against a server.
+type benchmark func(target *bench.Target, progress bench.Output) ([]bench.Result, error)
+
+// shortForms are the benchmarks of `bench all`, some two minutes together.
+func shortForms(ctx context.Context) []benchmark {
+	var all []benchmark
+	send := func(config bench.SendConfig) {
+		config.Duration = 5 * time.Second
+		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+			return bench.Send(ctx, target, config, progress)
+		})
+	}
+	fanout := func(config bench.FanoutConfig) {
+		config.Duration = 5 * time.Second
+		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+			return bench.Fanout(ctx, target, config, progress)
+		})
+	}
+	send(bench.SendConfig{Connections: 64, Window: 32})
+	send(bench.SendConfig{Connections: 256, Window: 1})
+	send(bench.SendConfig{Connections: 1, Window: 1})
+	send(bench.SendConfig{Connections: 64, Rate: 10_000})
+	fanout(bench.FanoutConfig{Members: 1000, Senders: 1, Window: 1})
+	fanout(bench.FanoutConfig{Members: 1000, Senders: 8, Window: 32})
+	all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Idle(ctx, target, bench.IdleConfig{Connections: 10_000}, progress)
+	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Sync(ctx, target, bench.SyncConfig{}, progress)
+	})
+	return all
+}
+
+// measure runs one benchmark and prints what it found, also when it then fails.
+func (c *benchCommand) measure(ctx context.Context, output *Output, run benchmark) error {
+	results, err := c.run(ctx, output, run)
+	return errors.Join(err, c.print(output.Out, results))
+}
+
+func (c *benchCommand) print(w io.Writer, results []bench.Result) error {
+	switch {
+	case len(results) == 0:
+		return nil
+	case c.JSON:
+		return bench.WriteJSON(w, results)
+	}
+	return bench.WriteTable(w, results)
+}
+
+// run runs one benchmark, against a server of its own unless one is given.
+func (c *benchCommand) run(ctx context.Context, output *Output, run benchmark) (results []bench.Result, err error) {
+	progress := bench.Output{Progress: output.Err}
+	if c.Quiet {
+		progress.Progress = nil
+	}
+	if c.URL != "" {
+		if c.AdminKey == "" {
+			return nil, wrongUsage("bench: --url needs --admin-key: the benchmark makes users and conversations")
+		}
+		return run(&bench.Target{URL: c.URL, AdminKey: c.AdminKey}, progress)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	dir, err := os.MkdirTemp(c.Dir, "tidemark-bench-*")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	server, err := bench.StartServer(ctx, bench.ServerConfig{Program: program, DataDir: dir, Args: []string{"--log-level", "warn"}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Stop(30*time.Second)) }()
+	return run(&server.Target, progress)
+}
