@@ -26,7 +26,7 @@ var rooms = map[string]room{
 	"wire/wireconnect": {"wire", "generated from proto/: it holds no thought of ours"},
 
 	"core":    {"root chain record wire", "rules are pure: with a store, a socket or a loop in reach they could not be run in a test by the million"},
-	"store":   {"root record", "the store keeps records and knows no rules: a rule in here would be applied by a replica a second time"},
+	"store":   {"root chain record", "the store keeps records and knows no rules: a rule in here would be applied by a replica a second time"},
 	"journal": {"root store", "a journal makes batches durable; if it knew what they say, every other journal would have to know it too"},
 
 	"partition": {"root chain record wire core store journal", "a partition decides and commits; if it knew sessions or sockets, a slow client could stop it"},
