@@ -82,3 +82,35 @@ func TestForeignPatternsFind(t *testing.T) {
 		}
 	}
 }
+
+// Every direct dependency must have its reason in docs/dependencies.md.
+func TestDependenciesAreExplained(t *testing.T) {
+	root, err := findRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z][\w./-]+\.[\w./-]+) v\S+$`)
+	for _, line := range required.FindAllStringSubmatch(string(mod), -1) {
+		if !strings.Contains(string(reasons), "`"+line[1]+"`") {
+			t.Errorf("docs/dependencies.md does not say why %s is needed", line[1])
+		}
+	}
+	named := regexp.MustCompile("(?m)^\\| `([^`]+/[^`]+)`")
+	found := named.FindAllStringSubmatch(string(reasons), -1)
+	for _, line := range found {
+		if !strings.Contains(string(mod), line[1]+" ") {
+			t.Errorf("docs/dependencies.md explains %s, which go.mod does not require", line[1])
+		}
+	}
+	if len(found) < 10 {
+		t.Errorf("only %d dependencies are explained", len(found))
+	}
+}
