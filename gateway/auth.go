@@ -189,7 +189,8 @@ func (a *Auth) Issue(user tidemark.UserID, device tidemark.DeviceID, ttl time.Du
 }
 
 // Verify says who a user's token names. Every refusal is BAD_TOKEN. It may wait for a fetch of the JWKS (at most 5 s). The
-// admin key is not a token: see [Auth.FromRequest].
+// admin key is not a token: see [Auth.FromRequest]. With the refusal of a token that has expired, and only then, ExpiresMs
+// is set.
 func (a *Auth) Verify(token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, tidemark.Refuse(tidemark.BadToken, "there is no token")
@@ -203,7 +204,7 @@ func (a *Auth) Verify(token string) (Identity, error) {
 	}
 	var c claims
 	if _, err := a.parser.ParseWithClaims(token, &c, a.keyFor); err != nil {
-		return Identity{}, badToken(err, &c)
+		return badToken(err, &c)
 	}
 	id := Identity{User: tidemark.UserID(c.Subject), Device: tidemark.DeviceID(c.Device)}
 	if !id.User.Valid() || id.User == tidemark.SystemUser {
@@ -248,22 +249,28 @@ func matching(out []jwt.VerificationKey, keys []publicKey, algorithm, kid string
 	return out
 }
 
-func badToken(err error, c *claims) error {
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired) && c.ExpiresAt != nil:
-		return tidemark.Refuse(tidemark.BadToken, "the token expired at %s: get a new one", c.ExpiresAt.UTC().Format(time.RFC3339))
-	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return tidemark.Refuse(tidemark.BadToken, "the token is not valid yet")
-	case errors.Is(err, jwt.ErrTokenMalformed):
-		return tidemark.Refuse(tidemark.BadToken, "the token is not a JSON Web Token")
-	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
-		return tidemark.Refuse(tidemark.BadToken, "the token's iss is not the one expected")
-	case errors.Is(err, jwt.ErrTokenInvalidAudience):
-		return tidemark.Refuse(tidemark.BadToken, "the token's aud is not the one expected")
-	case errors.Is(err, jwt.ErrTokenUnverifiable):
-		return tidemark.Refuse(tidemark.BadToken, "the token's algorithm or key is not one of those configured (HS256, EdDSA, RS256)")
+// badToken is the refusal of a token that did not verify.
+func badToken(err error, c *claims) (Identity, error) {
+	if errors.Is(err, jwt.ErrTokenExpired) && c.ExpiresAt != nil {
+		return Identity{ExpiresMs: uint64(max(c.ExpiresAt.UnixMilli(), 1))}, tidemark.Refuse(tidemark.BadToken, "the token expired at %s: get a new one", c.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	return tidemark.Refuse(tidemark.BadToken, "the token's signature is wrong")
+	return Identity{}, tidemark.Refuse(tidemark.BadToken, "%s", tokenFault(err))
+}
+
+func tokenFault(err error) string {
+	switch {
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return "the token is not valid yet"
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return "the token is not a JSON Web Token"
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
+		return "the token's iss is not the one expected"
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return "the token's aud is not the one expected"
+	case errors.Is(err, jwt.ErrTokenUnverifiable):
+		return "the token's algorithm or key is not one of those configured (HS256, EdDSA, RS256)"
+	}
+	return "the token's signature is wrong"
 }
 
 // FromRequest says who sent a request: Authorization: Bearer with the admin key, with [UserHeader] for whom the app acts;
@@ -299,7 +306,10 @@ func (a *Auth) isAdmin(key string) bool {
 // clip shortens what a stranger wrote, for messages.
 func clip(s string) string {
 	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
+		return clipBytes(s, 80) + "…"
 	}
 	return s
 }
+
+// clipBytes is at most the first n bytes of s, whole characters only.
+func clipBytes(s string, n int) string { return strings.ToValidUTF8(s[:n], "") }

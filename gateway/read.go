@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The reader of a connection: waits without a buffer, cuts what comes into frames, and hands them on.
+
+package gateway
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/session"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// readBytes is the buffer of one read. It is in use only while there is something to read.
+const readBytes = 16 << 10
+
+var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
+
+// source is where a connection's bytes come from. next waits until there are some and calls take with them, in a buffer
+// that is valid during the call only; it returns take's error or the socket's.
+type source interface {
+	next(take func(data []byte) error) error
+}
+
+// errParted ends the reader: the client has closed, too.
+var errParted = errors.New("gateway: the client has closed")
+
+// run is the reader's goroutine. early is what came with the handshake.
+func (c *conn) run(early []byte) {
+	take := c.take
+	var err error
+	if len(early) > 0 {
+		err = take(early)
+	}
+	for err == nil {
+		err = c.source.next(take)
+	}
+	if !errors.Is(err, errParted) {
+		_ = c.socket.Close() // a writer that waits for the socket fails
+	}
+	c.readerDone()
+}
+
+// take is given the bytes of one read.
+func (c *conn) take(data []byte) error {
+	c.owner.counts.bytesIn.Add(uint64(len(data)))
+	if c.ending() {
+		return nil // thrown away until the client closes
+	}
+	err := c.framing.feed(data, c)
+	var v *violation
+	if errors.As(err, &v) {
+		c.framing = framing{}
+		c.endWith(v)
+		return nil
+	}
+	return err
+}
+
+// deliver is given one message or control frame.
+func (c *conn) deliver(op ws.OpCode, payload []byte) error {
+	c.owner.counts.framesIn.Add(1)
+	c.heardMs.Store(c.owner.monoMs())
+	if c.ending() && op != ws.OpClose {
+		return nil
+	}
+	switch op {
+	case ws.OpPing:
+		if c.overRate(0) {
+			return nil
+		}
+		c.sendRaw(ws.OpPong, payload)
+	case ws.OpPong:
+		c.overRate(0)
+	case ws.OpClose:
+		return c.handleClose(payload)
+	default:
+		return c.handleMessage(payload)
+	}
+	return nil
+}
+
+// handleClose answers a client's close with the same code.
+func (c *conn) handleClose(payload []byte) error {
+	code, err := checkClose(payload)
+	if err != nil {
+		return err
+	}
+	if c.setFarewell(&farewell{code: code, now: true}, nil) {
+		c.wake()
+	}
+	return errParted
+}
+
+func (c *conn) handleMessage(payload []byte) error {
+	frame, err := wire.DecodeClientFrame(c.format, payload)
+	var unknown *wire.UnknownKindError
+	switch {
+	case errors.As(err, &unknown):
+		c.owner.counts.unknownKinds.Add(1)
+		if !c.overRate(unknown.Request) {
+			c.sendError(unknown.Request, tidemark.Refuse(tidemark.BadArgument, "this server does not know frames of kind %q", clip(unknown.Kind)))
+		}
+		return nil
+	case err != nil:
+		return &violation{Malformed, ws.StatusInvalidFramePayloadData, "a message could not be decoded: " + clip(err.Error())}
+	}
+	c.handling.Store(true)
+	defer func() {
+		c.heardMs.Store(c.owner.monoMs())
+		c.handling.Store(false)
+	}()
+	s := c.stream()
+	hello := frame.GetHello()
+	switch {
+	case s == nil && hello == nil:
+		return &violation{OutOfOrder, ws.StatusPolicyViolation, "the first frame must be hello"}
+	case s == nil:
+		return c.handleHello(hello)
+	case hello != nil:
+		return &violation{OutOfOrder, ws.StatusPolicyViolation, "there was a hello already"}
+	case c.overRate(requestOf(frame)):
+		return nil
+	}
+	if err := s.Handle(c.owner.context, frame); err != nil {
+		return &violation{Misuse, ws.StatusPolicyViolation, asText(err)}
+	}
+	return nil
+}
+
+// handleHello makes the session. A refusal is an error frame, then bye, then close.
+func (c *conn) handleHello(hello *wire.Hello) error {
+	identity, err := c.identify(hello)
+	if err != nil {
+		c.refuseHello(err, identity.ExpiresMs != 0)
+		return nil
+	}
+	limiter, ok := c.owner.doors.enterUser(identity.User)
+	if !ok {
+		c.refuseHello(tidemark.Refuse(tidemark.TooMany, "the user has too many connections"), false)
+		return nil
+	}
+	c.user, c.frames, c.identity = identity.User, limiter, nil
+	cfg := &c.owner.cfg
+	s := c.owner.open(session.Config{
+		User: identity.User, Device: tidemark.DeviceID(hello.GetDeviceId()),
+		Platform: hello.GetPlatform(), Client: hello.GetClient(), Address: c.address.String(),
+		Format: c.format, Set: cfg.Set, Registry: cfg.Registry, NowMs: cfg.NowMs, HeartbeatMs: cfg.HeartbeatMs, OnReady: c.wake,
+	})
+	if err := s.Open(c.owner.context, hello); err != nil {
+		s.Close()
+		c.refuseHello(err, false)
+		return nil
+	}
+	c.session.Store(&s)
+	c.expiresMs.Store(identity.ExpiresMs)
+	c.wake()
+	return nil
+}
+
+// identify says whose hello it is, by the token in it or the one in the header.
+func (c *conn) identify(hello *wire.Hello) (Identity, error) {
+	var identity Identity
+	switch token := hello.GetToken(); {
+	case token != "":
+		var err error
+		if identity, err = c.owner.cfg.Auth.Verify(token); err != nil {
+			return identity, err
+		}
+	case c.identity != nil:
+		identity = *c.identity
+	default:
+		return Identity{}, tidemark.Refuse(tidemark.BadToken, "there is no token: send it in hello.token or in the header Authorization")
+	}
+	device := tidemark.DeviceID(hello.GetDeviceId())
+	if !device.Valid() {
+		return Identity{}, tidemark.Refuse(tidemark.BadArgument, "hello.deviceId is %q: use %s", clip(string(device)), tidemark.IDAlphabet)
+	}
+	if err := identity.AllowsDevice(device); err != nil {
+		return Identity{}, err
+	}
+	return identity, nil
+}
+
+// refuseHello ends the connection; expired tells that the token was good once.
+func (c *conn) refuseHello(err error, expired bool) {
+	c.owner.counts.refusedHellos.Add(1)
+	refusal := asRefusal(err)
+	if refusal.Reason == tidemark.Internal {
+		c.owner.cfg.Log.Error("hello failed", "err", err)
+	}
+	c.sendError(0, refusal)
+	reason := wire.ByeReason_PROTOCOL
+	if expired {
+		reason = wire.ByeReason_TOKEN_EXPIRED
+	}
+	c.end(reason, refusal.RetryAfterMs, ws.StatusPolicyViolation, refusal.Error())
+}
+
+const (
+	refusedMax = 100                    // frames in a row told RATE_LIMITED; after that the server reads no faster than it allows
+	pauseMin   = 50 * time.Millisecond  // of not reading
+	pauseMax   = 500 * time.Millisecond // so that an end of the connection is noticed
+)
+
+// overRate counts a frame and reports whether it came too fast: it is then answered RATE_LIMITED (if it has a request
+// or is the first) and must not be handled. A client that floods on is not read for a while.
+func (c *conn) overRate(request uint64) bool {
+	if c.frames == nil || c.frames.Allow() {
+		c.refused = 0
+		return false
+	}
+	c.owner.counts.rateLimited.Add(1)
+	pause := time.Duration((1 - c.frames.Tokens()) / float64(c.frames.Limit()) * float64(time.Second))
+	if c.refused++; request != 0 || c.refused == 1 {
+		e := tidemark.Refuse(tidemark.RateLimited, "the user sends more than %.0f frames a second", float64(c.frames.Limit()))
+		e.RetryAfterMs = uint32(max(pause.Milliseconds(), 1))
+		c.sendError(request, e)
+	}
+	if c.refused > refusedMax {
+		time.Sleep(min(max(pause, pauseMin), pauseMax))
+	}
+	return true
+}
+
+// requestOf is the frame's request; 0 for frames without.
+func requestOf(f *wire.ClientFrame) uint64 {
+	switch f := f.GetFrame().(type) {
+	case *wire.ClientFrame_Submit:
+		return f.Submit.GetRequest()
+	case *wire.ClientFrame_Fetch:
+		return f.Fetch.GetRequest()
+	case *wire.ClientFrame_Enter:
+		return f.Enter.GetRequest()
+	case *wire.ClientFrame_Leave:
+		return f.Leave.GetRequest()
+	case *wire.ClientFrame_Ping:
+		return f.Ping.GetRequest()
+	}
+	return 0
+}
+
+// asText is an error for a bye: a refusal as it is, anything else without its details.
+func asText(err error) string { return clip(asRefusal(err).Error()) }
