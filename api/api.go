@@ -37,8 +37,12 @@ type Config struct {
 	Calls    Rate // calls of one user; the app is not limited
 	Failures Rate // calls of one address that could not be identified
 
-	Ending context.Context // ends when the server shuts down: calls that wait then answer; nil: never
+	Ending <-chan struct{} // closed when the server shuts down: calls that wait then answer; nil: never
 	NowMs  func() uint64   // clock, Unix ms; nil: the system's
+
+	// Observe is told of every call that was identified: its method ("MessageService/Submit") and its code ("ok" or
+	// Connect's). nil: nobody is.
+	Observe func(method, code string, took time.Duration)
 
 	Version   string                     // of the server, for Stats
 	StartedMs uint64                     // for Stats
@@ -56,7 +60,15 @@ type API struct {
 	mux      *http.ServeMux
 }
 
-// New makes the handler; it serves every path that begins with "/tidemark.v1.".
+// Services are the full names of the services, which are the first element of their paths.
+func Services() []string {
+	return []string{
+		wireconnect.SyncServiceName, wireconnect.MessageServiceName, wireconnect.ConversationServiceName,
+		wireconnect.UserServiceName, wireconnect.AdminServiceName,
+	}
+}
+
+// New makes the handler; it serves the paths of [Services].
 func New(config Config) *API {
 	if config.NowMs == nil {
 		config.NowMs = func() uint64 { return uint64(time.Now().UnixMilli()) }
@@ -64,6 +76,9 @@ func New(config Config) *API {
 	a := &API{
 		config: config, limits: config.Set.Limits(), mux: http.NewServeMux(),
 		calls: newLimiter(config.Calls), failures: newLimiter(config.Failures),
+	}
+	if config.Observe == nil {
+		a.config.Observe = func(string, string, time.Duration) {}
 	}
 	options := connect.WithHandlerOptions(
 		codecs(),

@@ -8,6 +8,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -114,25 +115,33 @@ func checkAccess(needs access, who gateway.Identity) error {
 	return nil
 }
 
-// interceptor refuses unreadable requests, bounds the time of a call, and turns its error outward.
+// interceptor refuses unreadable requests, bounds the time of a call, turns its error outward, and reports it.
 func (a *API) interceptor() connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			procedure := request.Spec().Procedure
-			if complaint := complaint(request.Any()); complaint != nil {
-				return nil, refused(complaint)
-			}
-			timeout := callTimeout
-			if procedure == wireconnect.SyncServicePullProcedure {
-				timeout += waitMax
-			}
-			ctx, cancel := context.WithTimeout(ctx, timeout)
-			defer cancel()
-			response, err := next(ctx, request)
+			begin, procedure := time.Now(), request.Spec().Procedure
+			response, err := a.bounded(ctx, procedure, request, next)
+			code := "ok"
 			if err != nil {
-				return nil, outward(ctx, a.config.Log, procedure, err)
+				err = outward(ctx, a.config.Log, procedure, err)
+				code = connect.CodeOf(err).String()
 			}
-			return response, nil
+			a.config.Observe(strings.TrimPrefix(procedure, "/tidemark.v1."), code, time.Since(begin))
+			return response, err
 		}
 	}
+}
+
+// bounded runs the method of a readable request within its time.
+func (a *API) bounded(ctx context.Context, procedure string, request connect.AnyRequest, next connect.UnaryFunc) (connect.AnyResponse, error) {
+	if complaint := complaint(request.Any()); complaint != nil {
+		return nil, complaint
+	}
+	timeout := callTimeout
+	if procedure == wireconnect.SyncServicePullProcedure {
+		timeout += waitMax
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return next(ctx, request)
 }

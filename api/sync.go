@@ -40,8 +40,8 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 		}
 		defer s.waiting.leave(who.User)
 	}
-	ctx, cancel := s.untilEnd(ctx)
-	defer cancel(nil)
+	ctx, stop := s.untilEnd(ctx)
+	defer stop()
 	answer, err := session.Pull(ctx, session.Config{
 		User: who.User, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(), Address: peerHost(ctx),
 		Format: wire.Proto, Set: s.config.Set, NowMs: s.config.NowMs,
@@ -55,14 +55,18 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 // errEnding is what a waiting call answers when the server shuts down.
 var errEnding = &tidemark.Error{Reason: tidemark.Unavailable, Message: "the server is shutting down; call again", RetryAfterMs: 1000}
 
-// untilEnd is a context that also ends, with errEnding, when the server does.
-func (a *API) untilEnd(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	if a.config.Ending == nil {
-		return ctx, cancel
-	}
-	stop := context.AfterFunc(a.config.Ending, func() { cancel(errEnding) })
-	return ctx, func(cause error) { stop(); cancel(cause) }
+// untilEnd is a context that also ends, with errEnding, when the server does. stop must be called.
+func (a *API) untilEnd(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-a.config.Ending:
+			cancel(errEnding)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { cancel(nil); watch.Wait() }
 }
 
 // Ack stores how far the device has come.

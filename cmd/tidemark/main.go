@@ -25,6 +25,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tidemark-im/tidemark/server"
 )
 
 // commandLine lists the commands. One file each; a command is a struct of flags with Run(context.Context, *Output) error.
@@ -78,7 +80,7 @@ func run(ctx context.Context, args []string, output *Output) int {
 	switch err := parsed.Run(); {
 	case err == nil:
 		return exitDone
-	case errors.As(err, new(*usageError)):
+	case errors.As(err, new(*usageError)), errors.As(err, new(*server.ConfigError)):
 		fmt.Fprintln(output.Err, "tidemark:", err)
 		return exitUsage
 	default:

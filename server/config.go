@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a server can be told, and the one place where it is checked.
+
+package server
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/api"
+)
+
+// Config of a server. The zero value of a field means its default, which [New] fills in.
+type Config struct {
+	DataDir     string // where everything is kept; made if it does not exist. Must be given
+	Listen      string // host:port of all protocols; port 0 picks a free one. Default 127.0.0.1:8080
+	DebugListen string // host:port of Go's profiler (/debug/pprof/), which shows what is in memory; "": none
+	Partitions  uint32 // of a new data directory, 1 to 256; 0: what the directory has, or 8. Another number than it has is refused
+	CacheBytes  int64  // blocks of the store kept in memory, bytes; 0: 128 MiB
+
+	Keys   Keys
+	Limits tidemark.Limits
+
+	// Rates: 0 is the default of each, negative is no limit.
+	CallsPerSecond    float64 // of one user over HTTP, twice as many at once; default 200. The app is not limited
+	FailuresPerSecond float64 // calls of one address without a valid token, ten times as many at once; default 5
+	FramesPerSecond   float64 // of one user over WebSocket, on all connections together; default 20,000
+
+	// Connections by WebSocket: 0 is the default of each, negative is no limit.
+	ConnectionsMax           int      // of the server; default 1,000,000
+	ConnectionsPerUserMax    int      // default 64
+	ConnectionsPerAddressMax int      // default 10,000, and no limit for this machine itself
+	Origins                  []string // pages that may connect beside the server's own, as in the header Origin; "*": all
+
+	Heartbeat time.Duration // told to clients; one that is silent 2.5 times as long is cut off. 1 s to 1 h, default 30 s
+	Drain     time.Duration // a shutdown waits this long for what is in flight; up to 10 min, default 10 s
+	Spread    time.Duration // clients are told to come back spread over this time; up to 10 min, default 5 s
+
+	Version string           // shown to clients and operators
+	Out     io.Writer        // gets the line "listening on http://HOST:PORT"; nil: nowhere
+	Err     io.Writer        // gets what an operator should know at the first start; nil: nowhere
+	Log     *slog.Logger     // nil: none
+	Now     func() time.Time // nil: the system's clock
+	Entropy io.Reader        // salts and epochs; nil: the system's
+}
+
+// Keys say whom the server believes. Its own key (DIR/auth.key) always counts unless HS256Secret replaces it.
+type Keys struct {
+	Admin       string // in place of DIR/admin.key; at least 16 bytes
+	HS256Secret string // in place of DIR/auth.key; at least 32 bytes
+	PublicKeys  []byte // PEM: Ed25519 or RSA keys that sign users' tokens
+	JWKSURL     string // a JSON Web Key Set; https, or http on this machine
+	Issuer      string // what tokens must have as iss; "": anything
+	Audience    string // what tokens must have as aud; "": anything
+}
+
+// ConfigError says what is wrong with a [Config]: the field, its value, and what is allowed.
+type ConfigError struct{ message string }
+
+// Error implements the error interface.
+func (e *ConfigError) Error() string { return "server: " + e.message }
+
+func wrong(format string, args ...any) error { return &ConfigError{fmt.Sprintf(format, args...)} }
+
+// complete fills in defaults and checks the rest. Its errors are [*ConfigError].
+func (c *Config) complete() error {
+	if c.DataDir == "" {
+		return wrong("DataDir is empty: give the directory where data is kept")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	for name, address := range map[string]string{"Listen": c.Listen, "DebugListen": c.DebugListen} {
+		if err := checkAddress(address); err != nil {
+			return wrong("%s is %q: %v", name, address, err)
+		}
+	}
+	if c.Partitions > tidemark.PartitionsMax {
+		return wrong("Partitions is %d: allowed are 1 to %d", c.Partitions, tidemark.PartitionsMax)
+	}
+	if c.CacheBytes < 0 {
+		return wrong("CacheBytes is %d: it cannot be negative", c.CacheBytes)
+	}
+	c.Limits = withDefaults(c.Limits)
+	if err := checkLimits(c.Limits); err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		name          string
+		value         *time.Duration
+		normal        time.Duration
+		least, utmost time.Duration
+	}{
+		{"Heartbeat", &c.Heartbeat, 30 * time.Second, time.Second, time.Hour},
+		{"Drain", &c.Drain, 10 * time.Second, 0, 10 * time.Minute},
+		{"Spread", &c.Spread, 5 * time.Second, 0, 10 * time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.normal
+		}
+		if *d.value < d.least || *d.value > d.utmost {
+			return wrong("%s is %v: allowed are %v to %v", d.name, *d.value, d.least, d.utmost)
+		}
+	}
+	c.completeWorld()
+	return nil
+}
+
+// completeWorld fills in what was not given of the outside world.
+func (c *Config) completeWorld() {
+	if c.Out == nil {
+		c.Out = io.Discard
+	}
+	if c.Err == nil {
+		c.Err = io.Discard
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Entropy == nil {
+		c.Entropy = rand.Reader
+	}
+}
+
+// nowMs is the clock in the unit of everything that is stored.
+func (c *Config) nowMs() uint64 { return uint64(c.Now().UnixMilli()) }
+
+// checkAddress accepts "" and host:port.
+func checkAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("it must be HOST:PORT, for example 127.0.0.1:8080 or :8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("the port must be a number from 0 (any free one) to 65535, not %q", port)
+	}
+	return nil
+}
+
+// rate is a rate with its default, and a burst that many times as large.
+func rate(perSecond, normal float64, times float64) api.Rate {
+	switch {
+	case perSecond < 0:
+		return api.Rate{}
+	case perSecond == 0:
+		perSecond = normal
+	}
+	return api.Rate{PerSecond: perSecond, Burst: max(1, int(perSecond*times))}
+}
