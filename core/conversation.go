@@ -162,7 +162,7 @@ func (t *turn) handleUpdate(cmd *Update) Reply {
 	if err := t.needGroup("change it"); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needRole(record.AdminRole, "change the conversation"); err != nil {
+	if err := t.needRole(record.AdminRole, "change the data"); err != nil {
 		return Reply{Err: err}
 	}
 	if err := t.checkInfo(cmd.Title, cmd.Avatar, cmd.Custom, cmd.Settings); err != nil {

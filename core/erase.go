@@ -16,8 +16,8 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
-	if now := t.view.Current(t.info.Ordinal, cmd.Seq); now != nil && now.EraseSeq > 0 {
-		return t.erasedBefore(cmd.Seq, now.EraseSeq)
+	if e, kept := t.view.Event(t.info.Ordinal, cmd.Seq); kept && e.Erased && e.Kind == record.MessageBody {
+		return t.erasedBefore(e)
 	}
 	e, current, err := t.target(cmd.Seq)
 	if err != nil {
@@ -48,16 +48,16 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 }
 
 // erasedBefore answers with the event of the first erasure, to those who may have asked for it.
-func (t *turn) erasedBefore(seq, erasure tidemark.Seq) Reply {
-	e, kept := t.view.Event(t.info.Ordinal, seq)
-	if kept && !t.full && e.Sender != t.user {
-		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, seq)
+func (t *turn) erasedBefore(e *record.Event) Reply {
+	if !t.full && e.Sender != t.user {
+		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, e.Seq)
 	}
-	first, kept := t.view.Event(t.info.Ordinal, erasure)
-	if !kept {
-		return t.unchanged()
+	reply := t.unchanged()
+	if now := t.view.Current(t.info.Ordinal, e.Seq); now != nil {
+		if first, kept := t.view.Event(t.info.Ordinal, now.EraseSeq); kept {
+			reply = answer(first)
+		}
 	}
-	reply := answer(first)
 	reply.Duplicate = true
 	return reply
 }

@@ -120,7 +120,11 @@ func (im *importing) join(at draft) *tidemark.Error {
 		return tidemark.Refuse(tidemark.BadArgument, "the user %q is reserved and cannot be a member", at.writer)
 	}
 	if im.memberOf(at.user).Active() {
-		return im.tell(at, &wire.Members{})
+		if err := im.tell(at, &wire.Members{}); err != nil {
+			return err
+		}
+		im.readBy(im.ownMember(at.user, true))
+		return nil
 	}
 	if _, err := im.canAdmit([]tidemark.UserID{at.writer}); err != nil {
 		return err

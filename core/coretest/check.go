@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Check: everything derived against brute force.
+
+package coretest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// Check reports the first thing in which the state does not agree with its logs: seqs that are not dense, a chain that
+// does not verify, a time or id that falls, a counter, mark or index that brute force finds to be otherwise.
+func (m *Memory) Check() error {
+	ids := make(map[tidemark.EventID]bool)
+	for _, info := range m.Conversations() {
+		r, err := m.rebuild(info.Ordinal)
+		if err != nil {
+			return fmt.Errorf("coretest: %s: %w", info.ID, err)
+		}
+		for _, check := range []func(*record.Info, *rebuilt) error{
+			m.checkLog, m.checkHead, m.checkInfo, m.checkMembers, m.checkMarks, m.checkCurrents, m.checkIndexes,
+		} {
+			if err := check(info, r); err != nil {
+				return fmt.Errorf("coretest: %s: %w", info.ID, err)
+			}
+		}
+		for _, e := range m.Events(info.Ordinal) {
+			if ids[e.ID] {
+				return fmt.Errorf("coretest: %s: id %d is given twice", info.ID, e.ID)
+			}
+			ids[e.ID] = true
+		}
+	}
+	return nil
+}
+
+// checkLog verifies the chain, and that a stored event is as it was written, or erased with everything it must lose.
+func (m *Memory) checkLog(info *record.Info, r *rebuilt) error {
+	digest, last := chain.Start(info.ID), &record.Event{}
+	for i, e := range m.Events(info.Ordinal) {
+		if e.Seq != tidemark.Seq(i+1) || e.TimeMs < last.TimeMs || e.ID <= last.ID || e.Position < last.Position {
+			return fmt.Errorf("event %d after %d: time %d after %d, id %d after %d, position %d after %d",
+				e.Seq, last.Seq, e.TimeMs, last.TimeMs, e.ID, last.ID, e.Position, last.Position)
+		}
+		if e.ID > m.partition.LastID || e.Position > m.partition.Position {
+			return fmt.Errorf("event %d: id %d or position %d is past the partition's", e.Seq, e.ID, e.Position)
+		}
+		if !e.Erased && e.BodyHash != chain.BodyHash(e.Salt, e.Body) {
+			return fmt.Errorf("event %d: body hash", e.Seq)
+		}
+		digest = chain.Next(digest, chain.Link{Seq: e.Seq, ID: e.ID, TimeMs: e.TimeMs, Sender: m.names[e.Sender],
+			ClientID: e.ClientID, Kind: uint8(e.Kind), BodyHash: e.BodyHash})
+		if e.Digest != digest {
+			return fmt.Errorf("event %d: the chain does not verify", e.Seq)
+		}
+		want := cloneEvent(m.written[eventKey{info.Ordinal, e.Seq}])
+		if current := r.currents[e.Seq]; current != nil && current.EraseSeq > 0 {
+			want.Salt, want.Body, want.Erased = [8]byte{}, nil, true
+		}
+		if !reflect.DeepEqual(e, want) {
+			return fmt.Errorf("event %d is stored as %+v, was written (and erased) as %+v", e.Seq, e, want)
+		}
+		last = e
+	}
+	return nil
+}
+
+func (m *Memory) checkHead(info *record.Info, r *rebuilt) error {
+	log := m.Events(info.Ordinal)
+	last, head := log[len(log)-1], m.heads[info.Ordinal]
+	want := record.Head{
+		Seq: last.Seq, Counted: r.counted, Recalled: uint64(len(r.recalls)), Position: last.Position,
+		TimeMs: last.TimeMs, Digest: last.Digest, Members: r.active,
+	}
+	want.MentionAll = head.MentionAll // a bound, checked with the mentions
+	if *head != want {
+		return fmt.Errorf("head is %+v, by brute force %+v", *head, want)
+	}
+	return nil
+}
+
+func (m *Memory) checkInfo(info *record.Info, r *rebuilt) error {
+	want := r.info
+	want.Ordinal, want.ID = info.Ordinal, info.ID
+	if len(want.Custom) == 0 {
+		want.Custom = nil
+	}
+	if !reflect.DeepEqual(*info, want) {
+		return fmt.Errorf("info is %+v, by brute force %+v", *info, want)
+	}
+	return nil
+}
+
+func (m *Memory) checkMembers(info *record.Info, r *rebuilt) error {
+	users := m.Members(info.Ordinal)
+	if n := len(r.members); n != len(users) {
+		return fmt.Errorf("%d member records, by brute force %d", len(users), n)
+	}
+	for _, u := range users {
+		key := memberKey{info.Ordinal, u}
+		got, want := m.members[key], r.members[u]
+		if want == nil || got.Role != want.Role || got.JoinedSeq != want.JoinedSeq ||
+			got.VisibleFrom != want.VisibleFrom || got.LeftSeq != want.LeftSeq {
+			return fmt.Errorf("member %s is %+v, by brute force %+v", m.names[u], got, want)
+		}
+		if m.lists[key] == 0 || m.lists[key] > got.Position {
+			return fmt.Errorf("member %s: list row at position %d, record at %d", m.names[u], m.lists[key], got.Position)
+		}
+	}
+	return nil
+}
+
+// checkMarks holds marks between what they must cover and the head, and the unread count to what can be counted.
+func (m *Memory) checkMarks(info *record.Info, r *rebuilt) error {
+	log := m.Events(info.Ordinal)
+	for _, u := range m.Members(info.Ordinal) {
+		member := m.members[memberKey{info.Ordinal, u}]
+		own := r.lastOwn[u]
+		if own == member.LeftSeq {
+			own = 0 // who leaves, leaves the mark where it is
+		}
+		if member.ReadSeq < member.JoinedSeq || member.ReadSeq > log[len(log)-1].Seq ||
+			member.Active() && member.ReadSeq < own {
+			return fmt.Errorf("member %s read up to %d, joined at %d, wrote %d, head %d",
+				m.names[u], member.ReadSeq, member.JoinedSeq, own, len(log))
+		}
+		if counted := log[member.ReadSeq-1].Counted; member.ReadCounted != counted {
+			return fmt.Errorf("member %s read %d counted events, by brute force %d", m.names[u], member.ReadCounted, counted)
+		}
+		unread := uint64(0)
+		for _, e := range log[member.ReadSeq:] {
+			current := r.currents[e.Seq]
+			if e.IsCounted && (current == nil || current.RecallSeq == 0 && current.EraseSeq == 0) {
+				unread++
+			}
+		}
+		if got := m.Unread(info.Ordinal, u); got != unread {
+			return fmt.Errorf("member %s has %d unread, by brute force %d", m.names[u], got, unread)
+		}
+	}
+	return nil
+}
+
+func (m *Memory) checkCurrents(info *record.Info, r *rebuilt) error {
+	for _, e := range m.Events(info.Ordinal) {
+		got, want := m.currents[eventKey{info.Ordinal, e.Seq}], r.currents[e.Seq]
+		if got == nil {
+			got = new(record.Current)
+		}
+		if want == nil {
+			want = new(record.Current)
+		}
+		if got.EditSeq != want.EditSeq || !slices.Equal(got.Edits, want.Edits) || !bytes.Equal(got.Edited, want.Edited) ||
+			got.RecallSeq != want.RecallSeq || got.EraseSeq != want.EraseSeq || got.PinSeq != want.PinSeq ||
+			!slices.EqualFunc(got.Reactions, want.Reactions, func(a, b record.Reaction) bool {
+				return a.Key == b.Key && slices.Equal(a.Users, b.Users)
+			}) {
+			return fmt.Errorf("event %d is now %+v, by brute force %+v", e.Seq, got, want)
+		}
+	}
+	return nil
+}
+
+// checkIndexes compares the hour index, mentions, recalls and client ids.
+func (m *Memory) checkIndexes(info *record.Info, r *rebuilt) error {
+	if hours := m.Hours(info.Ordinal); !slices.Equal(hours, r.hours) {
+		return fmt.Errorf("hours are %+v, by brute force %+v", hours, r.hours)
+	}
+	c := info.Ordinal
+	mentions := make(map[mentionKey]bool)
+	for seq, users := range r.mentions {
+		for u := range users {
+			mentions[mentionKey{c, u, seq}] = true
+			bound := m.heads[c].MentionAll
+			if u != 0 {
+				bound = m.members[memberKey{c, u}].MentionSeq
+			}
+			if bound < seq {
+				return fmt.Errorf("event %d mentions %q past the bound %d", seq, m.names[u], bound)
+			}
+		}
+	}
+	if got := only(m.mentions, func(k mentionKey) bool { return k.c == c }); !maps.Equal(got, mentions) {
+		return fmt.Errorf("mentions are %+v, by brute force %+v", got, mentions)
+	}
+	recalls := make(map[eventKey]uint64)
+	for seq, counted := range r.recalls {
+		recalls[eventKey{c, seq}] = counted
+	}
+	if got := only(m.recalls, func(k eventKey) bool { return k.c == c }); !maps.Equal(got, recalls) {
+		return fmt.Errorf("recalls are %+v, by brute force %+v", got, recalls)
+	}
+	if got := only(m.clientIDs, func(k clientKey) bool { return k.c == c }); !maps.Equal(got, r.clients) {
+		return fmt.Errorf("client ids are %+v, by brute force %+v", got, r.clients)
+	}
+	return nil
+}
+
+// only is the part of a map whose keys pass.
+func only[K comparable, V any](m map[K]V, pass func(K) bool) map[K]V {
+	part := make(map[K]V)
+	for k, v := range m {
+		if pass(k) {
+			part[k] = v
+		}
+	}
+	return part
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Brute force: what a conversation's log says, read from its first event to its last, with none of the cleverness of
+// the rules.
+
+package coretest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// rebuilt is everything that can be derived from a log.
+type rebuilt struct {
+	memory   *Memory
+	info     record.Info
+	counted  uint64
+	members  map[record.User]*record.Member // role, joined, visible, left; the other fields are not in the log
+	active   uint32
+	currents map[tidemark.Seq]*record.Current
+	texts    map[tidemark.Seq]*wire.Message // what a message shows
+	mentions map[tidemark.Seq]map[record.User]bool
+	recalls  map[tidemark.Seq]uint64
+	hours    []record.Hour
+	clients  map[clientKey]tidemark.Seq
+	lastOwn  map[record.User]tidemark.Seq // the last event a user wrote
+}
+
+// rebuild reads the log of a conversation as it was written, before erasures took content out of it.
+func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
+	r := &rebuilt{
+		memory:   m,
+		info:     record.Info{Ordinal: c},
+		members:  make(map[record.User]*record.Member),
+		currents: make(map[tidemark.Seq]*record.Current),
+		texts:    make(map[tidemark.Seq]*wire.Message),
+		mentions: make(map[tidemark.Seq]map[record.User]bool),
+		recalls:  make(map[tidemark.Seq]uint64),
+		clients:  make(map[clientKey]tidemark.Seq),
+		lastOwn:  make(map[record.User]tidemark.Seq),
+	}
+	for seq := tidemark.Seq(1); ; seq++ {
+		e, ok := m.written[eventKey{c, seq}]
+		if !ok {
+			return r, nil
+		}
+		var body wire.Body
+		if err := body.UnmarshalVT(e.Body); err != nil {
+			return nil, fmt.Errorf("event %d: %w", seq, err)
+		}
+		if e.IsCounted {
+			r.counted++
+		}
+		r.lastOwn[e.Sender] = seq
+		if e.ClientID != "" {
+			r.clients[clientKey{c, e.Sender, e.ClientID}] = seq
+		}
+		r.hour(e)
+		r.body(e, &body)
+	}
+}
+
+func (r *rebuilt) body(e *record.Event, body *wire.Body) {
+	switch body := body.Body.(type) {
+	case *wire.Body_Message:
+		r.texts[e.Seq] = body.Message
+		r.mention(e, e.Seq, body.Message)
+	case *wire.Body_Edit:
+		target := tidemark.Seq(body.Edit.Seq)
+		current := r.current(target)
+		current.EditSeq, current.Edits = e.Seq, append(current.Edits, e.Seq)
+		shown := wire.Body{Body: &wire.Body_Message{Message: body.Edit.Message}}
+		current.Edited, _ = shown.MarshalVT()
+		r.texts[target] = body.Edit.Message
+		r.mention(r.memory.written[eventKey{r.info.Ordinal, target}], target, body.Edit.Message)
+	case *wire.Body_Recall:
+		r.withdraw(tidemark.Seq(body.Recall.Seq), e.Seq, 0)
+	case *wire.Body_Erased:
+		r.withdraw(tidemark.Seq(body.Erased.Seq), 0, e.Seq)
+	case *wire.Body_Reaction:
+		r.react(e.Sender, body.Reaction)
+	case *wire.Body_Pin:
+		switch current := r.current(tidemark.Seq(body.Pin.Seq)); {
+		case body.Pin.Removed:
+			current.PinSeq = 0
+		case current.PinSeq == 0:
+			current.PinSeq = e.Seq
+		}
+	case *wire.Body_Members:
+		r.memberList(e, body.Members)
+	case *wire.Body_Info:
+		r.data(body.Info)
+		r.info.InfoPosition = e.Position
+	}
+}
+
+func (r *rebuilt) current(seq tidemark.Seq) *record.Current {
+	if r.currents[seq] == nil {
+		r.currents[seq] = new(record.Current)
+	}
+	return r.currents[seq]
+}
+
+func (r *rebuilt) mention(e *record.Event, target tidemark.Seq, m *wire.Message) {
+	if !e.IsCounted {
+		return
+	}
+	set := make(map[record.User]bool)
+	if m.MentionAll {
+		set[0] = true
+	}
+	for _, name := range m.Mentions {
+		u := r.memory.users[tidemark.UserID(name)]
+		if member := r.members[u]; member.Active() && u != e.Sender && member.VisibleFrom <= target {
+			set[u] = true
+		}
+	}
+	r.mentions[target] = set
+}
+
+// withdraw applies a recall or an erasure. Only the first of each says anything.
+func (r *rebuilt) withdraw(target, recall, erase tidemark.Seq) {
+	current := r.current(target)
+	if recall > 0 && current.RecallSeq > 0 {
+		return
+	}
+	if current.RecallSeq == 0 {
+		current.RecallSeq = recall
+	}
+	current.EraseSeq = erase
+	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
+	for _, edit := range current.Edits {
+		*r.current(edit) = record.Current{RecallSeq: current.RecallSeq, EraseSeq: erase}
+	}
+	delete(r.mentions, target)
+	if e := r.memory.written[eventKey{r.info.Ordinal, target}]; e.IsCounted {
+		r.recalls[target] = e.Counted
+	}
+}
+
+func (r *rebuilt) react(user record.User, reaction *wire.Reaction) {
+	current := r.current(tidemark.Seq(reaction.Seq))
+	keys := make(map[string][]record.User)
+	for _, r := range current.Reactions {
+		keys[r.Key] = r.Users
+	}
+	users := slices.DeleteFunc(keys[reaction.Key], func(u record.User) bool { return u == user })
+	if !reaction.Removed {
+		users = append(users, user)
+	}
+	slices.Sort(users)
+	keys[reaction.Key] = users
+	current.Reactions = nil
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if len(keys[key]) > 0 {
+			current.Reactions = append(current.Reactions, record.Reaction{Key: key, Users: keys[key]})
+		}
+	}
+}
+
+func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
+	if list.Created != nil {
+		r.info.Kind = record.Kind(list.Created.Kind)
+		r.info.CreatedMs, r.info.InfoPosition = e.TimeMs, e.Position
+		r.data(list.Created)
+	}
+	r.info.MembersPosition = e.Position
+	for _, name := range list.Added {
+		member := &record.Member{Role: record.MemberRole, JoinedSeq: e.Seq, VisibleFrom: e.Seq}
+		if role, given := list.Roles[name]; given {
+			member.Role = record.Role(role)
+		}
+		if r.info.HistoryFromStart {
+			member.VisibleFrom = 1
+		}
+		r.members[r.memory.users[tidemark.UserID(name)]] = member
+		r.active++
+	}
+	for _, name := range list.Removed {
+		r.members[r.memory.users[tidemark.UserID(name)]].LeftSeq = e.Seq
+		r.active--
+	}
+}
+
+func (r *rebuilt) data(info *wire.Info) {
+	if info.Title != nil {
+		r.info.Title = *info.Title
+	}
+	if info.Avatar != nil {
+		r.info.Avatar = *info.Avatar
+	}
+	custom := maps.Clone(r.info.Custom)
+	if custom == nil {
+		custom = make(map[string]string)
+	}
+	maps.Copy(custom, info.Custom)
+	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
+	r.info.Custom = custom
+	if info.Settings != nil {
+		r.info.Join, r.info.HistoryFromStart = uint8(info.Settings.Join), info.Settings.HistoryFromStart
+	}
+}
+
+func (r *rebuilt) hour(e *record.Event) {
+	hour := uint32(e.TimeMs / 3_600_000)
+	if n := len(r.hours); n == 0 || r.hours[n-1].Hour != hour {
+		r.hours = append(r.hours, record.Hour{Hour: hour, First: e.Seq})
+	}
+	last := &r.hours[len(r.hours)-1]
+	last.Count++
+	last.Digest = e.Digest
+}
