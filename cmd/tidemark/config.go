@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -96,6 +97,10 @@ func (f *fileValues) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 		if _, set := os.LookupEnv(name); set {
 			return nil, nil
 		}
+	}
+	if err := flag.Parse(kong.Scan(value.text), reflect.New(flag.Target.Type()).Elem()); err != nil { // here it is known from where
+		problem := strings.TrimPrefix(err.Error(), flag.ShortSummary()+": ")
+		return nil, fmt.Errorf("%s (from %s:%d)", problem, f.path, value.line)
 	}
 	return value.text, nil
 }

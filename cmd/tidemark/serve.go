@@ -16,8 +16,8 @@ import (
 
 // serveCommand is the flags of serve, which are also the keys of the configuration file.
 type serveCommand struct {
-	Data       string `default:"./tidemark-data" placeholder:"DIR" help:"Data directory; made if it does not exist."`
-	Listen     string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen, for all protocols; port 0 picks a free one."`
+	Data       string `default:"./tidemark-data" placeholder:"DIR" help:"Data directory; made if it does not exist (${default})."`
+	Listen     string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen, for all protocols; port 0 picks a free one (${default})."`
 	Partitions uint32 `placeholder:"N" help:"Partitions of a new data directory, 1 to 256; fixed from then on. Default: 8."`
 
 	AdminKey        string   `placeholder:"KEY" help:"Key of the app's back end, at least 16 bytes. Default: the one in DIR/admin.key, made at the first start."`
