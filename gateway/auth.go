@@ -267,6 +267,8 @@ func tokenFault(err error) string {
 		return "the token's iss is not the one expected"
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return "the token's aud is not the one expected"
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return "the token lacks a claim that is expected here (iss or aud)"
 	case errors.Is(err, jwt.ErrTokenUnverifiable):
 		return "the token's algorithm or key is not one of those configured (HS256, EdDSA, RS256)"
 	}

@@ -116,18 +116,20 @@ func (f *framing) endFrame(payload []byte, to receiver) error {
 
 // takeHeader takes the bytes of a frame's header; done is false when more are needed.
 func (f *framing) takeHeader(data []byte) (rest []byte, done bool, err error) {
-	for need := 2; ; {
+	for {
+		need := 2
+		if f.headLen >= 2 {
+			need = headerLength(f.head[1])
+		}
+		if int(f.headLen) == need {
+			break
+		}
+		if len(data) == 0 {
+			return nil, false, nil
+		}
 		n := copy(f.head[f.headLen:need], data)
 		f.headLen += uint8(n)
 		data = data[n:]
-		if int(f.headLen) < need {
-			return nil, false, nil
-		}
-		if whole := headerLength(f.head[1]); whole > need {
-			need = whole
-			continue
-		}
-		break
 	}
 	f.headLen = 0
 	if f.header, err = parseHeader(&f.head); err != nil {

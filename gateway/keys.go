@@ -39,8 +39,10 @@ func keyFile(dir, name string, bytesMin int, log *slog.Logger) (key []byte, crea
 	path := filepath.Join(dir, name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err := makeKeyFile(path)
-		return key, err == nil, err
+		if key, err = makeKeyFile(path); !errors.Is(err, fs.ErrExist) {
+			return key, err == nil, err
+		}
+		data, err = os.ReadFile(path) // another process was faster
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("gateway: %w", err)
@@ -72,7 +74,7 @@ func makeKeyFile(path string) ([]byte, error) {
 	_, err = f.WriteString(key + "\n")
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Link(f.Name(), path) // fails if another process was faster
+		err = os.Link(f.Name(), path) // fs.ErrExist if another process was faster
 	}
 	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
 		return nil, fmt.Errorf("gateway: make %s: %w", path, err)
