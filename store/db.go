@@ -24,6 +24,7 @@ type DB struct {
 	fs         *stopFS
 	failure    *failure
 	space      *spaceWatch
+	room       *room
 	pebble     *pebble.DB
 	partitions []*Partition
 	lock       io.Closer
@@ -66,6 +67,9 @@ func (db *DB) Commit(b *Batch) error {
 	}
 	if b.pb.Empty() {
 		return nil
+	}
+	if err := db.waitForRoom(); err != nil {
+		return err
 	}
 	// Apply and wait are apart because a failed sync is then an error here, and not Pebble's to end the process over.
 	if err := db.pebble.ApplyNoSyncWait(b.pb, pebble.Sync); err != nil {

@@ -122,7 +122,7 @@ func (cfg Config) openLocked() (*DB, error) {
 			return nil, fmt.Errorf("store: make %s: %w", cfg.Dir, err)
 		}
 	}
-	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log)}
+	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom()}
 	db.fs = newStopFS(cfg.fs(), db.failure)
 	db.space = newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log)
 	db.pebble, err = pebble.Open(db.fs.PathJoin(cfg.Dir, pebbleName), cfg.pebbleOptions(db, fresh))

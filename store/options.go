@@ -14,13 +14,11 @@ import (
 
 const (
 	memTableBytes     = 64 << 20
-	memTablesMax      = 3   // more than these waiting to be flushed hold commits back
 	openFilesMax      = 512 // connections need the rest of the process's files
 	filterBitsPerKey  = 10
 	blockBytes        = 16 << 10
 	indexBlockBytes   = 128 << 10
 	level0Compact     = 2
-	level0StopWrites  = 48
 	levelBaseBytes    = 64 << 20
 	compactionsAtOnce = 2
 )
@@ -36,9 +34,9 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 		CacheSize:                   cfg.CacheBytes,
 		MaxOpenFiles:                openFilesMax,
 		MemTableSize:                memTableBytes,
-		MemTableStopWritesThreshold: memTablesMax,
+		MemTableStopWritesThreshold: neverInPebble, // see room.go
 		L0CompactionThreshold:       level0Compact,
-		L0StopWritesThreshold:       level0StopWrites,
+		L0StopWritesThreshold:       neverInPebble,
 		LBaseMaxBytes:               levelBaseBytes,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, compactionsAtOnce },
 		Logger:                      pebbleLogger{log: cfg.Log, failure: db.failure},
@@ -47,13 +45,10 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				_ = db.failure.fail(fmt.Errorf("store: %w: %s", ErrDamaged, i.Details))
 			},
-			WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
-				cfg.Log.Warn("commits wait for the disk to catch up", "reason", i.Reason)
-			},
-			WriteStallEnd: func() { cfg.Log.Info("commits go on") },
 		},
 	}
-	o.Experimental.L0CompactionConcurrency = 10
+	db.room.listen(o.EventListener)
+	o.Experimental.CompactionScheduler = &compactions{failure: db.failure}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
 		o.Levels[i].BlockSize = blockBytes
@@ -81,7 +76,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // it) but while opening, where Pebble goes on to return the error, and while closing a store that has failed.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("store: pebble: "+format, args...)
-	if l.failure.fatalMayReturn(err) {
+	if l.failure.fatalMayReturn() {
 		l.log.Error("pebble", "text", fmt.Sprintf(format, args...))
 		return
 	}

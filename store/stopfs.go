@@ -1,13 +1,258 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The file system that Pebble sees.
+// The file system as Pebble sees it: failures of writes do not come through (failure.go says why).
 
 package store
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
 
-type stopFS struct{ vfs.FS }
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
 
-func newStopFS(fs vfs.FS, f *failure) *stopFS { return &stopFS{fs} }
+// spaceRetry is how often a table that met a full disk is tried again.
+const spaceRetry = 250 * time.Millisecond
 
+// stopFS passes everything on to the file system below it until a write fails. Then the log is written into nothing,
+// other writers wait for the end, and nothing is removed or renamed any more. A full disk does not stop the writing of
+// tables, which can wait for room in the middle of it, but that of the log.
+type stopFS struct {
+	vfs.FS
+	failure *failure
+	waiting atomic.Int32  // writers of tables that wait for room
+	changed chan struct{} // has room for one: something waits that did not
+}
+
+func newStopFS(fs vfs.FS, f *failure) *stopFS {
+	return &stopFS{FS: fs, failure: f, changed: make(chan struct{}, 1)}
+}
+
+// Unwrap implements vfs.FS.
 func (fs *stopFS) Unwrap() vfs.FS { return fs.FS }
+
+// isLog reports whether a file is one of the write-ahead log.
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// logWrite does a write to the log. After a failure, this or an earlier one, it pretends: the commit that waits for
+// it asks for the failure.
+func (fs *stopFS) logWrite(what, name string, write func() error) error {
+	if fs.failure.err() != nil {
+		return nil
+	}
+	err := write()
+	if err == nil || fs.failure.passes() {
+		return err
+	}
+	_ = fs.failure.fail(fmt.Errorf("store: %s %s: %w", what, name, err))
+	return nil
+}
+
+// tableWrite does any other write: it waits while the disk is full, and for the end after a failure.
+func (fs *stopFS) tableWrite(what, name string, write func() error) error {
+	for fs.failure.err() == nil {
+		err := write()
+		if err == nil || fs.failure.passes() {
+			return err
+		}
+		if !errors.Is(err, syscall.ENOSPC) || what == "sync" || !fs.waitForRoom() {
+			_ = fs.failure.fail(fmt.Errorf("store: %s %s: %w", what, name, err))
+		}
+	}
+	return fs.failure.wait()
+}
+
+// waitForRoom waits a moment; it reports false when the store is being closed.
+func (fs *stopFS) waitForRoom() bool {
+	fs.waiting.Add(1)
+	defer fs.waiting.Add(-1)
+	select {
+	case fs.changed <- struct{}{}:
+	default:
+	}
+	select {
+	case <-fs.failure.ended:
+		return false
+	case <-time.After(spaceRetry):
+		return true
+	}
+}
+
+// write picks how a file of this name is written.
+func (fs *stopFS) write(what, name string, write func() error) error {
+	if isLog(name) {
+		return fs.logWrite(what, name, write)
+	}
+	return fs.tableWrite(what, name, write)
+}
+
+// Create implements vfs.FS.
+func (fs *stopFS) Create(name string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
+	return fs.opened("create", name, func() (vfs.File, error) { return fs.FS.Create(name, category) })
+}
+
+// ReuseForWrite implements vfs.FS.
+func (fs *stopFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return fs.opened("create", newname, func() (vfs.File, error) { return fs.FS.ReuseForWrite(oldname, newname, category) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (fs *stopFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return fs.opened("open", name, func() (vfs.File, error) { return fs.FS.OpenReadWrite(name, category, opts...) })
+}
+
+func (fs *stopFS) opened(what, name string, open func() (vfs.File, error)) (f vfs.File, err error) {
+	err = fs.write(what, name, func() (err error) {
+		f, err = open()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		f = nullFile{}
+	}
+	return &stopFile{File: f, fs: fs, name: name}, nil
+}
+
+// OpenDir implements vfs.FS. Directories are opened to be synced.
+func (fs *stopFS) OpenDir(name string) (vfs.File, error) {
+	f, err := fs.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &stopDir{File: f, fs: fs, name: name}, nil
+}
+
+// Remove implements vfs.FS.
+func (fs *stopFS) Remove(name string) error {
+	return fs.unlessFailed(func() error { return fs.FS.Remove(name) })
+}
+
+// RemoveAll implements vfs.FS.
+func (fs *stopFS) RemoveAll(name string) error {
+	return fs.unlessFailed(func() error { return fs.FS.RemoveAll(name) })
+}
+
+func (fs *stopFS) unlessFailed(remove func() error) error {
+	if fs.failure.err() != nil {
+		return nil
+	}
+	return remove()
+}
+
+// Rename implements vfs.FS.
+func (fs *stopFS) Rename(oldname, newname string) error {
+	return fs.write("rename", newname, func() error { return fs.FS.Rename(oldname, newname) })
+}
+
+// Link implements vfs.FS.
+func (fs *stopFS) Link(oldname, newname string) error {
+	return fs.write("link", newname, func() error { return fs.FS.Link(oldname, newname) })
+}
+
+// stopFile is a file that is written.
+type stopFile struct {
+	vfs.File
+	fs   *stopFS
+	name string
+}
+
+// Write implements vfs.File. What a full disk took of a table's bytes is not written again.
+func (f *stopFile) Write(p []byte) (int, error) {
+	done := 0
+	err := f.fs.write("write", f.name, func() error {
+		n, err := f.File.Write(p[done:])
+		done += n
+		return err
+	})
+	if err != nil {
+		return done, err
+	}
+	return len(p), nil
+}
+
+// WriteAt implements vfs.File.
+func (f *stopFile) WriteAt(p []byte, offset int64) (int, error) {
+	err := f.fs.write("write", f.name, func() error {
+		_, err := f.File.WriteAt(p, offset)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Preallocate implements vfs.File.
+func (f *stopFile) Preallocate(offset, length int64) error {
+	return f.fs.write("preallocate", f.name, func() error { return f.File.Preallocate(offset, length) })
+}
+
+// Sync implements vfs.File. A failed sync is never tried again.
+func (f *stopFile) Sync() error { return f.fs.write("sync", f.name, f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *stopFile) SyncData() error { return f.fs.write("sync", f.name, f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *stopFile) SyncTo(length int64) (full bool, err error) {
+	err = f.fs.write("sync", f.name, func() (err error) {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, err
+}
+
+// Close implements vfs.File. It always closes.
+func (f *stopFile) Close() error {
+	err := f.File.Close()
+	if err == nil || f.fs.failure.passes() {
+		return err
+	}
+	_ = f.fs.failure.fail(fmt.Errorf("store: close %s: %w", f.name, err))
+	return nil
+}
+
+// stopDir is a directory that is synced. A failure is not told: whoever relies on it writes a file next, and waits.
+type stopDir struct {
+	vfs.File
+	fs   *stopFS
+	name string
+}
+
+// Sync implements vfs.File.
+func (d *stopDir) Sync() error { return d.fs.logWrite("sync", d.name, d.File.Sync) }
+
+// nullFile is a log that is not there: it takes everything and keeps nothing.
+type nullFile struct{}
+
+func (nullFile) Close() error                           { return nil }
+func (nullFile) Read([]byte) (int, error)               { return 0, io.EOF }
+func (nullFile) ReadAt([]byte, int64) (int, error)      { return 0, io.EOF }
+func (nullFile) Write(p []byte) (int, error)            { return len(p), nil }
+func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (nullFile) Preallocate(int64, int64) error         { return nil }
+func (nullFile) Stat() (vfs.FileInfo, error)            { return nullInfo{}, nil }
+func (nullFile) Sync() error                            { return nil }
+func (nullFile) SyncTo(int64) (bool, error)             { return true, nil }
+func (nullFile) SyncData() error                        { return nil }
+func (nullFile) Prefetch(int64, int64) error            { return nil }
+func (nullFile) Fd() uintptr                            { return vfs.InvalidFd }
+
+// nullInfo describes a nullFile.
+type nullInfo struct{}
+
+func (nullInfo) Name() string           { return os.DevNull }
+func (nullInfo) Size() int64            { return 0 }
+func (nullInfo) Mode() os.FileMode      { return 0o600 }
+func (nullInfo) ModTime() time.Time     { return time.Time{} }
+func (nullInfo) IsDir() bool            { return false }
+func (nullInfo) Sys() any               { return nil }
+func (nullInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
