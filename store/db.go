@@ -53,10 +53,7 @@ var ErrReadOnly = errors.New("opened read-only")
 // With [ErrLowSpace] nothing was written and a later commit may succeed. Any other error is final: see [DB.Failed];
 // whether the batch was stored shows after the store was opened again.
 func (db *DB) Commit(b *Batch) error {
-	if db.readOnly {
-		return fmt.Errorf("store: commit: %w", ErrReadOnly)
-	}
-	if err := db.Failed(); err != nil {
+	if err := db.writable(); err != nil {
 		return err
 	}
 	if err := db.space.check(); err != nil {

@@ -31,6 +31,7 @@ type failure struct {
 	mu      sync.Mutex
 	first   error
 	opening bool
+	openErr error         // the first error while opening
 	failed  chan struct{} // closed at the first failure
 	ended   chan struct{} // closed when the store is being closed
 	isEnded bool
@@ -82,10 +83,20 @@ func (f *failure) err() error {
 }
 
 // passes reports whether an error of the file system goes to Pebble as it is: while it opens, it returns them.
-func (f *failure) passes() bool {
+func (f *failure) passes(err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.opening && f.openErr == nil {
+		f.openErr = err
+	}
 	return f.opening
+}
+
+// whileOpening is the first error of the file system while opening, or nil.
+func (f *failure) whileOpening() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.openErr
 }
 
 // wait holds a writer back after a failure until the store is being closed, and returns the failure.
@@ -99,7 +110,7 @@ func (f *failure) wait() error {
 // our own doing stops the store.
 func (f *failure) background(err error) {
 	f.log.Warn("work in the background failed", "err", err)
-	if !f.passes() && !errors.Is(err, pebble.ErrCancelledCompaction) {
+	if !f.passes(err) && !errors.Is(err, pebble.ErrCancelledCompaction) {
 		_ = f.fail(err)
 	}
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Log          *slog.Logger  // nil: no logs
 	NowMs        func() uint64 // time of creation; nil: the clock
 	Entropy      io.Reader     // for the epoch; nil: crypto/rand
+
+	spaceRetry time.Duration // how often a table that met a full disk is tried again; 0: 250 ms
 }
 
 // ErrInUse is returned by Open where another process has the directory open.
@@ -78,6 +80,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.NowMs == nil {
 		cfg.NowMs = func() uint64 { return uint64(time.Now().UnixMilli()) }
+	}
+	if cfg.spaceRetry == 0 {
+		cfg.spaceRetry = 250 * time.Millisecond
 	}
 	if cfg.Entropy == nil {
 		cfg.Entropy = rand.Reader
@@ -123,9 +128,9 @@ func (cfg Config) openLocked() (*DB, error) {
 		}
 	}
 	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom()}
-	db.fs = newStopFS(cfg.fs(), db.failure)
+	db.fs = newStopFS(cfg.fs(), db.failure, cfg.spaceRetry)
 	db.space = newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log)
-	db.pebble, err = pebble.Open(db.fs.PathJoin(cfg.Dir, pebbleName), cfg.pebbleOptions(db, fresh))
+	db.pebble, err = openPebble(db, cfg.pebbleOptions(db, fresh))
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", cfg.Dir, explain(err))
 	}
@@ -141,6 +146,18 @@ func (cfg Config) openLocked() (*DB, error) {
 		db.partitions = append(db.partitions, newPartition(uint8(n), db.pebble))
 	}
 	return db, nil
+}
+
+// openPebble opens the database below db. Pebble panics where a directory cannot be synced; here that is an error.
+func openPebble(db *DB, options *pebble.Options) (_ *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err = db.failure.whileOpening(); err == nil {
+				panic(p)
+			}
+		}
+	}()
+	return pebble.Open(db.fs.PathJoin(db.dir, pebbleName), options)
 }
 
 // begin marks the directory as ours, with nothing in it yet.

@@ -95,6 +95,12 @@ func decodeHour(b []byte, hour uint32) (record.Hour, error) {
 func appendCurrent(dst []byte, c *record.Current) []byte {
 	dst = append(dst, currentVersion)
 	dst = binary.AppendUvarint(dst, uint64(c.EditSeq))
+	dst = binary.AppendUvarint(dst, uint64(len(c.Edits)))
+	last := tidemark.Seq(0)
+	for _, seq := range c.Edits { // ascending: each as its distance from the one before
+		dst = binary.AppendUvarint(dst, uint64(seq-last))
+		last = seq
+	}
 	dst = appendString(dst, c.Edited)
 	dst = binary.AppendUvarint(dst, uint64(c.RecallSeq))
 	dst = binary.AppendUvarint(dst, uint64(c.EraseSeq))
@@ -116,6 +122,14 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 	d := decoder{b: b}
 	d.version(currentVersion)
 	c := &record.Current{EditSeq: d.seq()}
+	if n := d.count(); n > 0 {
+		c.Edits = make([]tidemark.Seq, n)
+	}
+	last := tidemark.Seq(0)
+	for i := range c.Edits {
+		last += d.seq()
+		c.Edits[i] = last
+	}
 	if edited := d.bytes(); len(edited) > 0 {
 		c.Edited = append([]byte{}, edited...)
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	memTablesMax      = 3  // more than these waiting to be flushed hold commits back
-	level0SublevelMax = 32 // as many overlapping layers of new tables hold commits back
+	unflushedBytesMax = 3 * memTableBytes // more than these in memory hold commits back
+	level0SublevelMax = 32                // as many overlapping layers of new tables hold commits back
 	neverInPebble     = 1 << 20
 )
 
@@ -50,7 +50,7 @@ func (db *DB) waitForRoom() error {
 	for told := false; ; told = true {
 		moved := *db.room.moved.Load()
 		m := db.pebble.Metrics()
-		if m.MemTable.Count <= memTablesMax && m.Levels[0].Sublevels < level0SublevelMax {
+		if m.MemTable.Size <= unflushedBytesMax && m.Levels[0].Sublevels < level0SublevelMax {
 			if told {
 				db.log.Info("commits go on")
 			}
@@ -61,7 +61,7 @@ func (db *DB) waitForRoom() error {
 			return fmt.Errorf("store: %w: tables wait for room on the disk of %s; free some or enlarge the disk", ErrLowSpace, db.dir)
 		}
 		if !told {
-			db.log.Warn("commits wait for the disk to catch up", "memTables", m.MemTable.Count, "sublevels", m.Levels[0].Sublevels)
+			db.log.Warn("commits wait for the disk to catch up", "unflushedBytes", m.MemTable.Size, "sublevels", m.Levels[0].Sublevels)
 		}
 		select {
 		case <-moved:

@@ -17,21 +17,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// spaceRetry is how often a table that met a full disk is tried again.
-const spaceRetry = 250 * time.Millisecond
-
 // stopFS passes everything on to the file system below it until a write fails. Then the log is written into nothing,
 // other writers wait for the end, and nothing is removed or renamed any more. A full disk does not stop the writing of
 // tables, which can wait for room in the middle of it, but that of the log.
 type stopFS struct {
 	vfs.FS
 	failure *failure
+	retry   time.Duration // how often a writer that waits for room tries again
 	waiting atomic.Int32  // writers of tables that wait for room
 	changed chan struct{} // has room for one: something waits that did not
 }
 
-func newStopFS(fs vfs.FS, f *failure) *stopFS {
-	return &stopFS{FS: fs, failure: f, changed: make(chan struct{}, 1)}
+func newStopFS(fs vfs.FS, f *failure, retry time.Duration) *stopFS {
+	return &stopFS{FS: fs, failure: f, retry: retry, changed: make(chan struct{}, 1)}
 }
 
 // Unwrap implements vfs.FS.
@@ -47,7 +45,7 @@ func (fs *stopFS) logWrite(what, name string, write func() error) error {
 		return nil
 	}
 	err := write()
-	if err == nil || fs.failure.passes() {
+	if err == nil || fs.failure.passes(err) {
 		return err
 	}
 	_ = fs.failure.fail(fmt.Errorf("store: %s %s: %w", what, name, err))
@@ -58,7 +56,7 @@ func (fs *stopFS) logWrite(what, name string, write func() error) error {
 func (fs *stopFS) tableWrite(what, name string, write func() error) error {
 	for fs.failure.err() == nil {
 		err := write()
-		if err == nil || fs.failure.passes() {
+		if err == nil || fs.failure.passes(err) {
 			return err
 		}
 		if !errors.Is(err, syscall.ENOSPC) || what == "sync" || !fs.waitForRoom() {
@@ -79,7 +77,7 @@ func (fs *stopFS) waitForRoom() bool {
 	select {
 	case <-fs.failure.ended:
 		return false
-	case <-time.After(spaceRetry):
+	case <-time.After(fs.retry):
 		return true
 	}
 }
@@ -213,7 +211,7 @@ func (f *stopFile) SyncTo(length int64) (full bool, err error) {
 // Close implements vfs.File. It always closes.
 func (f *stopFile) Close() error {
 	err := f.File.Close()
-	if err == nil || f.fs.failure.passes() {
+	if err == nil || f.fs.failure.passes(err) {
 		return err
 	}
 	_ = f.fs.failure.fail(fmt.Errorf("store: close %s: %w", f.name, err))
@@ -229,6 +227,12 @@ type stopDir struct {
 
 // Sync implements vfs.File.
 func (d *stopDir) Sync() error { return d.fs.logWrite("sync", d.name, d.File.Sync) }
+
+// Close implements vfs.File. A directory that was read and synced has nothing to lose by it.
+func (d *stopDir) Close() error {
+	_ = d.File.Close()
+	return nil
+}
 
 // nullFile is a log that is not there: it takes everything and keeps nothing.
 type nullFile struct{}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Every key and record comes back as it was written, and no input makes a decoder panic.
+
+package store
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+var (
+	anyUint   = rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 300))
+	anyUint32 = rapid.Map(rapid.Uint32(), func(v uint32) uint64 { return uint64(v) })
+	anyText   = rapid.StringN(0, 40, 80)
+	anyID     = rapid.StringMatching(`[A-Za-z0-9._@:+#-]{1,64}`)
+	anyMap    = rapid.Map(rapid.MapOfN(anyText, anyText, 0, 4), func(m map[string]string) map[string]string { return nilIfEmpty(m) })
+	anyKeySeq = rapid.OneOf(rapid.Uint64Range(0, uint64(SeqMax)), rapid.Uint64Range(0, 300))
+	anyDigest = rapid.Custom(func(t *rapid.T) (d tidemark.Digest) {
+		copy(d[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, ""))
+		return d
+	})
+	anyOrdinal = rapid.Uint32()
+)
+
+func nilIfEmpty(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+// roundTrip checks that decode gives back what encode took.
+func roundTrip[T any](draw func(*rapid.T) T, encode func([]byte, T) []byte, decode func([]byte, T) (T, error)) func(*rapid.T) {
+	return func(t *rapid.T) {
+		v := draw(t)
+		b := encode([]byte("before"), v)
+		if !bytes.HasPrefix(b, []byte("before")) {
+			t.Fatalf("what was there is overwritten: %q", b)
+		}
+		got, err := decode(b[6:], v)
+		if err != nil || !reflect.DeepEqual(got, v) {
+			t.Fatalf("got  %+v, %v\nwant %+v\nfrom %x", got, err, v, b[6:])
+		}
+		for cut := range len(b) - 6 {
+			_, _ = decode(b[6:6+cut], v) // may fail, must not panic
+		}
+	}
+}
+
+func drawKey(t *rapid.T) Key {
+	k := Key{Partition: rapid.Byte().Draw(t, "partition"), Kind: Kind(rapid.Uint8Range(uint8(StateRow), uint8(CursorRow)).Draw(t, "kind"))}
+	c, u := record.Conversation(anyOrdinal.Draw(t, "c")), record.User(anyOrdinal.Draw(t, "u"))
+	seq, id := tidemark.Seq(anyKeySeq.Draw(t, "seq")), anyID.Draw(t, "id")
+	switch k.Kind {
+	case UserOrdinalRow, ConversationRow, ProfileRow:
+		k.ID = id
+	case UserIDRow:
+		k.User = u
+	case InfoRow, HeadRow:
+		k.Conversation = c
+	case EventRow, CurrentRow, RecallRow:
+		k.Conversation, k.Seq = c, seq
+	case MemberRow, ListRow:
+		k.Conversation, k.User = c, u
+	case ClientIDRow:
+		k.Conversation, k.Hash = c, clientIDHash(u, tidemark.ClientID(id))
+	case HourRow:
+		k.Conversation, k.Hour = c, uint32(u)
+	case MentionRow:
+		k.Conversation, k.User, k.Seq = c, u, seq
+	case CommitRow:
+		k.Position = tidemark.Position(rapid.Uint64Range(0, uint64(PositionMax)).Draw(t, "position"))
+	case DeviceRow:
+		k.ID, k.Device = id, tidemark.DeviceID(anyID.Draw(t, "device"))
+	case CursorRow:
+		k.User, k.Device = u, tidemark.DeviceID(id)
+	}
+	return k
+}
+
+func TestKeys(t *testing.T) {
+	rapid.Check(t, roundTrip(drawKey, AppendKey, func(b []byte, _ Key) (Key, error) { return ParseKey(b) }))
+}
+
+func TestKeysAreInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := record.Conversation(anyOrdinal.Draw(t, "c"))
+		a, b := anyKeySeq.Draw(t, "a"), anyKeySeq.Draw(t, "b")
+		got := bytes.Compare(
+			AppendKey(nil, Key{Kind: EventRow, Conversation: c, Seq: tidemark.Seq(a)}),
+			AppendKey(nil, Key{Kind: EventRow, Conversation: c, Seq: tidemark.Seq(b)}))
+		if (got < 0) != (a < b) || (got == 0) != (a == b) {
+			t.Fatalf("keys of %d and %d compare as %d", a, b, got)
+		}
+	})
+}
+
+func drawEvent(t *rapid.T) *record.Event {
+	e := &record.Event{
+		Seq: tidemark.Seq(anyKeySeq.Draw(t, "seq")), ID: tidemark.EventID(anyUint.Draw(t, "id")), TimeMs: anyUint.Draw(t, "time"),
+		Sender: record.User(anyOrdinal.Draw(t, "sender")), ClientID: tidemark.ClientID(anyText.Draw(t, "client id")),
+		Counted: anyUint.Draw(t, "counted"), IsCounted: rapid.Bool().Draw(t, "is counted"),
+		Kind: record.BodyKind(rapid.Uint8Range(0, 15).Draw(t, "kind")), Erased: rapid.Bool().Draw(t, "erased"),
+		Position: tidemark.Position(anyUint.Draw(t, "position")), Digest: anyDigest.Draw(t, "digest"),
+	}
+	if rapid.Bool().Draw(t, "usual id") {
+		e.ID = testID(testNowMs+anyKeySeq.Draw(t, "ms"), 3, 5)
+	}
+	if e.Erased {
+		e.BodyHash = anyDigest.Draw(t, "hash")
+	} else {
+		e.Body = append([]byte{}, rapid.SliceOf(rapid.Byte()).Draw(t, "body")...)
+		copy(e.Salt[:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "salt"))
+		e.BodyHash = chain.BodyHash(e.Salt, e.Body)
+	}
+	return e
+}
+
+func drawCurrent(t *rapid.T) *record.Current {
+	c := &record.Current{
+		EditSeq: tidemark.Seq(anyUint.Draw(t, "edit")), RecallSeq: tidemark.Seq(anyUint.Draw(t, "recall")),
+		EraseSeq: tidemark.Seq(anyUint.Draw(t, "erase")), PinSeq: tidemark.Seq(anyUint.Draw(t, "pin")),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "edits") {
+		c.Edits = append(c.Edits, tidemark.Seq(anyUint.Draw(t, "edit seq")))
+	}
+	if edited := anyText.Draw(t, "edited"); edited != "" {
+		c.Edited = []byte(edited)
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "reactions") {
+		r := record.Reaction{Key: anyText.Draw(t, "key")}
+		for _, u := range rapid.SliceOfN(anyOrdinal, 0, 4).Draw(t, "users") {
+			r.Users = append(r.Users, record.User(u))
+		}
+		slices.Sort(r.Users)
+		c.Reactions = append(c.Reactions, r)
+	}
+	return c
+}
+
+func TestRecords(t *testing.T) {
+	t.Run("event", rapid.MakeCheck(roundTrip(drawEvent,
+		func(b []byte, e *record.Event) []byte { return appendEvent(b, 3, e) },
+		func(b []byte, e *record.Event) (*record.Event, error) { return decodeEvent(b, 3, e.Seq) })))
+	t.Run("current", rapid.MakeCheck(roundTrip(drawCurrent, appendCurrent,
+		func(b []byte, _ *record.Current) (*record.Current, error) { return decodeCurrent(b) })))
+	t.Run("info", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Info {
+		return &record.Info{
+			Ordinal: record.Conversation(anyOrdinal.Draw(t, "c")), ID: tidemark.ConversationID(anyID.Draw(t, "id")),
+			Kind: record.Kind(rapid.Byte().Draw(t, "kind")), Title: anyText.Draw(t, "title"), Avatar: anyText.Draw(t, "avatar"),
+			Custom: anyMap.Draw(t, "custom"), Join: rapid.Byte().Draw(t, "join"), HistoryFromStart: rapid.Bool().Draw(t, "history"),
+			CreatedMs: anyUint.Draw(t, "created"), InfoPosition: tidemark.Position(anyUint.Draw(t, "info position")),
+			MembersPosition: tidemark.Position(anyUint.Draw(t, "members position")),
+		}
+	}, appendInfo, func(b []byte, i *record.Info) (*record.Info, error) { return decodeInfo(b, i.Ordinal) })))
+	t.Run("head", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Head {
+		h := &record.Head{
+			Seq: tidemark.Seq(anyUint.Draw(t, "seq")), Counted: anyUint.Draw(t, "counted"), Recalled: anyUint.Draw(t, "recalled"),
+			Position: tidemark.Position(anyUint.Draw(t, "position")), TimeMs: anyUint.Draw(t, "time"), Digest: anyDigest.Draw(t, "digest"),
+			Members: uint32(anyUint32.Draw(t, "members")), MentionAll: tidemark.Seq(anyUint.Draw(t, "mention")),
+		}
+		if rapid.Bool().Draw(t, "has floor") {
+			h.Floor, h.FloorDigest = tidemark.Seq(anyUint.Draw(t, "floor")), anyDigest.Draw(t, "floor digest")
+		}
+		return h
+	}, appendHead, func(b []byte, _ *record.Head) (*record.Head, error) { return decodeHead(b) })))
+	t.Run("hour", rapid.MakeCheck(roundTrip(func(t *rapid.T) record.Hour {
+		return record.Hour{Hour: 7, First: tidemark.Seq(anyUint.Draw(t, "first")), Count: uint32(anyUint32.Draw(t, "count")), Digest: anyDigest.Draw(t, "digest")}
+	}, appendHour, func(b []byte, _ record.Hour) (record.Hour, error) { return decodeHour(b, 7) })))
+}
+
+func TestRecordsOfPeople(t *testing.T) {
+	t.Run("member", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Member {
+		seq := func(what string) tidemark.Seq { return tidemark.Seq(anyUint.Draw(t, what)) }
+		return &record.Member{
+			Role: record.Role(rapid.Byte().Draw(t, "role")), JoinedSeq: seq("joined"), VisibleFrom: seq("visible"), LeftSeq: seq("left"),
+			ReadSeq: seq("read"), ReadCounted: anyUint.Draw(t, "counted"), MentionSeq: seq("mention"), HiddenSeq: seq("hidden seq"),
+			Position: tidemark.Position(anyUint.Draw(t, "position")), Pinned: rapid.Bool().Draw(t, "pinned"), Muted: rapid.Bool().Draw(t, "muted"),
+			Hidden: rapid.Bool().Draw(t, "hidden"), MarkedUnread: rapid.Bool().Draw(t, "marked"), Alias: anyText.Draw(t, "alias"),
+		}
+	}, appendMember, func(b []byte, _ *record.Member) (*record.Member, error) { return decodeMember(b) })))
+	t.Run("profile", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Profile {
+		return &record.Profile{
+			ID: "alice", Nickname: anyText.Draw(t, "nickname"), Avatar: anyText.Draw(t, "avatar"), Custom: anyMap.Draw(t, "custom"),
+			NicknamePosition: tidemark.Position(anyUint.Draw(t, "1")), AvatarPosition: tidemark.Position(anyUint.Draw(t, "2")),
+			CustomPosition: tidemark.Position(anyUint.Draw(t, "3")),
+		}
+	}, appendProfile, func(b []byte, p *record.Profile) (*record.Profile, error) { return decodeProfile(b, p.ID) })))
+	t.Run("device", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Device {
+		return &record.Device{ID: "phone", Platform: anyText.Draw(t, "platform"), Client: anyText.Draw(t, "client"),
+			FirstSeenMs: anyUint.Draw(t, "first"), LastSeenMs: anyUint.Draw(t, "last")}
+	}, appendDevice, func(b []byte, d *record.Device) (*record.Device, error) { return decodeDevice(b, d.ID) })))
+	t.Run("state", rapid.MakeCheck(roundTrip(func(t *rapid.T) record.Partition {
+		return record.Partition{Position: tidemark.Position(anyUint.Draw(t, "position")), LastID: tidemark.EventID(anyUint.Draw(t, "id")),
+			Users: record.User(anyOrdinal.Draw(t, "users")), Conversations: record.Conversation(anyOrdinal.Draw(t, "conversations"))}
+	}, appendState, func(b []byte, _ record.Partition) (record.Partition, error) { return decodeState(b) })))
+	t.Run("commit", rapid.MakeCheck(roundTrip(func(t *rapid.T) (events []record.ConversationSeq) {
+		for range rapid.IntRange(0, 4).Draw(t, "runs") {
+			c, first := record.Conversation(rapid.Uint32Range(1, 3).Draw(t, "c")), tidemark.Seq(rapid.Uint64Range(1, 1000).Draw(t, "first"))
+			for i := range rapid.IntRange(1, 4).Draw(t, "n") {
+				events = append(events, record.ConversationSeq{Conversation: c, Seq: first + tidemark.Seq(i)})
+			}
+		}
+		return events
+	}, appendCommit, func(b []byte, _ []record.ConversationSeq) ([]record.ConversationSeq, error) { return decodeCommit(b) })))
+}
+
+func TestDecodersRefuse(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"another encoding":     {second(decodeHead([]byte{9, 0})), nil},
+		"an unknown flag":      {second(decodeEvent([]byte{0x80}, 0, 1)), errFlag},
+		"a short event":        {second(decodeEvent([]byte{0x01, 1}, 0, 1)), errShort},
+		"trailing bytes":       {second(decodeUvarint([]byte{1, 2}, 9)), errTrailing},
+		"a large number":       {second(decodeUvarint([]byte{10}, 9)), errNumber},
+		"a commit of nothing":  {second(decodeCommit([]byte{1, 1, 0})), errNumber},
+		"a commit too large":   {second(decodeCommit([]byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f})), errNumber},
+		"an unknown kind":      {second(ParseKey([]byte{0, 0xee})), nil},
+		"a short key":          {second(ParseKey([]byte{0})), nil},
+		"a key too long":       {second(ParseKey(append(AppendKey(nil, Key{Kind: HeadRow}), 0))), errTrailing},
+		"a device with no dot": {second(ParseKey([]byte{0, byte(DeviceRow), 'a'})), nil},
+	} {
+		if c.err == nil || c.want != nil && !errors.Is(c.err, c.want) {
+			t.Errorf("%s: %v", name, c.err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func FuzzParseKey(f *testing.F) {
+	f.Add([]byte{0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 1})
+	f.Add([]byte{0, 0x11, 'a', 0, 'b'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k, err := ParseKey(b)
+		if err == nil && !bytes.Equal(AppendKey(nil, k), b) {
+			t.Errorf("%x is decoded as %+v, which is %x", b, k, AppendKey(nil, k))
+		}
+	})
+}
+
+// again fails if a value that could be decoded is not the same after another round.
+func again[T any](t *testing.T, v T, err error, encode func([]byte, T) []byte, decode func([]byte) (T, error)) {
+	t.Helper()
+	if err != nil {
+		return
+	}
+	b := encode(nil, v)
+	got, err := decode(b)
+	if err != nil || !reflect.DeepEqual(got, v) {
+		t.Errorf("%+v becomes %+v, %v", v, got, err)
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	f.Add(appendEvent(nil, 3, testEvent(1, 3)))
+	for _, c := range testChanges().Currents {
+		f.Add(appendCurrent(nil, c.Current))
+	}
+	f.Add(appendInfo(nil, testChanges().Infos[0]))
+	f.Add(appendHead(nil, testChanges().Heads[0].Head))
+	f.Add(appendMember(nil, testChanges().Members[0].Member))
+	f.Add(appendProfile(nil, testChanges().Profiles[0]))
+	f.Add(appendDevice(nil, testChanges().Devices[0].Device))
+	f.Add(appendState(nil, testChanges().Partition))
+	f.Add(appendCommit(nil, []record.ConversationSeq{{Conversation: 1, Seq: 2}, {Conversation: 1, Seq: 3}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		event := func(b []byte) (*record.Event, error) { return decodeEvent(b, 3, 9) }
+		e, err := event(b)
+		again(t, e, err, func(b []byte, e *record.Event) []byte { return appendEvent(b, 3, e) }, event)
+		c, err := decodeCurrent(b)
+		again(t, c, err, appendCurrent, decodeCurrent)
+		info := func(b []byte) (*record.Info, error) { return decodeInfo(b, 1) }
+		i, err := info(b)
+		again(t, i, err, appendInfo, info)
+		h, err := decodeHead(b)
+		again(t, h, err, appendHead, decodeHead)
+		hour := func(b []byte) (record.Hour, error) { return decodeHour(b, 1) }
+		o, err := hour(b)
+		again(t, o, err, appendHour, hour)
+		m, err := decodeMember(b)
+		again(t, m, err, appendMember, decodeMember)
+		profile := func(b []byte) (*record.Profile, error) { return decodeProfile(b, "a") }
+		p, err := profile(b)
+		again(t, p, err, appendProfile, profile)
+		device := func(b []byte) (*record.Device, error) { return decodeDevice(b, "a") }
+		d, err := device(b)
+		again(t, d, err, appendDevice, device)
+		s, err := decodeState(b)
+		again(t, s, err, appendState, decodeState)
+		events, err := decodeCommit(b)
+		if len(events) < 1000 {
+			again(t, events, err, appendCommit, decodeCommit)
+		}
+		_, _ = decodeSeqs(b)
+		_, _ = decodeUvarint(b, 9)
+	})
+}
