@@ -21,10 +21,9 @@ import (
 // setupParallel is how many calls prepare a benchmark at a time: enough that they share their fsyncs.
 const setupParallel = 64
 
-// app calls the services with the admin key.
-type app struct {
+// App is the app's back end: it calls the services with the admin key. Its methods may be called from any goroutine.
+type App struct {
 	address       string // host:port
-	key           string
 	run           string // makes the ids of this run unlike those of others on the same server
 	users         wireconnect.UserServiceClient
 	conversations wireconnect.ConversationServiceClient
@@ -32,7 +31,8 @@ type app struct {
 	transport     *http.Transport
 }
 
-func newApp(target *Target) (*app, error) {
+// NewApp makes the back end of a server. It makes no call.
+func NewApp(target *Target) (*App, error) {
 	parsed, err := url.Parse(target.URL)
 	if err != nil || parsed.Scheme != "http" || parsed.Host == "" {
 		return nil, fmt.Errorf("bench: %q is not a URL like http://127.0.0.1:8080", target.URL)
@@ -48,8 +48,8 @@ func newApp(target *Target) (*app, error) {
 			return next(ctx, request)
 		}
 	}))
-	return &app{
-		address: parsed.Host, key: target.AdminKey, run: fmt.Sprintf("b%x", time.Now().UnixMilli()),
+	return &App{
+		address: parsed.Host, run: fmt.Sprintf("b%x", time.Now().UnixMilli()),
 		users:         wireconnect.NewUserServiceClient(client, target.URL, authorize),
 		conversations: wireconnect.NewConversationServiceClient(client, target.URL, authorize),
 		messages:      wireconnect.NewMessageServiceClient(client, target.URL, authorize),
@@ -64,22 +64,31 @@ func as(ctx context.Context, user string) context.Context {
 	return context.WithValue(ctx, actingUser{}, user)
 }
 
-func (a *app) close() { a.transport.CloseIdleConnections() }
+// Close gives up the idle connections.
+func (a *App) Close() { a.transport.CloseIdleConnections() }
 
 // id names a thing of this run.
-func (a *app) id(kind string, n int) string { return fmt.Sprintf("%s-%s%d", a.run, kind, n) }
+func (a *App) id(kind string, n int) string { return fmt.Sprintf("%s-%s%d", a.run, kind, n) }
 
-// member is a user with a token.
-type member struct {
-	user  string
-	token string
+// Member is a user with a token.
+type Member struct {
+	User  string
+	Token string
 }
 
-// makeUsers creates n users and their tokens.
-func (a *app) makeUsers(ctx context.Context, kind string, n int) ([]member, error) {
-	members := make([]member, n)
-	err := forEach(ctx, n, func(ctx context.Context, i int) error {
-		user := a.id(kind, i)
+func (a *App) makeUsers(ctx context.Context, kind string, n int) ([]Member, error) {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = a.id(kind, i)
+	}
+	return a.MakeUsers(ctx, ids)
+}
+
+// MakeUsers creates users and their tokens.
+func (a *App) MakeUsers(ctx context.Context, ids []string) ([]Member, error) {
+	members := make([]Member, len(ids))
+	err := forEach(ctx, len(ids), func(ctx context.Context, i int) error {
+		user := ids[i]
 		if _, err := a.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user}}); err != nil {
 			return fmt.Errorf("bench: create user %s: %w", user, err)
 		}
@@ -87,14 +96,14 @@ func (a *app) makeUsers(ctx context.Context, kind string, n int) ([]member, erro
 		if err != nil {
 			return fmt.Errorf("bench: token of %s: %w", user, err)
 		}
-		members[i] = member{user, issued.Token}
+		members[i] = Member{user, issued.Token}
 		return nil
 	})
 	return members, err
 }
 
-// makeGroup creates a group.
-func (a *app) makeGroup(ctx context.Context, id string, users ...string) error {
+// MakeGroup creates a group.
+func (a *App) MakeGroup(ctx context.Context, id string, users ...string) error {
 	_, err := a.conversations.Create(ctx, &wire.CreateRequest{Id: id, Kind: wire.Kind_GROUP, Title: id, Members: users})
 	if err != nil {
 		return fmt.Errorf("bench: create group %s: %w", id, err)
@@ -103,7 +112,7 @@ func (a *app) makeGroup(ctx context.Context, id string, users ...string) error {
 }
 
 // say submits one message for a user.
-func (a *app) say(ctx context.Context, user, conversation, clientID, text string) error {
+func (a *App) say(ctx context.Context, user, conversation, clientID, text string) error {
 	_, err := a.messages.Submit(as(ctx, user), &wire.SubmitRequest{
 		ClientId: clientID, Conversation: conversation,
 		Action: &wire.SubmitRequest_Message{Message: &wire.Message{Type: "text", Text: text}},

@@ -25,18 +25,18 @@ const checkParallel = 4
 const checkPage = 500
 
 // checkSenders reads the conversation of every sender back.
-func checkSenders(ctx context.Context, a *app, senders []*sender) error {
+func checkSenders(ctx context.Context, a *App, senders []*sender) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(checkParallel)
 	for _, s := range senders {
 		group.Go(func() error {
 			next := uint64(1)
-			digest, err := readLog(ctx, a, s.member, s.conversation, func(event *wire.Event) error {
+			digest, err := a.ReadLog(ctx, s.member, s.conversation, func(event *wire.Event) error {
 				if event.Sender == string(tidemark.SystemUser) {
 					return nil
 				}
-				if event.Sender != s.member.user || event.ClientId != clientIDOf(next) {
-					return fmt.Errorf("seq %d is %q of %q, want %q of %q", event.Seq, event.ClientId, event.Sender, clientIDOf(next), s.member.user)
+				if event.Sender != s.member.User || event.ClientId != clientIDOf(next) {
+					return fmt.Errorf("seq %d is %q of %q, want %q of %q", event.Seq, event.ClientId, event.Sender, clientIDOf(next), s.member.User)
 				}
 				next++
 				return nil
@@ -55,10 +55,10 @@ func checkSenders(ctx context.Context, a *app, senders []*sender) error {
 	return group.Wait()
 }
 
-// readLog fetches a whole conversation as a member, from a device of its own, and calls visit for each event in order.
+// ReadLog fetches a whole conversation as a member, from a device of its own, and calls visit for each event in order.
 // It verifies that seqs are dense and that the chain fits what the server says, and returns the chain's last value.
-func readLog(ctx context.Context, a *app, m member, conversation string, visit func(*wire.Event) error) (tidemark.Digest, error) {
-	c, err := connectSynced(ctx, dialConfig{address: a.address, token: m.token, device: "check"})
+func (a *App) ReadLog(ctx context.Context, m Member, conversation string, visit func(*wire.Event) error) (tidemark.Digest, error) {
+	c, err := connectSynced(ctx, dialConfig{address: a.address, token: m.Token, device: "check"})
 	if err != nil {
 		return tidemark.Digest{}, err
 	}

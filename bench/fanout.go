@@ -49,7 +49,7 @@ func Fanout(ctx context.Context, target *Target, config FanoutConfig, output Out
 	if err != nil {
 		return nil, err
 	}
-	defer a.close()
+	defer a.Close()
 	f, err := newFanout(ctx, a, config, output)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ type fanout struct {
 	head      atomic.Uint64 // last seq, set when nothing more will be sent
 }
 
-func newFanout(ctx context.Context, a *app, config FanoutConfig, output Output) (*fanout, error) {
+func newFanout(ctx context.Context, a *App, config FanoutConfig, output Output) (*fanout, error) {
 	output.say("fanout: making %d users and connecting", config.Members+config.Senders)
 	members, err := a.makeUsers(ctx, "f", config.Members+config.Senders)
 	if err != nil {
@@ -86,14 +86,14 @@ func newFanout(ctx context.Context, a *app, config FanoutConfig, output Output) 
 	f := &fanout{config: config, group: a.id("group", 0), listeners: make([]*listener, config.Members), writers: make([]*writer, config.Senders)}
 	ids := make([]string, len(members))
 	for i, m := range members {
-		ids[i] = m.user
+		ids[i] = m.User
 	}
-	if err := a.makeGroup(ctx, f.group, ids...); err != nil {
+	if err := a.MakeGroup(ctx, f.group, ids...); err != nil {
 		return nil, err
 	}
 	text := strings.Repeat("x", config.Payload)
 	err = forEach(ctx, len(members), func(ctx context.Context, i int) error {
-		c, err := dial(ctx, dialConfig{address: a.address, token: members[i].token, device: "bench"})
+		c, err := dial(ctx, dialConfig{address: a.address, token: members[i].Token, device: "bench"})
 		if err != nil {
 			return fmt.Errorf("bench: connect: %w", err)
 		}

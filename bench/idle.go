@@ -31,13 +31,13 @@ func Idle(ctx context.Context, target *Target, config IdleConfig, output Output)
 	if err != nil {
 		return nil, err
 	}
-	defer a.close()
+	defer a.Close()
 	output.say("idle: making %d users", config.Connections)
 	users, err := a.makeUsers(ctx, "i", config.Connections)
 	if err != nil {
 		return nil, err
 	}
-	a.close()
+	a.Close()
 	if err := pause(ctx, config.Settle/2); err != nil {
 		return nil, err
 	}
@@ -80,13 +80,13 @@ func Idle(ctx context.Context, target *Target, config IdleConfig, output Output)
 	return []Result{result}, nil
 }
 
-func connectAll(ctx context.Context, a *app, users []member) ([]*conn, latencies, error) {
+func connectAll(ctx context.Context, a *App, users []Member) ([]*conn, latencies, error) {
 	conns := make([]*conn, len(users))
 	took := make([]time.Duration, len(users))
 	err := forEach(ctx, len(users), func(ctx context.Context, i int) error {
 		begin := time.Now()
 		source := fmt.Sprintf("127.0.0.%d", 2+i/connectionsPerSource)
-		c, err := connectSynced(ctx, dialConfig{address: a.address, source: source, token: users[i].token, device: "bench"})
+		c, err := connectSynced(ctx, dialConfig{address: a.address, source: source, token: users[i].Token, device: "bench"})
 		if err != nil {
 			return fmt.Errorf("bench: connection %d: %w", i+1, err)
 		}

@@ -85,15 +85,15 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // prepare takes the machine's figures (where the data directory is known) and makes the app.
-func prepare(ctx context.Context, target *Target, output Output) (*app, Machine, error) {
-	a, err := newApp(target)
+func prepare(ctx context.Context, target *Target, output Output) (*App, Machine, error) {
+	a, err := NewApp(target)
 	if err != nil {
 		return nil, Machine{}, err
 	}
 	output.say("measuring the machine")
 	machine, err := MeasureMachine(ctx, target.DataDir)
 	if err != nil {
-		a.close()
+		a.Close()
 		return nil, Machine{}, err
 	}
 	return a, machine, nil

@@ -69,7 +69,7 @@ func Send(ctx context.Context, target *Target, config SendConfig, output Output)
 	if err != nil {
 		return nil, err
 	}
-	defer a.close()
+	defer a.Close()
 	senders, err := connectSenders(ctx, a, config, output)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func Send(ctx context.Context, target *Target, config SendConfig, output Output)
 // sender is one connection of the load.
 type sender struct {
 	*conn
-	member       member
+	member       Member
 	conversation string
 	text         string
 	course       *course
@@ -129,7 +129,7 @@ type sender struct {
 	latencies               // of those
 }
 
-func connectSenders(ctx context.Context, a *app, config SendConfig, output Output) ([]*sender, error) {
+func connectSenders(ctx context.Context, a *App, config SendConfig, output Output) ([]*sender, error) {
 	output.say("send: making %d users and connecting", 2*config.Connections)
 	users, err := a.makeUsers(ctx, "s", config.Connections)
 	if err != nil {
@@ -142,12 +142,12 @@ func connectSenders(ctx context.Context, a *app, config SendConfig, output Outpu
 	text := strings.Repeat("x", config.Payload)
 	senders := make([]*sender, config.Connections)
 	err = forEach(ctx, config.Connections, func(ctx context.Context, i int) error {
-		c, err := connectSynced(ctx, dialConfig{address: a.address, token: users[i].token, device: "bench"})
+		c, err := connectSynced(ctx, dialConfig{address: a.address, token: users[i].Token, device: "bench"})
 		if err != nil {
 			return err
 		}
 		senders[i] = &sender{
-			conn: c, member: users[i], conversation: directOf(users[i].user, peers[i].user), text: text,
+			conn: c, member: users[i], conversation: directOf(users[i].User, peers[i].User), text: text,
 			window: config.Window, sentAt: make([]time.Time, config.Window), latencies: newLatencies(),
 		}
 		return nil
@@ -213,7 +213,7 @@ func (s *sender) runClosed() error {
 }
 
 func (s *sender) failed(err error) error {
-	return fmt.Errorf("bench: %s, after %d messages were acknowledged: %w", s.member.user, s.answered, err)
+	return fmt.Errorf("bench: %s, after %d messages were acknowledged: %w", s.member.User, s.answered, err)
 }
 
 // submitNow queues the next message of a closed loop.

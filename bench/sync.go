@@ -34,7 +34,7 @@ func Sync(ctx context.Context, target *Target, config SyncConfig, output Output)
 	if err != nil {
 		return nil, err
 	}
-	defer a.close()
+	defer a.Close()
 	var results []Result
 	for i, n := range config.Conversations {
 		u, err := newReturning(ctx, a, config, i, n, output)
@@ -58,15 +58,15 @@ func Sync(ctx context.Context, target *Target, config SyncConfig, output Output)
 
 // returning is a user whose device comes back again and again with the same cursor.
 type returning struct {
-	app           *app
+	app           *App
 	config        SyncConfig
-	user, friend  member
+	user, friend  Member
 	conversations []string
 	cursor        *wire.Cursor
 	changed       map[string]string // conversation -> client id of the message that is new
 }
 
-func newReturning(ctx context.Context, a *app, config SyncConfig, run, conversations int, output Output) (*returning, error) {
+func newReturning(ctx context.Context, a *App, config SyncConfig, run, conversations int, output Output) (*returning, error) {
 	output.say("sync: making a user with %s conversations", grouped(float64(conversations)))
 	members, err := a.makeUsers(ctx, fmt.Sprintf("r%d-", run), 2)
 	if err != nil {
@@ -75,7 +75,7 @@ func newReturning(ctx context.Context, a *app, config SyncConfig, run, conversat
 	u := &returning{app: a, config: config, user: members[0], friend: members[1], conversations: make([]string, conversations)}
 	err = forEach(ctx, conversations, func(ctx context.Context, i int) error {
 		u.conversations[i] = a.id(fmt.Sprintf("c%d-", run), i)
-		if err := a.makeGroup(ctx, u.conversations[i], u.user.user, u.friend.user); err != nil {
+		if err := a.MakeGroup(ctx, u.conversations[i], u.user.User, u.friend.User); err != nil {
 			return err
 		}
 		return u.say(ctx, u.conversations[i], "first")
@@ -93,11 +93,11 @@ func newReturning(ctx context.Context, a *app, config SyncConfig, run, conversat
 }
 
 func (u *returning) dialConfig() dialConfig {
-	return dialConfig{address: u.app.address, token: u.user.token, device: "returning", cursor: u.cursor}
+	return dialConfig{address: u.app.address, token: u.user.Token, device: "returning", cursor: u.cursor}
 }
 
 func (u *returning) say(ctx context.Context, conversation, clientID string) error {
-	return u.app.say(ctx, u.friend.user, conversation, clientID, strings.Repeat("x", u.config.Payload))
+	return u.app.say(ctx, u.friend.User, conversation, clientID, strings.Repeat("x", u.config.Payload))
 }
 
 // change makes some conversations, spread over all, newer than the cursor.
