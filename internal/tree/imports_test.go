@@ -25,9 +25,10 @@ var rooms = map[string]room{
 	"wire":             {"root", "the wire is spoken by servers and clients alike: it can belong to neither"},
 	"wire/wireconnect": {"wire", "generated from proto/: it holds no thought of ours"},
 
-	"core":    {"root chain record wire", "rules are pure: with a store, a socket or a loop in reach they could not be run in a test by the million"},
-	"store":   {"root chain record", "the store keeps records and knows no rules: a rule in here would be applied by a replica a second time"},
-	"journal": {"root store", "a journal makes batches durable; if it knew what they say, every other journal would have to know it too"},
+	"core":          {"root chain record wire", "rules are pure: with a store, a socket or a loop in reach they could not be run in a test by the million"},
+	"core/coretest": {"root chain record wire core", "a partition in memory for tests of rules: pure, as the rules are"},
+	"store":         {"root chain record", "the store keeps records and knows no rules: a rule in here would be applied by a replica a second time"},
+	"journal":       {"root store", "a journal makes batches durable; if it knew what they say, every other journal would have to know it too"},
 
 	"partition": {"root chain record wire core store journal", "a partition decides and commits; if it knew sessions or sockets, a slow client could stop it"},
 	"session":   {"root chain record wire partition", "a session is a cursor and a dirty set; without sockets it can be stepped in a test"},
@@ -38,6 +39,9 @@ var rooms = map[string]room{
 	"client/replica":   {"root chain wire", "the client's state machine is pure and runs in the simulator: no connection, no disk"},
 	"client":           {"root chain wire wire/wireconnect client/replica", "apps embed the SDK: it must not bring the server with it"},
 	"client/boltstore": {"root chain wire client client/replica", "apps embed the SDK: it must not bring the server with it"},
+
+	"client/storetest": {"root client client/replica", "checks any store of an app: it must not bring the server with it"},
+	"chat":             {"root wire client client/replica client/boltstore", "the terminal client is an app like any other: the SDK is all it has"},
 
 	"irc":    {"root wire", "a log becomes a plan of calls; who makes the calls is not its business"},
 	"verify": {"root record chain wire store core", "the verifier must find what the server got wrong: the partition's own code would repeat its mistake"},
