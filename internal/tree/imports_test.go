@@ -28,6 +28,7 @@ var rooms = map[string]room{
 	"core":          {"root chain record wire", "rules are pure: with a store, a socket or a loop in reach they could not be run in a test by the million"},
 	"core/coretest": {"root chain record wire core", "a partition in memory for tests of rules: pure, as the rules are"},
 	"store":         {"root chain record", "the store keeps records and knows no rules: a rule in here would be applied by a replica a second time"},
+	"store/faultfs": {"", "a disk that fails, for tests: it knows no keys and no records"},
 	"journal":       {"root store", "a journal makes batches durable; if it knew what they say, every other journal would have to know it too"},
 
 	"partition": {"root chain record wire core store journal", "a partition decides and commits; if it knew sessions or sockets, a slow client could stop it"},
@@ -59,7 +60,7 @@ var outside = []struct {
 	rooms   string
 	why     string
 }{
-	{"github.com/cockroachdb/pebble", "store journal verify cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
+	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
 	{"github.com/gobwas/", "gateway", "one place checks fragmentation, UTF-8 and control frames"},
 	{"github.com/coder/websocket", "client", "the SDK's own transport"},
 	{"github.com/golang-jwt/jwt", "gateway", "tokens are checked in one place"},
