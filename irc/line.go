@@ -61,7 +61,7 @@ func ParseLine(raw []byte) Line {
 		line, ok = parseSpoken(rest[1:])
 	case strings.HasPrefix(rest, " * "):
 		nick, does, _ := strings.Cut(rest[len(" * "):], " ")
-		line, ok = Line{Kind: Action, Nick: nick, Text: does}, isNick(nick) && does != ""
+		line, ok = Line{Kind: Action, Nick: nick, Text: does}, isNick(nick)
 	case strings.HasPrefix(rest, "-"):
 		line, ok = parseNotice(rest[1:])
 	case strings.HasPrefix(rest, "("):

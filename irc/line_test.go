@@ -23,6 +23,7 @@ func TestLinesOfEveryKind(t *testing.T) {
 		"[00:01] (far/#chan) hear me":              {Kind: Message, Clock: 1, Nick: "far", Text: "hear me"},
 		"[23:59]  * bob looks it up":               {Kind: Action, Clock: 1439, Nick: "bob", Text: "looks it up"},
 		"[23:59]  * [Saint] sometimes wonders":     {Kind: Action, Clock: 1439, Nick: "[Saint]", Text: "sometimes wonders"},
+		"[00:00]  * bob":                           {Kind: Action, Nick: "bob"},
 		"=== bob looks":                            {Kind: Action, Clock: -1, Nick: "bob", Text: "looks"},
 		"=== bur[n] er wonders [1] now":            {Kind: Action, Clock: -1, Nick: "bur[n]er", Text: "wonders [1] now"},
 		"=== bob thinks ann is now known as eve":   {Kind: Action, Clock: -1, Nick: "bob", Text: "thinks ann is now known as eve"},
@@ -53,7 +54,7 @@ func TestLinesOfEveryKind(t *testing.T) {
 func TestOddLines(t *testing.T) {
 	for _, raw := range []string{
 		"", " ", "hello", "<ann> no time", "[9:14] <ann> x", "[24:00] <ann> x", "[00:60] <ann> x", "[0a:00] <ann> x",
-		"[00:00] <> x", "[00:00] <a b> x", "[00:00] <ann>x", "[00:00] <ann x", "[00:00] ann x", "[00:00]  * bob", "[00:00]  *",
+		"[00:00] <> x", "[00:00] <a b> x", "[00:00] <ann>x", "[00:00] <ann x", "[00:00] ann x", "[00:00]  *",
 		"[00:00] -bob- x", "[00:00] -bob:#- x", "[00:00] (bob) x", "[00:00] (bob/#) x", "[00:00] <a\x1bb> x",
 		"===", "=== ", "=== bob", "=== netjoined: a -> b", "=== mode/#chan [+o",
 		"[00:00] <ann> " + strings.Repeat("x", LineBytesMax),
