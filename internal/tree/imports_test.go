@@ -68,6 +68,7 @@ var outside = []struct {
 	{"github.com/goccy/go-yaml", "cmd/tidemark api", "only the command line reads configuration files; the API writes its OpenAPI document"},
 	{"github.com/prometheus/", "server api gateway partition session cmd/tidemark", "rules, store and SDK are not measured by Prometheus but by who calls them"},
 	{"go.etcd.io/bbolt", "client/boltstore", "an app that keeps its state elsewhere should not link it"},
+	{"charm.land/", "chat", "one room draws on terminals"},
 	{"github.com/HdrHistogram/", "bench bench/replay", "the server's own histograms are Prometheus's"},
 }
 
