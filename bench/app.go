@@ -28,6 +28,7 @@ type App struct {
 	users         wireconnect.UserServiceClient
 	conversations wireconnect.ConversationServiceClient
 	messages      wireconnect.MessageServiceClient
+	admin         wireconnect.AdminServiceClient
 	transport     *http.Transport
 }
 
@@ -53,6 +54,7 @@ func NewApp(target *Target) (*App, error) {
 		users:         wireconnect.NewUserServiceClient(client, target.URL, authorize),
 		conversations: wireconnect.NewConversationServiceClient(client, target.URL, authorize),
 		messages:      wireconnect.NewMessageServiceClient(client, target.URL, authorize),
+		admin:         wireconnect.NewAdminServiceClient(client, target.URL, authorize),
 		transport:     transport,
 	}, nil
 }

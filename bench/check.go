@@ -98,9 +98,12 @@ func (a *App) ReadLog(ctx context.Context, m Member, conversation string, visit 
 
 // fetchAfter asks for the page after a seq.
 func (c *conn) fetchAfter(conversation string, seq uint64) (*wire.Fetched, error) {
-	c.queue(&wire.ClientFrame{Frame: &wire.ClientFrame_Fetch{Fetch: &wire.Fetch{
-		Request: seq + 1, Conversation: conversation, From: &wire.Fetch_After{After: seq}, Limit: checkPage,
-	}}})
+	return c.fetch(&wire.Fetch{Request: seq + 1, Conversation: conversation, From: &wire.Fetch_After{After: seq}, Limit: checkPage})
+}
+
+// fetch asks for a page and waits for it, passing over what else is told.
+func (c *conn) fetch(request *wire.Fetch) (*wire.Fetched, error) {
+	c.queue(&wire.ClientFrame{Frame: &wire.ClientFrame_Fetch{Fetch: request}})
 	if err := c.flush(); err != nil {
 		return nil, err
 	}

@@ -24,11 +24,12 @@ type benchCommand struct {
 	JSON     bool   `name:"json" help:"Print one line of JSON for each result instead of a table."`
 	Quiet    bool   `short:"q" help:"Print no progress."`
 
-	Send   benchSendCommand   `cmd:"" help:"Messages sent, made durable and acknowledged."`
-	Fanout benchFanoutCommand `cmd:"" help:"Deliveries in a large group whose members are all online."`
-	Idle   benchIdleCommand   `cmd:"" help:"Memory and processor time of idle connections."`
-	Sync   benchSyncCommand   `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
-	All    benchAllCommand    `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
+	Send    benchSendCommand    `cmd:"" help:"Messages sent, made durable and acknowledged."`
+	Fanout  benchFanoutCommand  `cmd:"" help:"Deliveries in a large group whose members are all online."`
+	Idle    benchIdleCommand    `cmd:"" help:"Memory and processor time of idle connections."`
+	Sync    benchSyncCommand    `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
+	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
+	All     benchAllCommand     `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
 }
 
 // Help adds what is common to all benchmarks.
@@ -118,6 +119,26 @@ func (c *benchSyncCommand) Run(ctx context.Context, common *benchCommand, output
 	})
 }
 
+type benchHistoryCommand struct {
+	Events      int           `default:"100000" help:"Events of the conversation."`
+	Page        int           `default:"50" help:"Events of a page."`
+	Connections int           `default:"16" help:"Connections, each with one request at a time."`
+	Payload     int           `default:"100" help:"Bytes of text of a message."`
+	Duration    time.Duration `default:"10s" help:"How long to measure."`
+	WarmUp      time.Duration `default:"2s" help:"How long to run before."`
+}
+
+// Run measures pages of history.
+func (c *benchHistoryCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Page < 1 || c.Page > 500 || c.Events < c.Page || c.Connections < 1 || c.Connections > 32 || c.Payload < 1 || c.Duration <= 0 {
+		return wrongUsage("bench history: page must be 1 to 500, events at least a page, connections 1 to 32, payload and duration above 0")
+	}
+	config := bench.HistoryConfig{Events: c.Events, Page: c.Page, Connections: c.Connections, Payload: c.Payload, Duration: c.Duration, WarmUp: c.WarmUp}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.History(ctx, target, config, progress)
+	})
+}
+
 type benchAllCommand struct {
 	Update string `type:"path" placeholder:"FILE" help:"Also rewrite the table of this Markdown file between its markers."`
 }
@@ -168,6 +189,8 @@ func shortForms(ctx context.Context) []benchmark {
 		return bench.Idle(ctx, target, bench.IdleConfig{Connections: 10_000}, progress)
 	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
 		return bench.Sync(ctx, target, bench.SyncConfig{}, progress)
+	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.History(ctx, target, bench.HistoryConfig{Duration: 5 * time.Second}, progress)
 	})
 	return all
 }
