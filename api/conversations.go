@@ -59,6 +59,7 @@ func (s *conversationService) Create(ctx context.Context, request *wire.CreateRe
 	reply, err := s.do(ctx, &core.Create{
 		Actor: actorOf(who), Conversation: id, Kind: kind, Title: request.GetTitle(), Avatar: request.GetAvatar(),
 		Custom: request.GetCustom(), Settings: request.GetSettings(), Owner: owner, Members: members,
+		CreatedMs: request.GetCreatedMs(),
 	})
 	if err != nil {
 		return nil, err
@@ -349,7 +350,7 @@ func (s *conversationService) Settings(ctx context.Context, request *wire.Settin
 	if err != nil {
 		return nil, err
 	}
-	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Member, reply.Seq)}, nil
+	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Member)}, nil
 }
 
 // userIDs converts.

@@ -68,6 +68,7 @@ type Create struct {
 	Settings     *wire.Settings
 	Owner        tidemark.UserID // "" none
 	Members      []tidemark.UserID
+	CreatedMs    uint64 // the app only: since when it exists, so that what is older than now can be imported; 0: now
 }
 
 // Update changes public data: the fields that are not nil.

@@ -48,7 +48,15 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	if _, taken := t.view.Conversation(cmd.Conversation); taken {
 		return refuse(tidemark.AlreadyExists, "there is a conversation %q already", cmd.Conversation)
 	}
+	createdMs := t.env.NowMs
+	if cmd.CreatedMs > 0 {
+		if !t.full || cmd.CreatedMs > t.env.NowMs {
+			return refuse(tidemark.BadArgument, "createdMs %d: only the app's back end gives it, and in the past", cmd.CreatedMs)
+		}
+		createdMs = cmd.CreatedMs
+	}
 	t.begin(info)
+	info.CreatedMs = createdMs
 	users, err := t.canAdmit(members)
 	if err != nil {
 		return Reply{Err: err}
@@ -57,7 +65,7 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	if owner != "" {
 		body.Roles = map[string]wire.Role{string(owner): wire.Role_OWNER}
 	}
-	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), t.env.NowMs)
+	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), createdMs)
 	if err != nil {
 		return Reply{Err: err}
 	}

@@ -222,7 +222,7 @@ func (s *story) command(w words) core.Command {
 		return &core.Create{
 			Actor: w.actor(), Conversation: w.in(), Kind: record.Kind(wire.Kind_value[strings.ToUpper(w.named["kind"])]),
 			Title: w.named["title"], Avatar: w.named["avatar"], Custom: w.pairs("custom"), Settings: w.settings(),
-			Owner: tidemark.UserID(w.named["owner"]), Members: w.users("members"),
+			Owner: tidemark.UserID(w.named["owner"]), Members: w.users("members"), CreatedMs: w.since(),
 		}
 	case "update":
 		return &core.Update{
@@ -276,6 +276,18 @@ func homeCommand(w words) core.Command {
 		}
 	}
 	return nil
+}
+
+// since is the day of "since=2004-12-05", ms; 0 without.
+func (w words) since() uint64 {
+	if w.named["since"] == "" {
+		return 0
+	}
+	day, err := time.Parse(time.DateOnly, w.named["since"])
+	if err != nil {
+		panic(err)
+	}
+	return uint64(day.UnixMilli())
 }
 
 // entries are the input lines of an import: "10:00:05 c1 alice joins", "... leaves", "... says hello".

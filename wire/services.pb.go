@@ -1430,8 +1430,9 @@ type CreateRequest struct {
 	Avatar        string                 `protobuf:"bytes,4,opt,name=avatar,proto3" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,5,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Settings      *Settings              `protobuf:"bytes,6,opt,name=settings,proto3" json:"settings,omitempty"`
-	Members       []string               `protobuf:"bytes,7,rep,name=members,proto3" json:"members,omitempty"` // user ids; all must exist
-	Owner         string                 `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`     // admin key only; a user who creates is the owner
+	Members       []string               `protobuf:"bytes,7,rep,name=members,proto3" json:"members,omitempty"`                       // user ids; all must exist
+	Owner         string                 `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`                           // admin key only; a user who creates is the owner
+	CreatedMs     uint64                 `protobuf:"varint,9,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"` // admin key only: since when it exists, for history that is imported; 0: now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1520,6 +1521,13 @@ func (x *CreateRequest) GetOwner() string {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *CreateRequest) GetCreatedMs() uint64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
 }
 
 type CreateResponse struct {
@@ -3772,7 +3780,7 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"D\n" +
 	"\fEraseRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xd2\x02\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xf1\x02\n" +
 	"\rCreateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x11.tidemark.v1.KindR\x04kind\x12\x14\n" +
@@ -3781,7 +3789,9 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x06custom\x18\x05 \x03(\v2&.tidemark.v1.CreateRequest.CustomEntryR\x06custom\x121\n" +
 	"\bsettings\x18\x06 \x01(\v2\x15.tidemark.v1.SettingsR\bsettings\x12\x18\n" +
 	"\amembers\x18\a \x03(\tR\amembers\x12\x14\n" +
-	"\x05owner\x18\b \x01(\tR\x05owner\x1a9\n" +
+	"\x05owner\x18\b \x01(\tR\x05owner\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\t \x01(\x04R\tcreatedMs\x1a9\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
