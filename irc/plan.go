@@ -40,6 +40,7 @@ type Plan struct {
 
 	log    string // the log's name: the beginning of its client ids
 	nowMs  uint64 // time of the last line; never falls
+	since  uint64 // time of the first line
 	seen   map[tidemark.UserID]struct{}
 	nicks  map[string]tidemark.UserID // nicks of this log that are not their user's own: left by nick changes
 	counts Counts
@@ -64,6 +65,9 @@ func (p *Plan) Users() []User { return p.users }
 // Counts are the lines so far.
 func (p *Plan) Counts() Counts { return p.counts }
 
+// SinceMs is the time of the first line; 0 before it.
+func (p *Plan) SinceMs() uint64 { return p.since }
+
 // Joined is how many users were joined because they spoke without having been seen to join.
 func (p *Plan) Joined() int { return p.joined }
 
@@ -72,6 +76,9 @@ func (p *Plan) Joined() int { return p.joined }
 func (p *Plan) Add(line Dated, dst []*wire.ImportEntry) []*wire.ImportEntry {
 	p.counts[line.Kind]++
 	p.nowMs = max(p.nowMs, line.TimeMs)
+	if p.since == 0 {
+		p.since = p.nowMs
+	}
 	if line.Kind == Odd {
 		return dst
 	}

@@ -18,8 +18,9 @@ import (
 type Target interface {
 	// Users makes sure that the users exist and have these nicknames. It writes nothing where they do.
 	Users(ctx context.Context, users []User) error
-	// Conversation makes sure that the group exists, and answers the time of its last event, in ms.
-	Conversation(ctx context.Context) (lastMs uint64, err error)
+	// Conversation makes sure that the group exists, if it must be made as of sinceMs, and answers the time of its last
+	// event: what is older gets later times, because a log goes forward only.
+	Conversation(ctx context.Context, sinceMs uint64) (lastMs uint64, err error)
 	// Import appends the entries in their order, durably; those whose client ids are there already are skipped.
 	Import(ctx context.Context, entries []*wire.ImportEntry) (appended, skipped uint64, err error)
 }
@@ -104,6 +105,7 @@ type run struct {
 	target  Target
 	logs    Logs
 	summary Summary
+	sinceMs uint64 // time of the first line
 	lastMs  uint64 // time of the conversation's last event before this run
 }
 
@@ -114,6 +116,7 @@ func (r *run) users(ctx context.Context) error {
 		return err
 	}
 	users := plan.Users()
+	r.sinceMs = plan.SinceMs()
 	r.summary.Logs, r.summary.Users, r.summary.LinesTotal = len(r.logs), len(users), plan.Counts().Total()
 	r.progress("users")
 	const atOnce = 1000
@@ -146,7 +149,7 @@ func Survey(logs Logs, naming Naming) (*Plan, error) {
 
 // lines stores the entries, batch by batch, while another goroutine makes the next batch.
 func (r *run) lines(ctx context.Context) error {
-	lastMs, err := r.target.Conversation(context.WithoutCancel(ctx))
+	lastMs, err := r.target.Conversation(context.WithoutCancel(ctx), r.sinceMs)
 	if err != nil {
 		return fmt.Errorf("irc: conversation: %w", err)
 	}

@@ -19,6 +19,7 @@ type memory struct {
 	entries []*wire.ImportEntry
 	ids     map[string]bool
 	calls   int
+	sinceMs uint64
 	before  func(call int) error // before each call of Import
 }
 
@@ -33,7 +34,8 @@ func (m *memory) Users(_ context.Context, users []User) error {
 	return nil
 }
 
-func (m *memory) Conversation(context.Context) (uint64, error) {
+func (m *memory) Conversation(_ context.Context, sinceMs uint64) (uint64, error) {
+	m.sinceMs = sinceMs
 	if len(m.entries) == 0 {
 		return 0, nil
 	}
@@ -85,6 +87,9 @@ func TestRunAndRunAgain(t *testing.T) {
 		if !validEntry(e) || i > 0 && e.TimeMs < target.entries[i-1].TimeMs {
 			t.Errorf("entry %d: %v", i, e)
 		}
+	}
+	if target.sinceMs != target.entries[0].TimeMs {
+		t.Errorf("the group is made as of %d, and the first line is of %d", target.sinceMs, target.entries[0].TimeMs)
 	}
 	stored := slices.Clone(target.entries)
 	again, err := Run(t.Context(), logs, target, RunConfig{})

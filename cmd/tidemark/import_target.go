@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Where an import goes: the directory of a stopped server, through the server's own partitions, or a running server.
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sync/errgroup"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/irc"
+	"github.com/tidemark-im/tidemark/journal"
+	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
+	"github.com/tidemark-im/tidemark/wire"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
+)
+
+// withDirectory opens a data directory, lets use work on it, and closes it. The directory is made if there is none.
+func withDirectory(ctx context.Context, dir string, use func(*directoryTarget) error) (err error) {
+	nowMs := func() uint64 { return uint64(time.Now().UnixMilli()) }
+	db, err := store.Open(store.Config{Dir: dir, NowMs: nowMs, Entropy: rand.Reader})
+	if errors.Is(err, store.ErrInUse) {
+		return fmt.Errorf("%s is in use: stop its server, or import into the running server with --url", dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	set, err := partition.Open(partition.Config{DB: db, Journal: journal.NewLocal(db), NowMs: nowMs, Entropy: rand.Reader})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // what is under way ends before the partitions do
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(running) }()
+	err = use(&directoryTarget{set: set})
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// directoryTarget imports into the partitions of this process.
+type directoryTarget struct {
+	set          *partition.Set
+	conversation tidemark.ConversationID
+	title        string
+}
+
+// Users implements [irc.Target]: what is to be written is queued as a whole and shares commits.
+func (d *directoryTarget) Users(ctx context.Context, users []irc.User) error {
+	var waiting sync.WaitGroup
+	refused := make(chan error, len(users))
+	for _, user := range users {
+		profile, err := d.set.OfUser(user.ID).Profile(user.ID)
+		if err != nil {
+			return err
+		}
+		var command core.Command
+		switch {
+		case profile == nil:
+			command = &core.UpsertUser{User: user.ID, Nickname: user.Nickname}
+		case profile.Nickname != user.Nickname:
+			command = &core.UpdateUser{User: user.ID, Nickname: &user.Nickname}
+		default:
+			continue
+		}
+		waiting.Add(1)
+		err = d.set.Submit(ctx, command, func(reply core.Reply) {
+			if reply.Err != nil {
+				refused <- fmt.Errorf("user %s: %w", user.ID, reply.Err)
+			}
+			waiting.Done()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	waiting.Wait()
+	select {
+	case err := <-refused:
+		return err
+	default:
+		return nil
+	}
+}
+
+// Conversation implements [irc.Target].
+func (d *directoryTarget) Conversation(ctx context.Context, sinceMs uint64) (lastMs uint64, err error) {
+	_, err = d.set.Do(ctx, &core.Create{Actor: core.Actor{App: true}, Conversation: d.conversation, Kind: record.Group,
+		Title: d.title, Settings: importedSettings(), CreatedMs: sinceMs})
+	if refusal, is := errors.AsType[*tidemark.Error](err); err != nil && (!is || refusal.Reason != tidemark.AlreadyExists) {
+		return 0, err
+	}
+	info, err := d.set.Of(d.conversation).Info(d.conversation)
+	if err != nil {
+		return 0, err
+	}
+	head, err := d.set.Of(d.conversation).Head(info.Ordinal)
+	return head.TimeMs, err
+}
+
+// importedSettings are those of a public channel: whoever comes later sees what was said before.
+func importedSettings() *wire.Settings {
+	return &wire.Settings{Join: wire.JoinPolicy_OPEN, HistoryFromStart: true}
+}
+
+// Import implements [irc.Target].
+func (d *directoryTarget) Import(ctx context.Context, entries []*wire.ImportEntry) (appended, skipped uint64, err error) {
+	reply, err := d.set.Do(ctx, &core.Import{Conversation: d.conversation, Entries: entries})
+	return uint64(reply.Appended), uint64(reply.Skipped), err
+}
+
+// serverTarget imports into a running server.
+type serverTarget struct {
+	conversation  tidemark.ConversationID
+	title         string
+	users         wireconnect.UserServiceClient
+	conversations wireconnect.ConversationServiceClient
+	messages      wireconnect.MessageServiceClient
+	admin         wireconnect.AdminServiceClient
+}
+
+func newServerTarget(flags *serverFlags, id tidemark.ConversationID, title string) (*serverTarget, error) {
+	base, options, err := flags.options()
+	if err != nil {
+		return nil, err
+	}
+	return &serverTarget{
+		conversation: id, title: title,
+		users:         wireconnect.NewUserServiceClient(http.DefaultClient, base, options),
+		conversations: wireconnect.NewConversationServiceClient(http.DefaultClient, base, options),
+		messages:      wireconnect.NewMessageServiceClient(http.DefaultClient, base, options),
+		admin:         wireconnect.NewAdminServiceClient(http.DefaultClient, base, options),
+	}, nil
+}
+
+// Users implements [irc.Target].
+func (s *serverTarget) Users(ctx context.Context, users []irc.User) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, user := range users {
+		group.Go(func() error { return s.user(ctx, user) })
+	}
+	return group.Wait()
+}
+
+func (s *serverTarget) user(ctx context.Context, user irc.User) error {
+	have, err := s.users.Get(ctx, &wire.GetUserRequest{Id: string(user.ID)})
+	switch {
+	case connect.CodeOf(err) == connect.CodeNotFound:
+		_, err = s.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: string(user.ID), Nickname: user.Nickname}})
+	case err == nil && have.GetUser().GetNickname() != user.Nickname:
+		_, err = s.users.Update(ctx, &wire.UpdateUserRequest{Id: string(user.ID), Nickname: &user.Nickname})
+	}
+	return err
+}
+
+// Conversation implements [irc.Target].
+func (s *serverTarget) Conversation(ctx context.Context, sinceMs uint64) (lastMs uint64, err error) {
+	_, err = s.conversations.Create(ctx, &wire.CreateRequest{Id: string(s.conversation), Kind: wire.Kind_GROUP, Title: s.title, Settings: importedSettings(), CreatedMs: sinceMs})
+	if err != nil && connect.CodeOf(err) != connect.CodeAlreadyExists {
+		return 0, err
+	}
+	last, err := s.messages.Fetch(ctx, &wire.FetchRequest{Conversation: string(s.conversation), From: &wire.FetchRequest_Latest{Latest: true}, Limit: 1})
+	if err != nil || len(last.GetEvents()) == 0 {
+		return 0, err
+	}
+	return last.GetEvents()[0].GetTimeMs(), nil
+}
+
+// Import implements [irc.Target].
+func (s *serverTarget) Import(ctx context.Context, entries []*wire.ImportEntry) (appended, skipped uint64, err error) {
+	answer, err := s.admin.Import(ctx, &wire.ImportRequest{Conversation: string(s.conversation), Entries: entries})
+	return answer.GetAppended(), answer.GetSkipped(), err
+}
