@@ -47,11 +47,11 @@ func TestSendingAndStates(t *testing.T) {
 	s.keys("come @bob now", "enter")
 	s.wantSaid(`send harbour text "come @bob now" reply 0 mentions [bob]`)
 	s.want("alice come @bob now ◌")
-	for state, sign := range map[client.MessageState]string{client.Sent: "now ✓", client.Failed: "now ✗"} {
+	for _, state := range []client.MessageState{client.Sent, client.Failed} {
 		s.device.outbox[0].State = state
 		s.device.outbox[0].Failure = tidemark.Refuse(tidemark.Muted, "you are muted\x1b[2J here")
 		s.send(notes{client.OutgoingChanged{Conversation: "harbour", ClientID: "c1", State: state}})
-		s.want(sign)
+		s.want(map[client.MessageState]string{client.Sent: "now ✓", client.Failed: "now ✗"}[state])
 	}
 	s.want("not sent: you are muted�[2J here")
 	s.keys("/retry", "enter")
