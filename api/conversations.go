@@ -350,7 +350,7 @@ func (s *conversationService) Settings(ctx context.Context, request *wire.Settin
 	if err != nil {
 		return nil, err
 	}
-	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Member)}, nil
+	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Member, reply.Seq)}, nil
 }
 
 // userIDs converts.

@@ -21,6 +21,9 @@ type IdleConfig struct {
 // connectionsPerSource is how many connections come from one loopback address.
 const connectionsPerSource = 10_000
 
+// sourceOf is the address from which connection i comes.
+func sourceOf(i int) string { return fmt.Sprintf("127.0.0.%d", 2+i/connectionsPerSource) }
+
 // Idle measures what an idle connection costs. The server's memory is read before the first connection, when the users
 // are made, and after all connections have settled.
 func Idle(ctx context.Context, target *Target, config IdleConfig, output Output) ([]Result, error) {
@@ -85,8 +88,7 @@ func connectAll(ctx context.Context, a *App, users []Member) ([]*conn, latencies
 	took := make([]time.Duration, len(users))
 	err := forEach(ctx, len(users), func(ctx context.Context, i int) error {
 		begin := time.Now()
-		source := fmt.Sprintf("127.0.0.%d", 2+i/connectionsPerSource)
-		c, err := connectSynced(ctx, dialConfig{address: a.address, source: source, token: users[i].Token, device: "bench"})
+		c, err := connectSynced(ctx, dialConfig{address: a.address, source: sourceOf(i), token: users[i].Token, device: "bench"})
 		if err != nil {
 			return fmt.Errorf("bench: connection %d: %w", i+1, err)
 		}

@@ -61,6 +61,8 @@ type returning struct {
 	app           *App
 	config        SyncConfig
 	user, friend  Member
+	device        string
+	source        string // address to connect from; "": any
 	conversations []string
 	cursor        *wire.Cursor
 	changed       map[string]string // conversation -> client id of the message that is new
@@ -72,7 +74,7 @@ func newReturning(ctx context.Context, a *App, config SyncConfig, run, conversat
 	if err != nil {
 		return nil, err
 	}
-	u := &returning{app: a, config: config, user: members[0], friend: members[1], conversations: make([]string, conversations)}
+	u := &returning{app: a, config: config, user: members[0], friend: members[1], device: "returning", conversations: make([]string, conversations)}
 	err = forEach(ctx, conversations, func(ctx context.Context, i int) error {
 		u.conversations[i] = a.id(fmt.Sprintf("c%d-", run), i)
 		if err := a.MakeGroup(ctx, u.conversations[i], u.user.User, u.friend.User); err != nil {
@@ -93,7 +95,7 @@ func newReturning(ctx context.Context, a *App, config SyncConfig, run, conversat
 }
 
 func (u *returning) dialConfig() dialConfig {
-	return dialConfig{address: u.app.address, token: u.user.Token, device: "returning", cursor: u.cursor}
+	return dialConfig{address: u.app.address, source: u.source, token: u.user.Token, device: u.device, cursor: u.cursor}
 }
 
 func (u *returning) say(ctx context.Context, conversation, clientID string) error {

@@ -29,6 +29,7 @@ type benchCommand struct {
 	Idle    benchIdleCommand    `cmd:"" help:"Memory and processor time of idle connections."`
 	Sync    benchSyncCommand    `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
 	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
+	Storm   benchStormCommand   `cmd:"" help:"Many devices that come back at once, while others write."`
 	All     benchAllCommand     `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
 }
 
@@ -139,6 +140,25 @@ func (c *benchHistoryCommand) Run(ctx context.Context, common *benchCommand, out
 	})
 }
 
+type benchStormCommand struct {
+	Devices       int     `default:"2000" help:"Devices that come back, each of a user of its own."`
+	Conversations int     `default:"200" help:"Conversations of each user."`
+	Changed       int     `default:"10" help:"How many of them have something new."`
+	Payload       int     `default:"100" help:"Bytes of text of a message."`
+	Rate          float64 `default:"500" help:"Messages a second that others write meanwhile."`
+}
+
+// Run measures a storm of reconnects.
+func (c *benchStormCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Devices < 1 || c.Conversations < 1 || c.Changed < 1 || c.Payload < 1 || c.Rate <= 0 {
+		return wrongUsage("bench storm: devices, conversations, changed, payload and rate must be above 0")
+	}
+	config := bench.StormConfig{Devices: c.Devices, Conversations: c.Conversations, Changed: c.Changed, Payload: c.Payload, Rate: c.Rate}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Storm(ctx, target, config, progress)
+	})
+}
+
 type benchAllCommand struct {
 	Update string `type:"path" placeholder:"FILE" help:"Also rewrite the table of this Markdown file between its markers."`
 }
@@ -189,6 +209,8 @@ func shortForms(ctx context.Context) []benchmark {
 		return bench.Idle(ctx, target, bench.IdleConfig{Connections: 10_000}, progress)
 	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
 		return bench.Sync(ctx, target, bench.SyncConfig{}, progress)
+	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Storm(ctx, target, bench.StormConfig{}, progress)
 	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
 		return bench.History(ctx, target, bench.HistoryConfig{Duration: 5 * time.Second}, progress)
 	})

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Acks: how far devices have come, gathered in memory and saved with the next batch, or after a second.
+
+package partition
+
+import (
+	"sync"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+)
+
+// ackDelayMs is how long an acknowledgement waits for a batch to join. Losing it only repeats deliveries.
+const ackDelayMs = 1000
+
+// acksKnown is of how many devices the last acknowledged position is kept in memory.
+const acksKnown = 16384
+
+// acks are the acknowledgements that are not saved yet, and the last of each device.
+type acks struct {
+	mu      sync.Mutex
+	pending []deviceKey                         // guarded by mu; in the order of their first acknowledgement
+	known   clock[deviceKey, tidemark.Position] // guarded by mu; only rises
+	waiting map[deviceKey]tidemark.Position     // guarded by mu; the same devices as pending
+	sinceMs uint64                              // guarded by mu; when pending was last empty
+}
+
+func newAcks() acks {
+	return acks{known: newClock[deviceKey, tidemark.Position](acksKnown), waiting: make(map[deviceKey]tidemark.Position)}
+}
+
+// Ack remembers that a device has everything of a partition up to a position, for saving it lazily. A position that is
+// lower than an earlier one, or not published yet, counts as the nearest that is neither. The authors in direct
+// conversations and small groups are told what was delivered.
+func (s *Set) Ack(user tidemark.UserID, device tidemark.DeviceID, partition uint32, position tidemark.Position) {
+	if partition >= s.Partitions() {
+		return
+	}
+	p := s.At(partition)
+	position = min(position, p.Published())
+	u, met, err := p.User(user)
+	if err != nil || !met || position == 0 {
+		return // no conversation here, so there is nothing to remember
+	}
+	k := deviceKey{user, device}
+	old, known := p.acks.last(k)
+	if !known {
+		if old, err = p.db.Cursor(u, device); err != nil {
+			return
+		}
+	}
+	if position > old && p.acks.add(k, position, s.nowMs()) {
+		p.queue.poke()
+		p.tellDelivered(user, old, position)
+	}
+}
+
+func (a *acks) last(k deviceKey) (tidemark.Position, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known.get(k)
+}
+
+// add answers false if the position is not past the last.
+func (a *acks) add(k deviceKey, position tidemark.Position, nowMs uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last, ok := a.known.get(k); ok && position <= last {
+		return false
+	}
+	a.known.put(k, position, 1)
+	if len(a.pending) == 0 {
+		a.sinceMs = nowMs
+	}
+	if _, ok := a.waiting[k]; !ok {
+		a.pending = append(a.pending, k)
+	}
+	a.waiting[k] = position
+	return true
+}
+
+// take adds commands that save what is pending, if there is other work to join, or it has waited long enough.
+func (a *acks) take(work []request, nowMs uint64, max int) []request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.pending) == 0 || len(work) == 0 && nowMs < a.sinceMs+ackDelayMs {
+		return work
+	}
+	n := min(len(a.pending), max)
+	for _, k := range a.pending[:n] {
+		if position, ok := a.waiting[k]; ok {
+			work = append(work, request{cmd: &core.SaveCursor{User: k.user, Device: k.device, Position: position}})
+			delete(a.waiting, k)
+		}
+	}
+	rest := copy(a.pending, a.pending[n:])
+	clear(a.pending[rest:])
+	a.pending = a.pending[:rest]
+	return work
+}
+
+// forget drops what is known of a device.
+func (a *acks) forget(user tidemark.UserID, device tidemark.DeviceID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting, deviceKey{user, device}) // its place in pending goes with the next take
+	a.known.drop(deviceKey{user, device})
+}
+
+// due is when the pending ones must be saved.
+func (a *acks) due() (ms uint64, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sinceMs + ackDelayMs, len(a.pending) > 0
+}
+
+// over puts the pending positions over the saved ones.
+func (a *acks) over(user tidemark.UserID, saved []DeviceCursor) []DeviceCursor {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, position := range a.waiting {
+		if k.user != user {
+			continue
+		}
+		found := false
+		for i := range saved {
+			if saved[i].Device == k.device {
+				saved[i].Position, found = max(saved[i].Position, position), true
+			}
+		}
+		if !found {
+			saved = append(saved, DeviceCursor{k.device, position})
+		}
+	}
+	return saved
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Apply: a durable batch becomes the committed state in memory.
+
+package partition
+
+import (
+	"github.com/RoaringBitmap/roaring/v2"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// apply moves the committed state in memory to the batch that has just become durable. Readers wait for microseconds.
+func (p *Partition) apply() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, s := p.overlay, &p.mem
+	s.state, s.flight = o.state, nil
+	each(&o.users, func(id tidemark.UserID, u record.User) { s.users.put(id, u, 1) })
+	for i := range o.infos.rows {
+		if r := &o.infos.rows[i]; r.changed {
+			s.applyInfo(r.key, r.now, r.base == nil)
+		}
+	}
+	each(&o.heads, func(c record.Conversation, h *record.Head) {
+		s.inUse(c).head = h
+		s.heads.set(c, h)
+	})
+	each(&o.members, func(k memberKey, m member) { s.applyMember(k, m) })
+	each(&o.recalls, func(k seqKey, _ uint64) {
+		if h, ok := s.hot.get(k.c); ok && h.recallsKnown {
+			h.addRecall(k.seq)
+			s.weigh(k.c, h)
+		}
+	})
+	for i := range o.currents.rows {
+		r := &o.currents.rows[i]
+		if r.changed && (r.now.RecallSeq > 0 || r.now.EraseSeq > 0) {
+			s.withhold(r.key.c, r.key.seq, r.now)
+		}
+	}
+	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
+	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d, 1) })
+}
+
+func (s *committed) applyInfo(c record.Conversation, info *record.Info, created bool) {
+	h := s.inUse(c)
+	h.info = info
+	if created {
+		h.members, h.recallsKnown = roaring.New(), true
+	}
+	s.ids.put(info.ID, c, 1)
+}
+
+func (s *committed) applyMember(k memberKey, m member) {
+	s.members.put(k, m.Member, 1)
+	if h, ok := s.hot.get(k.c); ok && h.members != nil {
+		if m.Active() {
+			h.members.Add(uint32(k.u))
+		} else {
+			h.members.Remove(uint32(k.u))
+		}
+		s.weigh(k.c, h)
+	}
+	if !m.loud {
+		return
+	}
+	if l, ok := s.lists.get(k.u); ok {
+		l.set(k.c, !m.Active(), m.Position)
+		s.lists.put(k.u, l, 8+len(l.rows))
+	}
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A bounded map whose reads need no more than a read lock.
+
+package partition
+
+import "sync/atomic"
+
+// clock is a map that evicts by second chance: a look-up marks the entry with one atomic store, so that many readers
+// share a read lock; put and drop need the write lock. The bound is a sum of costs.
+type clock[K comparable, V any] struct {
+	max     int // bound of the sum of costs
+	cost    int // cost <= max after every put, except for one entry that is larger than max by itself
+	entries map[K]*slot[K, V]
+	ring    []*slot[K, V]
+	hand    int
+	evicted func(V) // nil: nobody wants to know
+}
+
+type slot[K comparable, V any] struct {
+	key   K
+	value V
+	cost  int
+	index int // ring[index] is this slot
+	used  atomic.Bool
+}
+
+func newClock[K comparable, V any](max int) clock[K, V] {
+	return clock[K, V]{max: max, entries: make(map[K]*slot[K, V])}
+}
+
+// get needs at least the read lock.
+func (c *clock[K, V]) get(k K) (v V, ok bool) {
+	s := c.entries[k]
+	if s == nil {
+		return v, false
+	}
+	if !s.used.Load() {
+		s.used.Store(true)
+	}
+	return s.value, true
+}
+
+// put needs the write lock. An entry that is there is replaced.
+func (c *clock[K, V]) put(k K, v V, cost int) {
+	if s := c.entries[k]; s != nil {
+		c.cost += cost - s.cost
+		s.value, s.cost = v, cost
+		c.shrink(s)
+		return
+	}
+	s := &slot[K, V]{key: k, value: v, cost: cost, index: len(c.ring)}
+	c.entries[k] = s
+	c.ring = append(c.ring, s)
+	c.cost += cost
+	c.shrink(s)
+}
+
+// drop needs the write lock.
+func (c *clock[K, V]) drop(k K) {
+	if s := c.entries[k]; s != nil {
+		c.remove(s)
+	}
+}
+
+// grow changes the cost of an entry that is there. It needs the write lock.
+func (c *clock[K, V]) grow(k K, by int) {
+	if s := c.entries[k]; s != nil {
+		s.cost += by
+		c.cost += by
+		c.shrink(s)
+	}
+}
+
+// shrink evicts until the bound holds again, sparing keep.
+func (c *clock[K, V]) shrink(keep *slot[K, V]) {
+	for c.cost > c.max && len(c.ring) > 1 {
+		if c.hand >= len(c.ring) {
+			c.hand = 0
+		}
+		s := c.ring[c.hand]
+		if s == keep || s.used.Swap(false) {
+			c.hand++
+			continue
+		}
+		c.remove(s)
+		if c.evicted != nil {
+			c.evicted(s.value)
+		}
+	}
+}
+
+func (c *clock[K, V]) remove(s *slot[K, V]) {
+	last := c.ring[len(c.ring)-1]
+	c.ring[s.index], last.index = last, s.index
+	c.ring[len(c.ring)-1] = nil
+	c.ring = c.ring[:len(c.ring)-1]
+	c.cost -= s.cost
+	delete(c.entries, s.key)
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// From records to what goes over the wire.
+
+package partition
+
+import (
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// WireEvent is the log form of an event, as sessions get it: as it was written, but once it is recalled or erased
+// without its body. cur may be nil. Memory is shared with the records.
+func WireEvent(e *record.Event, cur *record.Current) *wire.Event {
+	w := &wire.Event{
+		Seq: uint64(e.Seq), Id: uint64(e.ID), TimeMs: e.TimeMs, Sender: string(e.SenderID), ClientId: string(e.ClientID),
+		Counted: e.Counted, Kind: uint32(e.Kind), Salt: e.Salt[:], Body: e.Body, BodyHash: e.BodyHash[:],
+	}
+	if e.Erased || cur != nil && (cur.RecallSeq > 0 || cur.EraseSeq > 0) {
+		withholdBody(w, cur)
+	} else {
+		w.BodyHash, w.Kind = nil, 0 // both follow from salt and body
+	}
+	return w
+}
+
+// withholdBody leaves of a body what the chain needs. The hash and the kind are set if they are not.
+func withholdBody(w *wire.Event, cur *record.Current) {
+	if w.BodyHash == nil {
+		hash := chain.BodyHash([8]byte(w.Salt), w.Body)
+		num, _, _ := protowire.ConsumeTag(w.Body)
+		w.BodyHash, w.Kind = hash[:], uint32(num)
+	}
+	w.Salt, w.Body = nil, nil
+	if cur != nil {
+		w.Recalled, w.Erased = uint64(cur.RecallSeq), uint64(cur.EraseSeq)
+	}
+}
+
+// WireCurrent is the form that history pages show to the asking user (0: the app): the last edit in place of the body,
+// the body withheld once recalled or erased, with reactions and pin. cur may be nil.
+func WireCurrent(e *record.Event, cur *record.Current, asking record.User) *wire.Event {
+	w := WireEvent(e, cur)
+	if cur == nil {
+		return w
+	}
+	w.Recalled, w.Erased, w.Pinned = uint64(cur.RecallSeq), uint64(cur.EraseSeq), uint64(cur.PinSeq)
+	if w.BodyHash != nil {
+		return w
+	}
+	if cur.EditSeq > 0 && cur.Edited != nil {
+		w.Body, w.Salt, w.Edited = cur.Edited, nil, uint64(cur.EditSeq)
+		w.BodyHash, w.Kind = e.BodyHash[:], uint32(e.Kind)
+	}
+	for _, r := range cur.Reactions {
+		_, mine := slices.BinarySearch(r.Users, asking)
+		w.Reactions = append(w.Reactions, &wire.ReactionCount{Key: r.Key, Count: uint32(len(r.Users)), Mine: mine})
+	}
+	return w
+}
+
+// WireInfo is a conversation's public data as its members see it.
+func WireInfo(info *record.Info, members uint32) *wire.ConversationInfo {
+	return &wire.ConversationInfo{
+		Kind: wire.Kind(info.Kind), Title: info.Title, Avatar: info.Avatar, Custom: info.Custom,
+		Settings:    &wire.Settings{Join: wire.JoinPolicy(info.Join), HistoryFromStart: info.HistoryFromStart},
+		MemberCount: members, CreatedMs: info.CreatedMs,
+		InfoVersion:    strconv.FormatUint(uint64(info.InfoPosition), 10),
+		MembersVersion: strconv.FormatUint(uint64(info.MembersPosition), 10),
+	}
+}
+
+// WireSelf is a member's own record as the member sees it, while the last event of the conversation is head.
+func WireSelf(m *record.Member, head tidemark.Seq) *wire.Self {
+	return &wire.Self{
+		Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq), Pinned: m.Pinned,
+		Muted: m.Muted, Hidden: m.HiddenAt(head), Alias: m.Alias, MarkedUnread: m.MarkedUnread, VisibleFrom: uint64(m.VisibleFrom),
+	}
+}
+
+// WireProfile is a profile without its versions.
+func WireProfile(p *record.Profile) *wire.Profile {
+	return &wire.Profile{Id: string(p.ID), Nickname: p.Nickname, Avatar: p.Avatar, Custom: p.Custom}
+}
