@@ -307,7 +307,7 @@ func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, er
 	delivered := tidemark.Seq(0)
 	if len(cursors) > 0 {
 		furthest := slices.MaxFunc(cursors, func(a, b partition.DeviceCursor) int { return -descending(uint64(a.Position), uint64(b.Position)) })
-		if delivered, err = reached(sight, furthest.Position); err != nil {
+		if delivered, err = sight.Partition.SeqAt(sight.Info.Ordinal, furthest.Position); err != nil {
 			return nil, err
 		}
 	}
@@ -316,28 +316,6 @@ func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, er
 		User: string(row.User), Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq),
 		DeliveredSeq: uint64(max(delivered, m.ReadSeq)), // what was read was delivered, on whatever way
 	}, nil
-}
-
-// reached is the last event whose position is not past the given one: what a device with this cursor has. Positions rise
-// with seqs, so halving finds it.
-func reached(sight *partition.Sight, position tidemark.Position) (tidemark.Seq, error) {
-	low, high := sight.Head.Floor, sight.Head.Seq // the answer is in low..high
-	if position >= sight.Head.Position {
-		return high, nil
-	}
-	for low < high {
-		middle := low + (high-low+1)/2
-		events, err := sight.Partition.Events(sight.Info.Ordinal, middle, middle, 1, 0, false)
-		if err != nil {
-			return 0, err
-		}
-		if len(events) == 1 && events[0].Position > position {
-			high = middle - 1
-		} else {
-			low = middle
-		}
-	}
-	return low, nil
 }
 
 // Settings changes the caller's own settings.

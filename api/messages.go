@@ -59,18 +59,7 @@ func (s *messageService) target(who gateway.Identity, request *wire.SubmitReques
 	if !direct {
 		return conversation, nil
 	}
-	return conversation, s.checkUsers(withoutSystem(a, b)...)
-}
-
-// withoutSystem leaves out the reserved user, who exists without a profile.
-func withoutSystem(ids ...tidemark.UserID) []tidemark.UserID {
-	var users []tidemark.UserID
-	for _, id := range ids {
-		if id != tidemark.SystemUser {
-			users = append(users, id)
-		}
-	}
-	return users
+	return conversation, s.checkUsers(a, b)
 }
 
 // submitted is the answer to an appended event.

@@ -166,7 +166,7 @@ func (s *messageService) traceDevices(sight *partition.Sight, event *record.Even
 
 // whyNot says why a device that has acknowledged up to position at does not have a later event.
 func whyNot(sight *partition.Sight, device *wire.TraceDevice, at tidemark.Position) (string, error) {
-	has, err := reached(sight, at)
+	has, err := sight.Partition.SeqAt(sight.Info.Ordinal, at)
 	if err != nil {
 		return "", err
 	}

@@ -132,7 +132,7 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 	}
 	closed := s.config.Registry.Kick(id, device)
 	for _, d := range forget {
-		if err := s.forget(ctx, id, d); err != nil {
+		if err := s.config.Set.Forget(ctx, id, d); err != nil {
 			return nil, err
 		}
 	}
@@ -170,9 +170,3 @@ func unknownUser(id tidemark.UserID) error {
 
 // checkUsers refuses unless all of these users exist.
 func (a *API) checkUsers(ids ...tidemark.UserID) error { return a.config.Set.CheckUsers(ids...) }
-
-// forget drops a device's record; its cursors go with it.
-func (s *userService) forget(ctx context.Context, user tidemark.UserID, device tidemark.DeviceID) error {
-	_, err := s.do(ctx, &core.ForgetDevice{User: user, Device: device})
-	return err
-}

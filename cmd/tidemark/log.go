@@ -11,13 +11,17 @@ import (
 
 // logFlags are embedded by commands that log.
 type logFlags struct {
-	Level  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
-	Format string     `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json (${default})."`
+	Level  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+	Format string `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json (${default})."`
 }
 
 // logger writes to w.
 func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
-	options := &slog.HandlerOptions{Level: f.Level}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.Level)); err != nil {
+		return nil, wrongUsage("--log-level is %q: allowed are debug, info, warn and error", f.Level)
+	}
+	options := &slog.HandlerOptions{Level: level}
 	switch f.Format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	tidemark "github.com/tidemark-im/tidemark"
+)
+
+func TestLimiter(t *testing.T) {
+	l := newLimiter(Rate{PerSecond: 2, Burst: 3})
+	now := time.Unix(1000, 0)
+	for i := range 3 {
+		if err := l.allow("alice", now); err != nil {
+			t.Fatalf("call %d of the burst: %v", i, err)
+		}
+	}
+	var refusal *tidemark.Error
+	if err := l.allow("alice", now); !errors.As(err, &refusal) || refusal.Reason != tidemark.RateLimited || refusal.RetryAfterMs < 500 || refusal.RetryAfterMs > 502 {
+		t.Errorf("after the burst: %v", refusal)
+	}
+	if err := l.allow("bob", now); err != nil {
+		t.Errorf("another caller: %v", err)
+	}
+	later := now.Add(time.Duration(refusal.RetryAfterMs) * time.Millisecond)
+	if err := l.allow("alice", later); err != nil {
+		t.Errorf("after the time it was told to wait: %v", err)
+	}
+	if !l.exhausted("alice", later) || l.exhausted("carol", later) {
+		t.Error("exhausted")
+	}
+	if unlimited := newLimiter(Rate{}); unlimited.allow("alice", now) != nil || unlimited.exhausted("alice", now) {
+		t.Error("the zero rate limits")
+	}
+}
+
+func TestWaitersAreCounted(t *testing.T) {
+	var w waiters
+	for range waitersMax {
+		if err := w.enter("bob"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var refusal *tidemark.Error
+	if err := w.enter("bob"); !errors.As(err, &refusal) || refusal.Reason != tidemark.TooMany {
+		t.Errorf("%v", err)
+	}
+	if err := w.enter("alice"); err != nil {
+		t.Error(err)
+	}
+	w.leave("bob")
+	if err := w.enter("bob"); err != nil {
+		t.Error(err)
+	}
+	w.leave("alice")
+	if len(w.count) != 1 {
+		t.Errorf("who does not wait is remembered: %v", w.count)
+	}
+}

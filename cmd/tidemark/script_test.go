@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The command line as people use it: scripts in testdata/script, each run in an empty directory.
+//
+// Beside testscript's own commands they have
+//
+//	serve [flags]   starts a server on a free port, waits until it is ready, and sets URL
+//	stop            ends it by SIGTERM and fails unless its exit status is 0
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"tidemark": main}) }
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			for _, variable := range os.Environ() {
+				if strings.HasPrefix(variable, "TIDEMARK_") {
+					return errors.New("the environment has " + variable + ", which would change what is tested")
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript},
+	})
+}
+
+func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("! serve: use exec tidemark serve")
+	}
+	command := exec.Command(tidemarkIn(ts), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	command.Dir = ts.Getenv("WORK")
+	command.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	for _, name := range []string{"TIDEMARK_DATA", "TIDEMARK_ADMIN_KEY", "TIDEMARK_CONFIG"} {
+		if value := ts.Getenv(name); value != "" {
+			command.Env = append(command.Env, name+"="+value)
+		}
+	}
+	errors, err := os.Create(ts.MkAbs("serve.err"))
+	ts.Check(err)
+	defer errors.Close()
+	command.Stderr = errors
+	out, err := command.StdoutPipe()
+	ts.Check(err)
+	ts.Check(command.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	url, ready := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	ts.Defer(func() {
+		_ = command.Process.Kill() // does nothing after stop
+		_ = command.Wait()
+	})
+	if !ready {
+		ts.Fatalf("serve: %q %v\n%s", line, err, ts.ReadFile("serve.err"))
+	}
+	ts.Setenv("URL", url)
+	current.Store(ts.Getenv("WORK"), command)
+}
+
+// tidemarkIn is the program under test, which testscript puts into the script's PATH.
+func tidemarkIn(ts *testscript.TestScript) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path := filepath.Join(dir, "tidemark"); fileExists(path) {
+			return path
+		}
+	}
+	ts.Fatalf("no tidemark in PATH")
+	return ""
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// current is each script's server, by its working directory.
+var current sync.Map
+
+func stopInScript(ts *testscript.TestScript, _ bool, _ []string) {
+	command, found := current.Load(ts.Getenv("WORK"))
+	if !found {
+		ts.Fatalf("stop: no server runs")
+	}
+	ts.Check(command.(*exec.Cmd).Process.Signal(syscall.SIGTERM))
+	ts.Check(command.(*exec.Cmd).Wait())
+}
