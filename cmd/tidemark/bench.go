@@ -30,6 +30,7 @@ type benchCommand struct {
 	Sync    benchSyncCommand    `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
 	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
 	Storm   benchStormCommand   `cmd:"" help:"Many devices that come back at once, while others write."`
+	Start   benchStartCommand   `cmd:"" help:"Time until a killed server serves again."`
 	All     benchAllCommand     `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
 }
 
@@ -159,6 +160,26 @@ func (c *benchStormCommand) Run(ctx context.Context, common *benchCommand, outpu
 	})
 }
 
+type benchStartCommand struct {
+	Events        int `default:"200000" help:"Events stored."`
+	Conversations int `default:"2000" help:"Conversations over which they are spread."`
+	Payload       int `default:"100" help:"Bytes of text of a message."`
+	Kills         int `default:"5" help:"How often the server is killed and started."`
+}
+
+// Run measures starts after kill -9.
+func (c *benchStartCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	switch {
+	case common.URL != "":
+		return wrongUsage("bench start: it kills its server, so it only works on one of its own: leave --url out")
+	case c.Events < 1 || c.Conversations < 1 || c.Conversations > c.Events || c.Payload < 1 || c.Kills < 1:
+		return wrongUsage("bench start: events, payload and kills must be above 0, conversations 1 to events")
+	}
+	config := bench.StartConfig{Events: c.Events, Conversations: c.Conversations, Payload: c.Payload, Kills: c.Kills}
+	results, err := common.start(ctx, output, config)
+	return errors.Join(err, common.print(output.Out, results))
+}
+
 type benchAllCommand struct {
 	Update string `type:"path" placeholder:"FILE" help:"Also rewrite the table of this Markdown file between its markers."`
 }
@@ -168,6 +189,13 @@ func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output 
 	var all []bench.Result
 	for _, run := range shortForms(ctx) {
 		results, err := common.run(ctx, output, run)
+		all = append(all, results...)
+		if err != nil {
+			return errors.Join(err, common.print(output.Out, all))
+		}
+	}
+	if common.URL == "" {
+		results, err := common.start(ctx, output, bench.StartConfig{})
 		all = append(all, results...)
 		if err != nil {
 			return errors.Join(err, common.print(output.Out, all))
@@ -235,29 +263,50 @@ func (c *benchCommand) print(w io.Writer, results []bench.Result) error {
 
 // run runs one benchmark, against a server of its own unless one is given.
 func (c *benchCommand) run(ctx context.Context, output *Output, run benchmark) (results []bench.Result, err error) {
-	progress := bench.Output{Progress: output.Err}
-	if c.Quiet {
-		progress.Progress = nil
-	}
 	if c.URL != "" {
 		if c.AdminKey == "" {
 			return nil, wrongUsage("bench: --url needs --admin-key: the benchmark makes users and conversations")
 		}
-		return run(&bench.Target{URL: c.URL, AdminKey: c.AdminKey}, progress)
+		return run(&bench.Target{URL: c.URL, AdminKey: c.AdminKey}, c.progress(output))
 	}
+	err = c.inDirectory(func(config bench.ServerConfig) (err error) {
+		server, err := bench.StartServer(ctx, config)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.Stop(30*time.Second)) }()
+		results, err = run(&server.Target, c.progress(output))
+		return err
+	})
+	return results, err
+}
+
+// start runs the benchmark that starts servers itself.
+func (c *benchCommand) start(ctx context.Context, output *Output, config bench.StartConfig) (results []bench.Result, err error) {
+	err = c.inDirectory(func(server bench.ServerConfig) (err error) {
+		results, err = bench.Start(ctx, server, config, c.progress(output))
+		return err
+	})
+	return results, err
+}
+
+// inDirectory calls do with a server of this binary on a temporary directory.
+func (c *benchCommand) inDirectory(do func(bench.ServerConfig) error) (err error) {
 	program, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return fmt.Errorf("bench: %w", err)
 	}
 	dir, err := os.MkdirTemp(c.Dir, "tidemark-bench-*")
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return fmt.Errorf("bench: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	server, err := bench.StartServer(ctx, bench.ServerConfig{Program: program, DataDir: dir, Args: []string{"--log-level", "warn"}})
-	if err != nil {
-		return nil, err
+	return do(bench.ServerConfig{Program: program, DataDir: dir, Args: []string{"--log-level", "warn"}})
+}
+
+func (c *benchCommand) progress(output *Output) bench.Output {
+	if c.Quiet {
+		return bench.Output{}
 	}
-	defer func() { err = errors.Join(err, server.Stop(30*time.Second)) }()
-	return run(&server.Target, progress)
+	return bench.Output{Progress: output.Err}
 }
