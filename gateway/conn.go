@@ -37,7 +37,8 @@ type conn struct {
 	identity *Identity       // from the header Authorization, until hello
 	user     tidemark.UserID // counted by the doorkeeper; "" before hello
 	frames   *rate.Limiter   // shared by the user's connections; nil: none
-	refused  int             // frames in a row answered with RATE_LIMITED
+	refused  int             // frames over the rate, less those allowed since
+	pause    time.Duration   // of not reading, before the next read
 
 	session atomic.Pointer[stream] // set by hello
 	writer  atomic.Uint32          // see the writer's states in drain.go
@@ -49,6 +50,7 @@ type conn struct {
 	writingMs  atomic.Uint64 // the write under way began
 	partingMs  atomic.Uint64 // our close frame was written
 	expiresMs  atomic.Uint64 // the token's end, Unix ms; 0: never
+	gone       atomic.Bool   // cut off
 
 	mu       sync.Mutex
 	direct   []byte    // encoded WebSocket frames that do not come from the session: errors, pongs
@@ -118,8 +120,7 @@ func (c *conn) sendRaw(op ws.OpCode, payload []byte) {
 	tooMuch := len(c.direct) > directBytesMax
 	c.mu.Unlock()
 	if tooMuch {
-		c.owner.counts.slow.Add(1)
-		c.cut()
+		c.cutFor(&c.owner.counts.slow)
 		return
 	}
 	c.wake()
@@ -166,7 +167,7 @@ func (c *conn) setFarewell(f *farewell, message []byte) bool {
 func (c *conn) ending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.farewell != nil
+	return c.farewell != nil || c.gone.Load()
 }
 
 // cut ends the connection at once: what the kernel has not sent is thrown away. Any goroutine.
@@ -177,13 +178,20 @@ func (c *conn) cut() {
 	_ = c.socket.Close() // reader and writer fail
 }
 
+// cutFor cuts for a reason that is counted; only the first counts.
+func (c *conn) cutFor(reason *atomic.Uint64) {
+	if !c.gone.Swap(true) {
+		reason.Add(1)
+		c.cut()
+	}
+}
+
 // look is the watch's look at the connection.
 func (c *conn) look(monoMs, wallMs uint64) {
 	cfg := &c.owner.cfg
 	since := func(ms uint64) time.Duration { return time.Duration(int64(monoMs)-int64(ms)) * time.Millisecond }
 	if began := c.writingMs.Load(); began != 0 && since(began) > cfg.WriteTimeout {
-		c.owner.counts.slow.Add(1)
-		c.cut() // a bye could not get through either
+		c.cutFor(&c.owner.counts.slow) // a bye could not get through either
 		return
 	}
 	if parted := c.partingMs.Load(); parted != 0 {
@@ -195,8 +203,7 @@ func (c *conn) look(monoMs, wallMs uint64) {
 	silence := time.Duration(cfg.HeartbeatMs) * time.Millisecond * 5 / 2
 	switch expires := c.expiresMs.Load(); {
 	case !c.handling.Load() && since(c.heardMs.Load()) > silence:
-		c.owner.counts.halfOpen.Add(1)
-		c.cut()
+		c.cutFor(&c.owner.counts.halfOpen)
 	case c.stream() == nil && !c.handling.Load() && since(c.acceptedMs) > cfg.HelloTimeout && !c.ending():
 		c.endWith(&violation{OutOfOrder, ws.StatusPolicyViolation, "no hello came in time"})
 	case expires != 0 && wallMs >= expires && !c.ending():

@@ -21,10 +21,10 @@ const readBytes = 16 << 10
 
 var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
-// source is where a connection's bytes come from. next waits until there are some and calls take with them, in a buffer
-// that is valid during the call only; it returns take's error or the socket's.
+// source is where a connection's bytes come from. next waits until there are some and calls take with them (no more
+// than bytesMax), in a buffer that is valid during the call only; it returns take's error or the socket's.
 type source interface {
-	next(take func(data []byte) error) error
+	next(take func(data []byte) error, bytesMax int) error
 }
 
 // errParted ends the reader: the client has closed, too.
@@ -38,7 +38,12 @@ func (c *conn) run(early []byte) {
 		err = take(early)
 	}
 	for err == nil {
-		err = c.source.next(take)
+		bytesMax := readBytes
+		if c.pause > 0 {
+			time.Sleep(c.pause)
+			c.pause, bytesMax = 0, pausedBytes
+		}
+		err = c.source.next(take, bytesMax)
 	}
 	if !errors.Is(err, errParted) {
 		_ = c.socket.Close() // a writer that waits for the socket fails
@@ -203,16 +208,17 @@ func (c *conn) refuseHello(err error, expired bool) {
 }
 
 const (
-	refusedMax = 100                    // frames in a row told RATE_LIMITED; after that the server reads no faster than it allows
-	pauseMin   = 50 * time.Millisecond  // of not reading
-	pauseMax   = 500 * time.Millisecond // so that an end of the connection is noticed
+	refusedMax  = 100                    // frames in a row told RATE_LIMITED; after that the server reads no faster than it allows
+	pauseMin    = 50 * time.Millisecond  // of not reading
+	pauseMax    = 500 * time.Millisecond // so that an end of the connection is noticed
+	pausedBytes = 256                    // read between two pauses
 )
 
 // overRate counts a frame and reports whether it came too fast: it is then answered RATE_LIMITED (if it has a request
 // or is the first) and must not be handled. A client that floods on is not read for a while.
 func (c *conn) overRate(request uint64) bool {
 	if c.frames == nil || c.frames.Allow() {
-		c.refused = 0
+		c.refused = max(c.refused-1, 0)
 		return false
 	}
 	c.owner.counts.rateLimited.Add(1)
@@ -223,7 +229,7 @@ func (c *conn) overRate(request uint64) bool {
 		c.sendError(request, e)
 	}
 	if c.refused > refusedMax {
-		time.Sleep(min(max(pause, pauseMin), pauseMax))
+		c.pause = min(max(pause, pauseMin), pauseMax)
 	}
 	return true
 }

@@ -15,8 +15,8 @@ type buffered struct {
 	buffer [smallBytes]byte
 }
 
-func (b *buffered) next(take func([]byte) error) error {
-	n, err := b.socket.Read(b.buffer[:])
+func (b *buffered) next(take func([]byte) error, bytesMax int) error {
+	n, err := b.socket.Read(b.buffer[:min(bytesMax, smallBytes)])
 	if n > 0 {
 		if err := take(b.buffer[:n]); err != nil {
 			return err

@@ -27,14 +27,16 @@ func newSource(socket net.Conn) source {
 
 // readable is a source over a file descriptor that does not block.
 type readable struct {
-	raw    syscall.RawConn
-	try    func(fd uintptr) bool // read, made once
-	buffer *[readBytes]byte      // between read and next
-	n      int
-	err    error
+	raw      syscall.RawConn
+	try      func(fd uintptr) bool // read, made once
+	bytesMax int
+	buffer   *[readBytes]byte // between read and next
+	n        int
+	err      error
 }
 
-func (r *readable) next(take func([]byte) error) error {
+func (r *readable) next(take func([]byte) error, bytesMax int) error {
+	r.bytesMax = bytesMax
 	if err := r.raw.Read(r.try); err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func (r *readable) next(take func([]byte) error) error {
 func (r *readable) read(fd uintptr) bool {
 	r.buffer = readBuffers.Get().(*[readBytes]byte)
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buffer[:])
+		r.n, r.err = syscall.Read(int(fd), r.buffer[:r.bytesMax])
 		if r.err != syscall.EINTR {
 			break
 		}
