@@ -39,6 +39,7 @@ type conn struct {
 	frames   *rate.Limiter   // shared by the user's connections; nil: none
 	refused  int             // frames over the rate, less those allowed since
 	pause    time.Duration   // of not reading, before the next read
+	pauses   int             // of the flood so far
 
 	session atomic.Pointer[stream] // set by hello
 	writer  atomic.Uint32          // see the writer's states in drain.go

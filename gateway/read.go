@@ -39,7 +39,10 @@ func (c *conn) run(early []byte) {
 	}
 	for err == nil {
 		bytesMax := readBytes
-		if c.pause > 0 {
+		if c.pause > 0 && !c.ending() {
+			if c.pauses++; c.pauses > pausesMax {
+				c.endWith(&violation{Misuse, ws.StatusPolicyViolation, "far too many frames, for too long"})
+			}
 			time.Sleep(c.pause)
 			c.pause, bytesMax = 0, pausedBytes
 		}
@@ -212,13 +215,16 @@ const (
 	pauseMin    = 50 * time.Millisecond  // of not reading
 	pauseMax    = 500 * time.Millisecond // so that an end of the connection is noticed
 	pausedBytes = 256                    // read between two pauses
+	pausesMax   = 40                     // of one flood; then the connection ends
 )
 
 // overRate counts a frame and reports whether it came too fast: it is then answered RATE_LIMITED (if it has a request
-// or is the first) and must not be handled. A client that floods on is not read for a while.
+// or is the first) and must not be handled. A client that floods on is read slowly, and in the end cut off.
 func (c *conn) overRate(request uint64) bool {
 	if c.frames == nil || c.frames.Allow() {
-		c.refused = max(c.refused-1, 0)
+		if c.refused = max(c.refused-1, 0); c.refused == 0 {
+			c.pauses = 0
+		}
 		return false
 	}
 	c.owner.counts.rateLimited.Add(1)
