@@ -35,6 +35,7 @@ check: ## format, vet, staticcheck, known vulnerabilities, generated code and go
 
 generate: node_modules ## rewrite the generated code from proto/
 	node_modules/.bin/buf generate
+	node_modules/.bin/buf build --as-file-descriptor-set -o api/tidemark.binpb
 
 bench: build ## run the short form of every benchmark and rewrite the tables of docs/performance.md
 	./tidemark bench all --update docs/performance.md

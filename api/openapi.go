@@ -20,9 +20,8 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 )
 
-// The descriptors with comments, which generated Go code leaves out.
+// The descriptors with comments, which generated Go code leaves out. `make generate` writes them.
 //
-//go:generate npx buf build .. --as-file-descriptor-set -o tidemark.binpb
 //go:embed tidemark.binpb
 var descriptorSet []byte
 

@@ -93,7 +93,7 @@ func TestEmbeddedDescriptorsAreCurrent(t *testing.T) {
 		got := protodesc.ToFileDescriptorProto(embedded)
 		got.SourceCodeInfo = nil
 		if !proto.Equal(want, got) {
-			t.Errorf("%s: tidemark.binpb is out of date: run go generate ./api", generated.Path())
+			t.Errorf("%s: tidemark.binpb is out of date: run make generate", generated.Path())
 		}
 	}
 }

@@ -44,7 +44,7 @@ check_generated() (
 	cp -R buf.yaml buf.gen.yaml package.json go.mod go.sum proto "$copy"
 	mkdir "$copy/tools" && cp tools/go.mod tools/go.sum "$copy/tools"
 	ln -s "$PWD/node_modules" "$copy/node_modules"
-	(cd "$copy" && node_modules/.bin/buf generate) || exit 1
+	(cd "$copy" && node_modules/.bin/buf generate && node_modules/.bin/buf build --as-file-descriptor-set -o descriptors.binpb) || exit 1
 	generated=$(cd "$copy" && find . -name '*.go' | sort)
 	committed=$(find . -path ./node_modules -prune -o \( -name '*.pb.go' -o -name '*_vtproto.pb.go' -o -name '*.connect.go' \) -print | sort)
 	if ! diff <(echo "$generated") <(echo "$committed"); then
@@ -55,6 +55,7 @@ check_generated() (
 	while read -r f; do
 		cmp -s "$f" "$copy/$f" || { echo "$f is not what proto/ generates: run make generate"; stale=1; }
 	done <<<"$generated"
+	cmp -s api/tidemark.binpb "$copy/descriptors.binpb" || { echo "api/tidemark.binpb is not what proto/ generates: run make generate"; stale=1; }
 	exit $stale
 )
 
