@@ -25,8 +25,9 @@
 // line number. Messages, actions and notices become messages of the types "text", "action" and "notice"; changes of
 // mode and topic, and kicks, become messages of the types "mode", "topic" and "kick" by whoever made them. All but
 // the first two have class SILENT: they are stored and shown, and count for nobody's unread.
-// Joins, leaves and quits become membership; a kick also takes the kicked user out. Who speaks without having been
-// seen to join is joined first. These old logs do not tell who quits, so members stay members until they are seen to leave.
+// Joins, leaves and quits become membership; a kick also takes the kicked user out. Who does something, or leaves,
+// without having been seen to join is joined first. These old logs do not tell who quits, so members stay members until
+// they are seen to leave.
 //
 // # Who is who
 //

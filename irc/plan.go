@@ -68,7 +68,7 @@ func (p *Plan) Counts() Counts { return p.counts }
 // SinceMs is the time of the first line; 0 before it.
 func (p *Plan) SinceMs() uint64 { return p.since }
 
-// Joined is how many users were joined because they spoke without having been seen to join.
+// Joined is how many users were joined because they did something, or left, without having been seen to join.
 func (p *Plan) Joined() int { return p.joined }
 
 // Add appends the entries of one line of the log begun last to dst: none for an odd line; for others one, and those for
@@ -89,6 +89,7 @@ func (p *Plan) Add(line Dated, dst []*wire.ImportEntry) []*wire.ImportEntry {
 		p.inside[user] = struct{}{}
 		return append(dst, p.join(id, user))
 	case Leave:
+		dst = p.letIn(user, id+"-join", dst)
 		delete(p.inside, user)
 		return append(dst, p.leave(id, user))
 	}
@@ -97,6 +98,7 @@ func (p *Plan) Add(line Dated, dst []*wire.ImportEntry) []*wire.ImportEntry {
 	switch line.Kind {
 	case Kick:
 		kicked := p.userOf(line.Other)
+		dst = p.letIn(kicked, id+"-was-in", dst)
 		delete(p.inside, kicked)
 		dst = append(dst, p.leave(id+"-leave", kicked))
 	case NickChange:
@@ -120,7 +122,7 @@ func (p *Plan) message(id string, user tidemark.UserID, m *wire.Message) *wire.I
 // clientID is made of the date and the line, so that the same line always makes the same entry.
 func (p *Plan) clientID(number int) string { return "irc-" + p.log + "-" + strconv.Itoa(number) }
 
-// letIn joins a user who does something without having been seen to join.
+// letIn joins a user who does something, or leaves, without having been seen to join.
 func (p *Plan) letIn(user tidemark.UserID, id string, dst []*wire.ImportEntry) []*wire.ImportEntry {
 	if _, in := p.inside[user]; in {
 		return dst

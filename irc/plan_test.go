@@ -42,7 +42,7 @@ func TestPlanOfTwoDays(t *testing.T) {
 	for _, user := range plan.Users() {
 		fmt.Fprintf(&got, "%s is %q\n", user.ID, user.Nickname)
 	}
-	fmt.Fprintf(&got, "%d users joined because they spoke\n", plan.Joined())
+	fmt.Fprintf(&got, "%d users joined because they did something\n", plan.Joined())
 	for kind, n := range plan.Counts() {
 		fmt.Fprintf(&got, "%d %v\n", n, Kind(kind))
 	}

@@ -59,7 +59,7 @@ type Summary struct {
 	Lines       Counts // of the lines done
 	LinesTotal  int    // of all lines
 	Users       int
-	Joined      int    // users joined because they spoke without having been seen to join
+	Joined      int    // users joined because they did something without having been seen to join
 	Entries     uint64 // made of the lines done
 	Appended    uint64 // entries stored by this run
 	Skipped     uint64 // entries that changed nothing: stored before, or joins of members

@@ -105,7 +105,7 @@ func printSummary(out io.Writer, conversation string, s irc.Summary, odd []irc.O
 			fmt.Fprintf(out, "  %-12s %d\n", kind.String(), n)
 		}
 	}
-	fmt.Fprintf(out, "  %-12s %d, %d of them joined because they spoke\n", "users", s.Users, s.Joined)
+	fmt.Fprintf(out, "  %-12s %d; %d joins are not in the logs: who speaks is in\n", "users", s.Users, s.Joined)
 	if s.FirstMs > 0 {
 		fmt.Fprintf(out, "  from %s to %s\n", clock(s.FirstMs), clock(s.LastMs))
 	}
