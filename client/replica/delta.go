@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Deltas: what changed in conversations; and signals, which are not stored.
+
+package replica
+
+import (
+	"bytes"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+func (s *step) delta(d *wire.Delta) {
+	conn := &s.r.conn
+	for _, p := range d.GetProfiles() {
+		s.profile(p)
+	}
+	stale := map[uint32]bool{} // partitions of which this frame tells what is known already
+	for partition, position := range d.GetCheckpoints() {
+		stale[partition] = tidemark.Position(position) <= s.r.meta.cursor.Positions[partition]
+	}
+	for _, cd := range d.GetConversations() {
+		id := tidemark.ConversationID(cd.GetId())
+		if _, _, direct := id.Peers(); !id.Valid() && !direct {
+			continue
+		}
+		s.conversation(id, cd, stale[cd.Partition], d.Live)
+	}
+	if len(d.Checkpoints) == 0 {
+		return
+	}
+	for _, p := range sortedKeys(d.Checkpoints) {
+		s.checkpoint(p, tidemark.Position(d.Checkpoints[p]))
+		s.lookForGaps(p)
+	}
+	if conn.ackFrames++; conn.ackFrames >= ackAfterFrames {
+		s.ack()
+	}
+}
+
+// profile stores a profile that is new or changed.
+func (s *step) profile(p *wire.Profile) {
+	id := tidemark.UserID(p.GetId())
+	if !id.Valid() {
+		return
+	}
+	data := marshalSorted(p)
+	old, err := s.view.Get(profileKey(id))
+	if err != nil {
+		s.fail(err)
+	}
+	if !bytes.Equal(old, data) {
+		s.write(profileKey(id), data)
+		s.note(ProfileChanged{User: id})
+	}
+}
+
+// conversation takes in what changed in one conversation.
+func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelta, stale, isLive bool) {
+	conn := &s.r.conn
+	if d.Removed {
+		if c := s.r.conversations[id]; c != nil && !c.Removed && !stale {
+			s.removed(id)
+		}
+		return
+	}
+	if conn.full {
+		conn.seen[id] = true
+	}
+	c := s.edit(id)
+	c.Partition = d.Partition
+	if c.Removed && !stale {
+		c.Removed = false
+	}
+	if touched := conn.touched[d.Partition]; touched == nil {
+		conn.touched[d.Partition] = map[tidemark.ConversationID]bool{id: true}
+	} else {
+		touched[id] = true
+	}
+	had := len(c.Segments) > 0
+	s.summary(c, d, stale)
+	s.list(c)
+	if s.checkHead(c) == taken && !c.Doubt.Open {
+		s.deltaEvents(c, d, isLive)
+	}
+	if conn.full && had && !c.Doubt.Open && (len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
+		s.doubt(c, 0) // nothing has shown yet that what is stored belongs to this history
+	}
+	s.tellRead(c)
+}
+
+// summary takes over what a delta says about a conversation as a whole, unless something newer is known.
+func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale bool) {
+	head := tidemark.Seq(d.HeadSeq)
+	if !s.r.conn.full && (stale || head < c.HeadSeq) {
+		return
+	}
+	if s.r.conn.full && head < c.Tail() {
+		s.doubt(c, 0) // the server has lost what is stored here, or rewritten it
+	}
+	c.HeadSeq = head
+	if digest, ok := toDigest(d.HeadDigest); ok {
+		c.HeadDigest, c.DigestSeq = digest, head
+	} else if c.DigestSeq > head {
+		c.DigestSeq = 0
+	}
+	if d.Info != nil {
+		c.Info = d.Info
+	}
+	if d.Self != nil {
+		c.Self = d.Self
+	}
+	c.Unread, c.Mentions, c.LastTimeMs = d.Unread, d.Mentions, d.LastTimeMs
+}
+
+// deltaEvents takes in the events of a delta.
+func (s *step) deltaEvents(c *Conversation, d *wire.ConversationDelta, isLive bool) {
+	if len(d.Events) == 0 {
+		s.absorbAnswered(c)
+		return
+	}
+	in := run{prev: tidemark.Seq(d.PrevSeq), prevDigest: d.PrevDigest, events: make([]*entry, 0, len(d.Events))}
+	for _, ev := range d.Events {
+		n, err := entryOf(ev, tidemark.Seq(ev.GetSeq()))
+		if err != nil {
+			return // a gap, to be fetched
+		}
+		in.events = append(in.events, n)
+	}
+	tail := c.Tail()
+	if s.absorb(c, in) == contradict {
+		return
+	}
+	s.absorbAnswered(c)
+	for _, n := range in.events {
+		if n.kind == KindMessage && n.seq > tail && n.digest != (tidemark.Digest{}) && c.holds(n.seq) {
+			s.note(Arrived{Message: n.message(c.ID, s.r.meta.user), Live: isLive})
+		}
+	}
+}
+
+// removed marks a conversation as one that the user is not in any more. What is stored stays.
+func (s *step) removed(id tidemark.ConversationID) {
+	c := s.edit(id)
+	c.Removed, c.Unread, c.Mentions, c.PendingRead, c.Doubt = true, 0, 0, 0, Doubt{}
+	s.r.tasks.forget(id)
+	s.list(c)
+}
+
+// tellRead keeps the counts right while the server has not confirmed a read mark set here.
+func (s *step) tellRead(c *Conversation) {
+	if c.PendingRead > 0 && c.PendingRead <= tidemark.Seq(c.Self.GetReadSeq()) {
+		c.PendingRead = 0
+	}
+	if c.PendingRead > 0 && c.PendingRead >= c.HeadSeq {
+		c.Unread, c.Mentions = 0, 0
+	}
+}
+
+func (s *step) signal(f *wire.Signal) {
+	switch g := f.GetSignal().(type) {
+	case *wire.Signal_Typing:
+		s.note(TypingChanged{tidemark.ConversationID(g.Typing.GetConversation()), tidemark.UserID(g.Typing.GetUser()), g.Typing.GetTyping()})
+	case *wire.Signal_Presence:
+		s.note(PresenceChanged{tidemark.UserID(g.Presence.GetUser()), g.Presence.GetOnline(), g.Presence.GetLastSeenMs()})
+	case *wire.Signal_Transient:
+		t := g.Transient
+		s.note(TransientMessage{tidemark.ConversationID(t.GetConversation()), tidemark.UserID(t.GetSender()),
+			tidemark.ClientID(t.GetClientId()), t.GetTimeMs(), t.GetMessage()})
+	case *wire.Signal_Receipt:
+		q := g.Receipt
+		s.receipt(tidemark.ConversationID(q.GetConversation()), tidemark.UserID(q.GetUser()),
+			tidemark.Seq(q.GetDeliveredSeq()), tidemark.Seq(q.GetReadSeq()))
+	}
+}
+
+// receipt moves the marks of others. Who has read has received.
+func (s *step) receipt(in tidemark.ConversationID, user tidemark.UserID, delivered, read tidemark.Seq) {
+	c := s.r.conversations[in]
+	if c == nil || user == s.r.meta.user {
+		return
+	}
+	delivered = max(delivered, read)
+	if delivered > c.Delivered || read > c.Read {
+		c = s.edit(in)
+		c.Delivered, c.Read = max(c.Delivered, delivered), max(c.Read, read)
+	}
+	s.note(ReceiptChanged{Conversation: in, User: user, Delivered: delivered, Read: read})
+}
+
+// Receipts takes in marks of other members that were learnt elsewhere, from the API's list of members.
+func (r *Replica) Receipts(view View, nowMs uint64, in tidemark.ConversationID, members []*wire.Member) (Output, error) {
+	s := r.begin(view, nowMs)
+	for _, m := range members {
+		if m.GetReadSeq() > 0 || m.GetDeliveredSeq() > 0 {
+			s.receipt(in, tidemark.UserID(m.User), tidemark.Seq(m.DeliveredSeq), tidemark.Seq(m.ReadSeq))
+		}
+	}
+	return s.end()
+}
+
+// Profiles takes in profiles that were learnt elsewhere, from the API.
+func (r *Replica) Profiles(view View, nowMs uint64, profiles ...*wire.Profile) (Output, error) {
+	s := r.begin(view, nowMs)
+	for _, p := range profiles {
+		s.profile(p)
+	}
+	return s.end()
+}

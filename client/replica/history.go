@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Pages of history: asked for by the app, or to fill gaps.
+
+package replica
+
+import (
+	"errors"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// Errors of [Done] and of the connection.
+var (
+	// ErrDisconnected: there is no connection, or it broke before the answer.
+	ErrDisconnected = errors.New("not connected to the server")
+	// ErrDoubt: the conversation's history is being compared with the server's; ask again a little later.
+	ErrDoubt = errors.New("the history is being compared with the server's")
+	// ErrOtherUser: the store belongs to another user than the token.
+	ErrOtherUser = errors.New("the store belongs to another user")
+)
+
+// Fetch asks the server for a page. Its answer is a [Done] with the token, in the output of this or of a later step, once
+// its events are stored.
+func (r *Replica) Fetch(view View, nowMs, token uint64, in tidemark.ConversationID, page Page) (Output, error) {
+	s := r.begin(view, nowMs)
+	if r.conn.phase < syncing {
+		s.out.Done = append(s.out.Done, Done{Token: token, Err: ErrDisconnected})
+		return s.end()
+	}
+	s.fetch(&request{in: in, purpose: forCaller, token: token, from: page})
+	return s.end()
+}
+
+// fetch sends a request for a page.
+func (s *step) fetch(q *request) {
+	s.request(q, func(number uint64) *wire.ClientFrame {
+		f := &wire.Fetch{Request: number, Conversation: string(q.in), Limit: uint32(max(0, q.from.Limit))}
+		switch p := q.from; {
+		case p.AtMs > 0:
+			f.From = &wire.Fetch_At{At: p.AtMs}
+		case p.HourMs > 0:
+			f.From = &wire.Fetch_Hour{Hour: p.HourMs}
+		case p.Before > 0:
+			f.From = &wire.Fetch_Before{Before: uint64(p.Before)}
+		case p.Start || p.After > 0:
+			f.From = &wire.Fetch_After{After: uint64(p.After)}
+		default:
+			f.From = &wire.Fetch_Latest{Latest: true}
+		}
+		if most := s.r.conn.limits.GetPageEventsMax(); most > 0 && f.Limit > most {
+			f.Limit = most
+		}
+		return &wire.ClientFrame{Frame: &wire.ClientFrame_Fetch{Fetch: f}}
+	})
+}
+
+// fetched takes in a page.
+func (s *step) fetched(f *wire.Fetched) {
+	q := s.answer(f.GetRequest())
+	if q == nil {
+		return
+	}
+	if q.purpose != forCaller {
+		s.r.tasks.release(q.in)
+	}
+	if c := s.r.conversations[q.in]; c == nil && q.purpose != forCaller || c != nil && c.Removed {
+		if q.purpose == forCaller {
+			s.out.Done = append(s.out.Done, Done{Token: q.token, Err: tidemark.Refuse(tidemark.NotMember, "not a member of %s any more", q.in)})
+		}
+		return
+	}
+	if q.purpose == forProbe {
+		s.probed(q, f)
+		return
+	}
+	c := s.edit(q.in)
+	s.pageSummary(c, f)
+	v := s.pageEvents(c, f)
+	if v == taken {
+		s.absorbAnswered(c)
+	}
+	k := s.r.tasks.of(q.in)
+	switch nearer := c.holds(q.gap.To) || c.bottom() >= q.gap.To; {
+	case q.purpose == forCaller:
+		s.out.Done = append(s.out.Done, pageDone(q, f, v))
+	case c.Doubt.Open: // to be settled first
+	case v == unusable || !nearer:
+		s.r.tasks.later(q.in, s.nowMs, 0) // not again at once
+	default:
+		k.failures, k.latest = 0, false
+	}
+	s.plan(c)
+}
+
+// pageSummary takes over what a page says about the conversation as a whole.
+func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
+	if floor := tidemark.Seq(f.FloorSeq); floor > c.Floor && floor <= tidemark.Seq(f.HeadSeq) {
+		c.Floor = floor
+	}
+	head := tidemark.Seq(f.HeadSeq)
+	if head < c.HeadSeq {
+		return
+	}
+	if head > c.HeadSeq {
+		c.HeadSeq = head
+		s.list(c)
+	}
+	if digest, ok := toDigest(f.HeadDigest); ok {
+		c.HeadDigest, c.DigestSeq = digest, head
+	}
+}
+
+// pageEvents takes in the events of a page.
+func (s *step) pageEvents(c *Conversation, f *wire.Fetched) verdict {
+	if c.Doubt.Open {
+		return unusable
+	}
+	if v := s.checkHead(c); v != taken || len(f.Events) == 0 {
+		return v
+	}
+	in := run{prev: tidemark.Seq(f.Events[0].GetSeq()) - 1, prevDigest: f.PrevDigest}
+	for i, ev := range f.Events {
+		n, err := entryOf(ev, tidemark.Seq(f.HeadSeq))
+		if err != nil || n.seq != in.prev+tidemark.Seq(i)+1 {
+			return unusable
+		}
+		in.events = append(in.events, n)
+	}
+	return s.absorb(c, in)
+}
+
+// pageDone is the answer to the caller of a page.
+func pageDone(q *request, f *wire.Fetched, v verdict) Done {
+	d := Done{Token: q.token, More: f.HasMore}
+	if v != taken {
+		d.Err = ErrDoubt
+	} else if len(f.Events) > 0 {
+		d.First = tidemark.Seq(f.Events[0].Seq)
+		d.End = d.First + tidemark.Seq(len(f.Events))
+	}
+	return d
+}
+
+// lookForGaps plans what the conversations of a partition need, at a checkpoint of it.
+func (s *step) lookForGaps(partition uint32) {
+	touched := s.r.conn.touched[partition]
+	delete(s.r.conn.touched, partition)
+	for _, id := range sortedKeys(touched) {
+		s.plan(s.r.conversations[id])
+	}
+}
+
+// plan makes or drops the task of a conversation.
+func (s *step) plan(c *Conversation) {
+	gap, open := s.nextGap(c)
+	switch {
+	case c.Removed || !open && !c.Doubt.Open:
+		s.r.tasks.forget(c.ID)
+	case c.Doubt.Open:
+		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
+	case gap.To == c.HeadSeq && len(c.Segments) > 0 && s.r.tasks.of(c.ID).failures == 0 && s.recent(c):
+		s.r.tasks.want(c.ID, s.nowMs+graceMs, s.nowMs)
+	default:
+		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
+	}
+}
+
+// recent reports whether the connection is just telling of the conversation: its end may be on the way.
+func (s *step) recent(c *Conversation) bool { return c.HeadSeq-c.Tail() < 64 }
+
+// nextGap is the gap to fill next, the newest first; ok is false when there is nothing to fill without being asked.
+func (s *step) nextGap(c *Conversation) (gap Gap, ok bool) {
+	var gaps []Gap
+	wanted := s.r.outbox.hasAnswered(c.ID)
+	if k := s.r.tasks.byID[c.ID]; k != nil && k.latest {
+		wanted = true
+	}
+	switch {
+	case c.Removed:
+	case s.r.cfg.Backfill == FillAll:
+		gaps = c.Gaps()
+	case wanted && len(c.Segments) == 0:
+		gaps = c.Gaps()
+		if n := len(gaps); n > 0 { // one page is enough
+			gaps[n-1].From = max(gaps[n-1].From, gaps[n-1].To-min(gaps[n-1].To, 50)+1)
+		}
+	case (s.r.cfg.Backfill == FillHoles || wanted) && len(c.Segments) > 0:
+		gaps = c.gapsFrom(max(c.bottom(), c.Segments[0].From-1))
+	}
+	if len(gaps) == 0 {
+		return Gap{}, false
+	}
+	return gaps[len(gaps)-1], true
+}
+
+// pump starts what may be started: submissions, and pages for tasks.
+func (s *step) pump() {
+	if s.r.conn.phase < syncing || s.out.Fatal != nil || s.out.Hangup != "" {
+		return
+	}
+	s.pumpOutbox()
+	t := &s.r.tasks
+	if s.r.conn.phase < live {
+		return
+	}
+	t.due(s.nowMs)
+	for t.flying < s.r.cfg.Fetches {
+		id, k, ok := t.next()
+		if !ok {
+			return
+		}
+		s.start(id, k)
+	}
+}
+
+// start sends the next page request of a task, if it still needs one.
+func (s *step) start(id tidemark.ConversationID, k *task) {
+	c := s.r.conversations[id]
+	if c == nil {
+		s.r.tasks.forget(id)
+		return
+	}
+	if c.Doubt.Open {
+		s.compare(s.edit(id), k)
+		return
+	}
+	gap, open := s.nextGap(c)
+	if !open {
+		s.r.tasks.forget(id)
+		return
+	}
+	q := &request{in: id, purpose: forGap, gap: gap}
+	q.from = Page{Before: gap.To + 1, Limit: int(min(uint64(s.r.cfg.PageMax), uint64(gap.To-gap.From+1)))}
+	s.fly(k)
+	s.fetch(q)
+}
+
+func (s *step) fly(k *task) {
+	k.flying, k.notBeforeMs = true, 0
+	s.r.tasks.flying++
+}
+
+// Messages are the stored events From..To of a conversation as an app shows them, ascending, at most limit (0: all).
+// What is not stored is left out. With latestFirst the limit keeps the last ones instead of the first.
+func Messages(view View, me tidemark.UserID, in tidemark.ConversationID, from, to tidemark.Seq, limit int, latestFirst bool) ([]Message, error) {
+	var list []Message
+	var failed error
+	take := func(key, value []byte) bool {
+		seq, ok := seqOfKey(key)
+		n, err := decodeEntry(seq, value)
+		if err != nil || !ok {
+			failed = errors.Join(err, failed)
+			return false
+		}
+		list = append(list, n.message(in, me))
+		return limit == 0 || len(list) < limit
+	}
+	walk := view.Ascend
+	if latestFirst {
+		walk = view.Descend
+	}
+	end := append(entryKey(in, to), 0) // just after
+	if err := walk(entryKey(in, max(from, 1)), end, take); err != nil || failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	if latestFirst {
+		slices.Reverse(list)
+	}
+	return list, nil
+}
+
+// Profile is a stored profile, or nil.
+func Profile(view View, id tidemark.UserID) (*wire.Profile, error) {
+	data, err := view.Get(profileKey(id))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	p := &wire.Profile{}
+	return p, p.UnmarshalVT(data)
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Own submissions: stored before they are sent, sent in order, sent again until answered, settled once.
+
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// inFlightMax is how many submissions are in flight when the server names no limit.
+const inFlightMax = 64
+
+// unavailableMs is how long to wait after UNAVAILABLE or RATE_LIMITED without a hint.
+const unavailableMs = 1_000
+
+// outbox holds the submissions that are not settled. One lane for each conversation keeps their order.
+type outbox struct {
+	byClient map[tidemark.ClientID]*Outgoing
+	lanes    map[tidemark.ConversationID]*lane
+	ready    []tidemark.ConversationID // lanes that may send, each once
+	flying   int
+	blocked  int // lanes that wait for a time
+}
+
+// lane is the outbox of one conversation.
+type lane struct {
+	items       []*Outgoing // queued, sent and failed, by number
+	answers     map[tidemark.Seq]*Outgoing
+	flying      int
+	ready       bool
+	single      bool   // one at a time, since the server refused one for a while: until the lane is empty
+	notBeforeMs uint64 // 0: not blocked
+}
+
+func newOutbox() outbox {
+	return outbox{byClient: map[tidemark.ClientID]*Outgoing{}, lanes: map[tidemark.ConversationID]*lane{}}
+}
+
+// insert adds a submission at the end of its lane.
+func (b *outbox) insert(o *Outgoing) {
+	b.byClient[o.ClientID] = o
+	l := b.lanes[o.Conversation]
+	if l == nil {
+		l = &lane{}
+		b.lanes[o.Conversation] = l
+	}
+	if o.State == Stored {
+		put(&l.answers, o.answer.seq, o)
+		return
+	}
+	l.items = append(l.items, o)
+	b.wake(o.Conversation, l)
+}
+
+// remove takes a submission out.
+func (b *outbox) remove(o *Outgoing) {
+	delete(b.byClient, o.ClientID)
+	l := b.lanes[o.Conversation]
+	if l == nil {
+		return
+	}
+	if o.State == Stored {
+		delete(l.answers, o.answer.seq)
+	} else {
+		b.take(l, o)
+	}
+	if len(l.items) == 0 {
+		b.unblock(l)
+		l.single = false
+		if len(l.answers) == 0 {
+			delete(b.lanes, o.Conversation)
+		}
+	}
+}
+
+// take takes a submission out of the items of its lane.
+func (b *outbox) take(l *lane, o *Outgoing) {
+	if i := slices.Index(l.items, o); i >= 0 {
+		l.items = slices.Delete(l.items, i, i+1)
+	}
+	if o.State == Sent {
+		l.flying--
+		b.flying--
+	}
+	b.wake(o.Conversation, l)
+}
+
+// wake notes that a lane may send.
+func (b *outbox) wake(id tidemark.ConversationID, l *lane) {
+	if !l.ready && len(l.items) > 0 {
+		l.ready = true
+		b.ready = append(b.ready, id)
+	}
+}
+
+// unblock ends a lane's waiting.
+func (b *outbox) unblock(l *lane) {
+	if l.notBeforeMs > 0 {
+		l.notBeforeMs = 0
+		b.blocked--
+	}
+}
+
+// rewind says that nothing is in flight any more: the connection broke.
+func (b *outbox) rewind() {
+	b.flying = 0
+	for _, id := range sortedKeys(b.lanes) {
+		l := b.lanes[id]
+		l.flying = 0
+		for _, o := range l.items {
+			if o.State == Sent {
+				o.State = Queued
+			}
+		}
+		b.unblock(l)
+		b.wake(id, l)
+	}
+}
+
+// address gives the submissions to users their conversations, once it is known whose device this is.
+func (b *outbox) address(me tidemark.UserID, s *step) {
+	l := b.lanes[""]
+	if l == nil {
+		return
+	}
+	delete(b.lanes, "")
+	for _, o := range l.items {
+		o.Conversation = tidemark.Direct(me, o.ToUser)
+		b.insert(o)
+		s.saveOutgoing(o)
+	}
+}
+
+// answered is the stored submission of a seq, or nil.
+func (b *outbox) answered(in tidemark.ConversationID, seq tidemark.Seq) *Outgoing {
+	if l := b.lanes[in]; l != nil {
+		return l.answers[seq]
+	}
+	return nil
+}
+
+func (b *outbox) hasAnswered(in tidemark.ConversationID) bool {
+	l := b.lanes[in]
+	return l != nil && len(l.answers) > 0
+}
+
+func (b *outbox) answeredSeqs(in tidemark.ConversationID) []tidemark.Seq {
+	if l := b.lanes[in]; l != nil && len(l.answers) > 0 {
+		return sortedKeys(l.answers)
+	}
+	return nil
+}
+
+// dueMs is when the next lane may send again; 0: none waits.
+func (b *outbox) dueMs() (at uint64) {
+	if b.blocked == 0 {
+		return 0
+	}
+	for _, l := range b.lanes {
+		if l.notBeforeMs > 0 && (at == 0 || l.notBeforeMs < at) {
+			at = l.notBeforeMs
+		}
+	}
+	return at
+}
+
+// Submit puts a submission into the outbox. Give it either a conversation or, in toUser, the peer of a direct
+// conversation. The body is one of message, edit, recall, reaction and pin; the client id is new and random.
+func (r *Replica) Submit(view View, nowMs uint64, in tidemark.ConversationID, toUser tidemark.UserID, id tidemark.ClientID, body *wire.Body) (Output, error) {
+	s := r.begin(view, nowMs)
+	if err := r.checkSubmission(in, toUser, id, body); err != nil {
+		return Output{}, err
+	}
+	if toUser != "" && r.meta.user != "" {
+		in = tidemark.Direct(r.meta.user, toUser)
+	}
+	r.meta.number++
+	s.meta = true
+	o := &Outgoing{ClientID: id, Conversation: in, ToUser: toUser, Body: wire.MarshalBody(body), CreatedMs: nowMs, State: Queued, number: r.meta.number}
+	r.outbox.insert(o)
+	s.saveOutgoing(o)
+	s.note(OutgoingChanged{Conversation: in, ClientID: id, State: Queued})
+	return s.end()
+}
+
+func (r *Replica) checkSubmission(in tidemark.ConversationID, toUser tidemark.UserID, id tidemark.ClientID, body *wire.Body) error {
+	_, _, direct := in.Peers()
+	switch kind := Kind(wire.BodyKind(body)); {
+	case !id.Valid():
+		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of printable ASCII", id, tidemark.IDBytesMax)
+	case r.outbox.byClient[id] != nil:
+		return tidemark.Refuse(tidemark.AlreadyExists, "client id %q is in the outbox already", id)
+	case toUser != "" && (!toUser.Valid() || toUser == r.meta.user):
+		return tidemark.Refuse(tidemark.BadArgument, "user %q: give the id of another user, %s", toUser, tidemark.IDAlphabet)
+	case toUser == "" && !direct && !in.Valid():
+		return tidemark.Refuse(tidemark.BadArgument, "conversation %q: give %s", in, tidemark.IDAlphabet)
+	case kind < KindMessage || kind > KindPin:
+		return tidemark.Refuse(tidemark.BadArgument, "give one of message, edit, recall, reaction and pin")
+	}
+	return nil
+}
+
+// Outbox is what is not settled, in order of sending.
+func (r *Replica) Outbox() []Outgoing {
+	var list []Outgoing
+	for _, o := range r.outbox.byClient {
+		list = append(list, *o)
+	}
+	slices.SortFunc(list, func(a, b Outgoing) int { return int(a.number) - int(b.number) })
+	return list
+}
+
+// OutgoingState is the state of a submission in the outbox; 0: it is not there.
+func (r *Replica) OutgoingState(id tidemark.ClientID) State {
+	if o := r.outbox.byClient[id]; o != nil {
+		return o.State
+	}
+	return 0
+}
+
+// Pending is what is not settled in one conversation, as an app shows it below the stored messages.
+func (r *Replica) Pending(in tidemark.ConversationID) []Message {
+	l := r.outbox.lanes[in]
+	if l == nil {
+		return nil
+	}
+	items := slices.Clone(l.items)
+	for _, seq := range sortedKeys(l.answers) {
+		items = append(items, l.answers[seq])
+	}
+	slices.SortFunc(items, func(a, b *Outgoing) int { return int(a.number) - int(b.number) })
+	var list []Message
+	for _, o := range items {
+		body := parseBody(o.Body)
+		list = append(list, Message{Conversation: in, TimeMs: o.CreatedMs, Sender: r.meta.user, ClientID: o.ClientID,
+			Kind: Kind(wire.BodyKind(body)), Content: body.GetMessage(), Body: body, State: o.State, Failure: o.Failure})
+	}
+	return list
+}
+
+// Retry queues a failed submission again, Discard removes it. Both do nothing to one that has not failed and err when
+// there is none.
+func (r *Replica) Retry(view View, nowMs uint64, id tidemark.ClientID) (Output, error) {
+	return r.failed(view, nowMs, id, func(s *step, o *Outgoing) {
+		s.progress(o, Queued, 0)
+		s.saveOutgoing(o)
+		r.outbox.wake(o.Conversation, r.outbox.lanes[o.Conversation])
+	})
+}
+
+// Discard removes a failed submission; see [Replica.Retry].
+func (r *Replica) Discard(view View, nowMs uint64, id tidemark.ClientID) (Output, error) {
+	return r.failed(view, nowMs, id, func(s *step, o *Outgoing) { s.forget(o) })
+}
+
+func (r *Replica) failed(view View, nowMs uint64, id tidemark.ClientID, do func(*step, *Outgoing)) (Output, error) {
+	s := r.begin(view, nowMs)
+	o := r.outbox.byClient[id]
+	if o == nil {
+		return Output{}, fmt.Errorf("%w: %s", ErrNotInOutbox, id)
+	}
+	if o.State == Failed {
+		do(s, o)
+	}
+	return s.end()
+}
+
+// ErrNotInOutbox: no submission of this client id waits; it may have been stored.
+var ErrNotInOutbox = errors.New("not in the outbox")
+
+// progress changes the state of a submission and tells the app.
+func (s *step) progress(o *Outgoing, state State, seq tidemark.Seq) {
+	if o.State = state; state != Failed {
+		o.Failure = nil
+	}
+	s.note(OutgoingChanged{Conversation: o.Conversation, ClientID: o.ClientID, State: state, Seq: seq, Failure: o.Failure})
+}
+
+// forget takes a submission out of the outbox and the store.
+func (s *step) forget(o *Outgoing) {
+	s.r.outbox.remove(o)
+	s.dropOutgoing(o.number)
+}
+
+// pumpOutbox sends what may be sent: the lanes in turn, each in order.
+func (s *step) pumpOutbox() {
+	b := &s.r.outbox
+	if at := b.dueMs(); at > 0 && at <= s.nowMs {
+		for _, id := range sortedKeys(b.lanes) {
+			if l := b.lanes[id]; l.notBeforeMs > 0 && l.notBeforeMs <= s.nowMs {
+				b.unblock(l)
+				b.wake(id, l)
+			}
+		}
+	}
+	most := inFlightMax
+	if limit := int(s.r.conn.limits.GetInFlightMax()); limit > 0 {
+		most = min(most, limit)
+	}
+	for b.flying < most && len(b.ready) > 0 {
+		id := b.ready[0]
+		b.ready = b.ready[1:]
+		l := b.lanes[id]
+		if l == nil {
+			continue
+		}
+		l.ready = false
+		if o := l.next(s.r.cfg.Window); o != nil {
+			l.flying++
+			b.flying++
+			s.submit(o)
+			b.wake(id, l)
+		}
+	}
+}
+
+// next is the submission that the lane may send now, or nil.
+func (l *lane) next(window int) *Outgoing {
+	if l.notBeforeMs > 0 || l.flying >= window || l.single && l.flying > 0 {
+		return nil
+	}
+	for _, o := range l.items {
+		if o.State == Queued {
+			return o
+		}
+	}
+	return nil
+}
+
+// submit sends one submission.
+func (s *step) submit(o *Outgoing) {
+	s.progress(o, Sent, 0)
+	s.request(&request{outgoing: o}, func(number uint64) *wire.ClientFrame {
+		f := &wire.Submit{Request: number, ClientId: string(o.ClientID), Conversation: string(o.Conversation)}
+		switch b := parseBody(o.Body).GetBody().(type) {
+		case *wire.Body_Message:
+			f.Action = &wire.Submit_Message{Message: b.Message}
+		case *wire.Body_Edit:
+			f.Action = &wire.Submit_Edit{Edit: b.Edit}
+		case *wire.Body_Recall:
+			f.Action = &wire.Submit_Recall{Recall: b.Recall}
+		case *wire.Body_Reaction:
+			f.Action = &wire.Submit_Reaction{Reaction: b.Reaction}
+		case *wire.Body_Pin:
+			f.Action = &wire.Submit_Pin{Pin: b.Pin}
+		}
+		return &wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: f}}
+	})
+}
+
+// submissionRefused takes in the refusal of a submission.
+func (s *step) submissionRefused(o *Outgoing, e *tidemark.Error) {
+	b := &s.r.outbox
+	l := b.lanes[o.Conversation]
+	if l == nil || o.State != Sent {
+		return // settled meanwhile: its event came
+	}
+	l.flying--
+	b.flying--
+	if !e.Reason.Info().Retryable {
+		o.Failure = e
+		s.progress(o, Failed, 0)
+		s.saveOutgoing(o)
+		b.wake(o.Conversation, l)
+		return
+	}
+	s.progress(o, Queued, 0)
+	l.single = true
+	if l.notBeforeMs == 0 {
+		b.blocked++
+	}
+	wait := max(uint64(e.RetryAfterMs), unavailableMs)
+	l.notBeforeMs = max(l.notBeforeMs, s.nowMs+wait)
+}
+
+// submitted takes in the answer to a submission.
+func (s *step) submitted(f *wire.Submitted) {
+	q := s.answer(f.GetRequest())
+	if q == nil || q.outgoing == nil || q.outgoing.State != Sent {
+		return // a stray, or settled meanwhile: its event came
+	}
+	o := q.outgoing
+	id := tidemark.ConversationID(f.Conversation)
+	if f.Seq == 0 || id != o.Conversation { // transient, or not what was asked
+		s.forget(o)
+		s.progress(o, Stored, 0)
+		return
+	}
+	digest, hasDigest := toDigest(f.Digest)
+	l := s.r.outbox.lanes[o.Conversation]
+	s.r.outbox.take(l, o)
+	o.answer = answer{seq: tidemark.Seq(f.Seq), id: tidemark.EventID(f.Id), timeMs: f.TimeMs, counted: f.Counted, digest: digest}
+	s.progress(o, Stored, o.answer.seq)
+	c := s.edit(id)
+	c.Partition = f.Partition
+	s.ownEvent(c, o.answer.seq, f.TimeMs)
+	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) {
+		s.forget(o) // it is here, or will be fetched
+	} else {
+		put(&l.answers, o.answer.seq, o)
+		s.saveOutgoing(o)
+		s.absorbAnswered(c)
+	}
+	if touched := s.r.conn.touched[f.Partition]; touched != nil {
+		touched[id] = true
+	} else {
+		s.r.conn.touched[f.Partition] = map[tidemark.ConversationID]bool{id: true}
+	}
+}
+
+// ownEvent notes that an own event is the last: it moved the read mark.
+func (s *step) ownEvent(c *Conversation, seq tidemark.Seq, timeMs uint64) {
+	if seq < c.HeadSeq {
+		return
+	}
+	c.HeadSeq, c.LastTimeMs = seq, max(c.LastTimeMs, timeMs)
+	c.Unread, c.Mentions = 0, 0
+	s.list(c)
+}
+
+// settle ends a submission whose event is stored here now.
+func (s *step) settle(in tidemark.ConversationID, n *entry) {
+	o := s.r.outbox.byClient[n.clientID]
+	if o == nil || n.sender != s.r.meta.user || o.Conversation != in {
+		return
+	}
+	told := o.State == Stored
+	s.forget(o)
+	if !told {
+		s.progress(o, Stored, n.seq)
+	}
+}
+
+// entry is the event that an answered submission became.
+func (o *Outgoing) entry(me tidemark.UserID) *entry {
+	n := &entry{
+		seq: o.answer.seq, id: o.answer.id, timeMs: o.answer.timeMs, sender: me, clientID: o.ClientID, counted: o.answer.counted,
+		kind: Kind(wire.BodyKind(parseBody(o.Body))), salt: o.answer.salt, body: slices.Clone(o.Body), asOf: o.answer.seq,
+	}
+	n.bodyHash = chain.BodyHash(n.salt, n.body)
+	return n
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the user does besides sending: read marks, typing, watching others.
+
+package replica
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// MarkRead moves the user's read mark of a conversation up to a seq, at most to the head. It is kept until the server
+// confirms it. A mark that would fall, and a conversation that is not known, change nothing.
+func (r *Replica) MarkRead(view View, nowMs uint64, in tidemark.ConversationID, seq tidemark.Seq) (Output, error) {
+	s := r.begin(view, nowMs)
+	if c := r.conversations[in]; c != nil && !c.Removed {
+		seq = min(seq, c.HeadSeq)
+		if seq > max(c.PendingRead, tidemark.Seq(c.Self.GetReadSeq())) {
+			c = s.edit(in)
+			c.PendingRead = seq
+			s.tellRead(c)
+			s.list(c)
+			if r.conn.phase == live {
+				s.sendRead(c)
+			}
+		}
+	}
+	return s.end()
+}
+
+func (s *step) sendRead(c *Conversation) {
+	seq := min(c.PendingRead, c.HeadSeq)
+	s.send(&wire.ClientFrame{Frame: &wire.ClientFrame_Read{Read: &wire.Read{Conversation: string(c.ID), Seq: uint64(seq)}}})
+}
+
+// Typing tells the other members that the user types, or stopped. Nothing is sent without a connection.
+func (r *Replica) Typing(view View, nowMs uint64, in tidemark.ConversationID, typing bool) (Output, error) {
+	s := r.begin(view, nowMs)
+	if r.conn.phase >= syncing {
+		s.send(&wire.ClientFrame{Frame: &wire.ClientFrame_Typing{Typing: &wire.Typing{Conversation: string(in), Typing: typing}}})
+	}
+	return s.end()
+}
+
+// Watch asks for the presence of these users in place of those watched before, on this and later connections.
+func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Output, error) {
+	s := r.begin(view, nowMs)
+	r.conn.watched = make([]string, 0, len(users))
+	for _, u := range users {
+		r.conn.watched = append(r.conn.watched, string(u))
+	}
+	if r.conn.phase >= syncing {
+		s.send(&wire.ClientFrame{Frame: &wire.ClientFrame_Watch{Watch: &wire.Watch{Users: r.conn.watched}}})
+	}
+	return s.end()
+}

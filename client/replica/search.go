@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// When the stored history and the server's disagree: the first difference is found by a binary search over digests, what
+// follows it is dropped and reported, and fetched again.
+
+package replica
+
+import (
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// search compares one segment after the other, from the last to the first: a segment that is not joined to the next says
+// nothing about it.
+type search struct {
+	top     tidemark.Seq // the To of the segment that is being compared
+	agree   tidemark.Seq // the greatest seq of it known to agree; From-1: none
+	differ  tidemark.Seq // the smallest known to disagree; To+1: none
+	kept    []Segment    // what agrees, of segments above, descending
+	dropped []Gap        // what does not, descending
+}
+
+// doubt opens the comparison of a conversation. known is a stored seq at which the two disagree; 0: only a suspicion.
+func (s *step) doubt(c *Conversation, known tidemark.Seq) verdict {
+	if !c.holds(known) {
+		known = 0
+	}
+	if !c.Doubt.Open {
+		c.Doubt = Doubt{Open: true, Known: known}
+		k := s.r.tasks.of(c.ID)
+		k.search = nil
+		if k.doubts++; k.doubts > 3 && !k.flying { // it comes again and again: not at the server's pace
+			k.queued = false
+			k.failures = max(k.failures, k.doubts-3)
+			s.r.tasks.later(c.ID, s.nowMs, 0)
+		}
+		s.plan(c)
+	}
+	return contradict
+}
+
+// compare goes on with the comparison: asks for the next digest, or ends it.
+func (s *step) compare(c *Conversation, k *task) {
+	if k.search == nil {
+		k.search = &search{}
+		if !s.nextSegment(c, k.search, len(c.Segments)-1) {
+			s.compared(c, k)
+			return
+		}
+	}
+	q := k.search
+	for q.differ-q.agree <= 1 {
+		i, _ := c.segmentOf(q.top)
+		s.cut(c, q, i)
+		if !s.nextSegment(c, q, i-1) {
+			s.compared(c, k)
+			return
+		}
+	}
+	at := q.agree + (q.differ-q.agree)/2
+	if q.differ == q.top+1 {
+		at = q.top // nothing speaks against it yet: its end first
+	}
+	s.fly(k)
+	s.fetch(&request{in: c.ID, purpose: forProbe, probe: at, from: Page{After: at, Start: true, Limit: 1}})
+}
+
+// nextSegment begins with the segment of an index; false when there is none.
+func (s *step) nextSegment(c *Conversation, q *search, i int) bool {
+	if i < 0 {
+		return false
+	}
+	seg := c.Segments[i]
+	q.top, q.agree, q.differ = seg.To, seg.From-1, seg.To+1
+	if known := c.Doubt.Known; known >= seg.From && known <= seg.To {
+		q.differ = known
+	}
+	if c.HeadSeq < seg.To {
+		q.differ = min(q.differ, max(c.HeadSeq+1, seg.From))
+	}
+	if at := c.DigestSeq; at > q.agree && at < q.differ {
+		if digest, _ := s.digestAt(c, at); digest == c.HeadDigest {
+			q.agree = at
+		} else {
+			q.differ = at
+		}
+	}
+	return true
+}
+
+// probed takes in the digest that was asked for.
+func (s *step) probed(r *request, f *wire.Fetched) {
+	c, k := s.edit(r.in), s.r.tasks.of(r.in)
+	s.pageSummary(c, f)
+	q := k.search
+	if !c.Doubt.Open || q == nil {
+		s.plan(c)
+		return
+	}
+	agrees, answered := s.judge(c, r.probe, f)
+	switch {
+	case !answered:
+		s.r.tasks.later(c.ID, s.nowMs, 0)
+		return
+	case agrees:
+		q.agree = max(q.agree, r.probe)
+	default:
+		q.differ = min(q.differ, r.probe)
+	}
+	k.failures = 0
+	s.compare(c, k)
+}
+
+// judge says whether the server has the stored digest at a seq; answered is false when its page does not tell.
+func (s *step) judge(c *Conversation, at tidemark.Seq, f *wire.Fetched) (agrees, answered bool) {
+	own, known := s.digestAt(c, at)
+	head := tidemark.Seq(f.HeadSeq)
+	field := f.PrevDigest
+	switch {
+	case !known || at > head:
+		return false, true
+	case at < tidemark.Seq(f.FloorSeq):
+		return true, true // the server has forgotten it: nothing can be said against it
+	case at == head:
+		field = f.HeadDigest
+	case len(f.Events) == 0 || tidemark.Seq(f.Events[0].GetSeq()) != at+1:
+		return false, false
+	}
+	theirs, ok := toDigest(field)
+	return theirs == own, ok
+}
+
+// cut notes what of a segment stays and what goes.
+func (s *step) cut(c *Conversation, q *search, i int) {
+	seg := c.Segments[i]
+	if q.agree < seg.To {
+		q.dropped = append(q.dropped, Gap{q.agree + 1, seg.To})
+	}
+	if q.agree >= seg.From {
+		seg.To = q.agree
+		seg.Last, _ = s.digestAt(c, q.agree)
+		q.kept = append(q.kept, seg)
+	}
+}
+
+// compared ends the comparison: drops what disagrees, reports it, and lets the gap be filled.
+func (s *step) compared(c *Conversation, k *task) {
+	q := k.search
+	k.search, c.Doubt = nil, Doubt{}
+	s.list(c)
+	if len(q.dropped) > 0 {
+		s.cutOff(c, q)
+		k.latest = true
+	}
+	s.plan(c)
+}
+
+// cutOff removes what disagrees, reports it, and undoes what it did to messages that stay.
+func (s *step) cutOff(c *Conversation, q *search) {
+	slices.Reverse(q.kept)
+	slices.Reverse(q.dropped)
+	c.Segments = q.kept
+	report := HistoryChanged{Conversation: c.ID, From: q.dropped[0].From, To: q.dropped[len(q.dropped)-1].To}
+	for _, g := range q.dropped {
+		for seq := g.From; seq <= g.To; seq++ {
+			if n := s.entry(c.ID, seq); n != nil && report.To-seq < DroppedMax {
+				report.Dropped = append(report.Dropped, n.message(c.ID, s.r.meta.user))
+			}
+			put(&s.entries, place{c.ID, seq}, (*entry)(nil))
+		}
+	}
+	s.note(report)
+	var again []*entry
+	for _, seg := range q.kept {
+		for seq := seg.From; seq <= seg.To; seq++ {
+			n := s.entry(c.ID, seq)
+			if n == nil || !n.touchedBy(q.dropped) {
+				continue
+			}
+			n = n.clone()
+			n.asOf, n.editSeq, n.editBody, n.recallSeq, n.eraseSeq, n.pinSeq = seq, 0, nil, 0, 0, 0
+			n.edits, n.reactions, n.ops = nil, nil, nil
+			again = append(again, n)
+		}
+	}
+	s.refresh(c, again)
+}
+
+// touchedBy reports whether the form of the entry may reflect events of the gaps.
+func (n *entry) touchedBy(gaps []Gap) bool {
+	last := n.asOf
+	if len(n.ops) > 0 {
+		last = n.ops[len(n.ops)-1].seq
+	}
+	return last > n.seq && slices.ContainsFunc(gaps, func(g Gap) bool { return n.seq < g.To && last >= g.From })
+}
+
+// refresh finds the forms of entries anew from the stored events; one whose content is not stored is dropped, to be
+// fetched again.
+func (s *step) refresh(c *Conversation, again []*entry) {
+	whole := again[:0:0]
+	for _, n := range again {
+		if n.body == nil {
+			s.punch(c, n)
+			continue
+		}
+		s.save(c.ID, n)
+		whole = append(whole, n)
+	}
+	s.applyOps(c, whole)
+}
+
+// punch drops one stored event, leaving a gap.
+func (s *step) punch(c *Conversation, n *entry) {
+	i, _ := c.segmentOf(n.seq)
+	seg := c.Segments[i]
+	before, known := s.digestAt(c, n.seq-1)
+	if !known {
+		return
+	}
+	var parts []Segment
+	if n.seq > seg.From {
+		parts = append(parts, Segment{From: seg.From, To: n.seq - 1, Prev: seg.Prev, Last: before})
+	}
+	if n.seq < seg.To {
+		parts = append(parts, Segment{From: n.seq + 1, To: seg.To, Prev: n.digest, Last: seg.Last})
+	}
+	c.Segments = slices.Replace(c.Segments, i, i+1, parts...)
+	put(&s.entries, place{c.ID, n.seq}, (*entry)(nil))
+}
