@@ -38,7 +38,7 @@ type Config struct {
 	ConnectionsMax           int      // of the server; default 1,000,000
 	ConnectionsPerUserMax    int      // default 64
 	ConnectionsPerAddressMax int      // default 10,000, and no limit for this machine itself
-	Origins                  []string // pages that may connect beside the server's own, as in the header Origin; "*": all
+	Origins                  []string // pages that may connect and call beside the server's own, as in the header Origin; "*": all
 
 	Heartbeat time.Duration // told to clients; one that is silent 2.5 times as long is cut off. 1 s to 1 h, default 30 s
 	Drain     time.Duration // a shutdown waits this long for what is in flight; up to 10 min, default 10 s

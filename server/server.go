@@ -125,7 +125,7 @@ func (s *Server) route(auth *gateway.Auth) error {
 	})
 	mux := http.NewServeMux()
 	for _, service := range api.Services() {
-		mux.Handle("/"+service+"/", calls)
+		mux.Handle("/"+service+"/", withOrigins(s.config.Origins, calls))
 	}
 	mux.Handle("GET /v1/connect", s.sockets)
 	mux.HandleFunc("GET /healthz", handleHealth)

@@ -26,7 +26,7 @@ type serveCommand struct {
 	TokenJwksURL    string   `name:"token-jwks-url" placeholder:"URL" help:"JSON Web Key Set whose keys sign users' tokens."`
 	TokenIssuer     string   `placeholder:"ISS" help:"What tokens must have as iss."`
 	TokenAudience   string   `placeholder:"AUD" help:"What tokens must have as aud."`
-	Origin          []string `placeholder:"ORIGIN" help:"Web origins that may connect beside the server's own (https://app.example); * is all."`
+	Origin          []string `placeholder:"ORIGIN" help:"Web origins whose pages may connect and call beside the server's own (https://app.example); * is all."`
 
 	CacheBytes               int64         `default:"134217728" placeholder:"BYTES" help:"Blocks of the store kept in memory (${default})."`
 	Heartbeat                time.Duration `default:"30s" help:"A client that is silent 2.5 times as long is cut off (${default})."`
