@@ -52,6 +52,7 @@ type conn struct {
 	partingMs  atomic.Uint64 // our close frame was written
 	expiresMs  atomic.Uint64 // the token's end, Unix ms; 0: never
 	gone       atomic.Bool   // cut off
+	small      atomic.Bool   // the reader's stack is that of a goroutine which has handled nothing
 
 	mu       sync.Mutex
 	direct   []byte    // encoded WebSocket frames that do not come from the session: errors, pongs
@@ -210,6 +211,8 @@ func (c *conn) look(monoMs, wallMs uint64) {
 	case expires != 0 && wallMs >= expires && !c.ending():
 		c.owner.counts.expired.Add(1)
 		c.end(wire.ByeReason_TOKEN_EXPIRED, 0, ws.StatusPolicyViolation, "the token has expired: connect with a new one")
+	case since(c.heardMs.Load()) > cfg.StackIdle && !c.small.Load() && !c.handling.Load():
+		_ = c.socket.SetReadDeadline(time.Unix(1, 0)) // see conn.read
 	}
 }
 

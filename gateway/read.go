@@ -6,6 +6,7 @@ package gateway
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -21,41 +22,68 @@ const readBytes = 16 << 10
 
 var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
-// source is where a connection's bytes come from. next waits until there are some and calls take with them (no more
-// than bytesMax), in a buffer that is valid during the call only; it returns take's error or the socket's.
+// source is where a connection's bytes come from. next waits until there are some and gives them (no more than bytesMax)
+// to c.take, in a buffer that is valid during the call only; it returns take's error or the socket's.
 type source interface {
-	next(take func(data []byte) error, bytesMax int) error
+	next(c *conn, bytesMax int) error
 }
 
 // errParted ends the reader: the client has closed, too.
 var errParted = errors.New("gateway: the client has closed")
 
-// run is the reader's goroutine. early is what came with the handshake.
-func (c *conn) run(early []byte) {
-	take := c.take
-	var err error
-	if len(early) > 0 {
-		err = take(early)
+// begin is the reader's goroutine at first. early is what came with the handshake.
+func (c *conn) begin(early []byte) {
+	if err := c.take(early); err != nil {
+		c.stopReading(err)
+		return
 	}
-	for err == nil {
+	c.read()
+}
+
+// read is the reader's goroutine. When it has waited for a while with a stack that handling frames has made large, the
+// watch interrupts it, and a new goroutine with a small stack waits in its place.
+func (c *conn) read() {
+	for {
 		bytesMax := readBytes
 		if c.pause > 0 && !c.ending() {
-			if c.pauses++; c.pauses > pausesMax {
-				c.endWith(&violation{Misuse, ws.StatusPolicyViolation, "far too many frames, for too long"})
-			}
-			time.Sleep(c.pause)
-			c.pause, bytesMax = 0, pausedBytes
+			c.waitOutFlood()
+			bytesMax = pausedBytes
 		}
-		err = c.source.next(take, bytesMax)
+		err := c.source.next(c, bytesMax)
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.small.Store(true)
+			_ = c.socket.SetReadDeadline(time.Time{})
+			go c.read()
+			return
+		}
+		c.stopReading(err)
+		return
 	}
+}
+
+// stopReading is the end of the reader.
+func (c *conn) stopReading(err error) {
 	if !errors.Is(err, errParted) {
 		_ = c.socket.Close() // a writer that waits for the socket fails
 	}
 	c.readerDone()
 }
 
+// waitOutFlood is a pause of not reading.
+func (c *conn) waitOutFlood() {
+	if c.pauses++; c.pauses > pausesMax {
+		c.endWith(&violation{Misuse, ws.StatusPolicyViolation, "far too many frames, for too long"})
+	}
+	time.Sleep(c.pause)
+	c.pause = 0
+}
+
 // take is given the bytes of one read.
 func (c *conn) take(data []byte) error {
+	c.small.Store(false)
 	c.owner.counts.bytesIn.Add(uint64(len(data)))
 	if c.ending() {
 		return nil // thrown away until the client closes

@@ -15,10 +15,10 @@ type buffered struct {
 	buffer [smallBytes]byte
 }
 
-func (b *buffered) next(take func([]byte) error, bytesMax int) error {
+func (b *buffered) next(c *conn, bytesMax int) error {
 	n, err := b.socket.Read(b.buffer[:min(bytesMax, smallBytes)])
 	if n > 0 {
-		if err := take(b.buffer[:n]); err != nil {
+		if err := c.take(b.buffer[:n]); err != nil {
 			return err
 		}
 	}

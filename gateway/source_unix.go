@@ -35,20 +35,25 @@ type readable struct {
 	err      error
 }
 
-func (r *readable) next(take func([]byte) error, bytesMax int) error {
+func (r *readable) next(c *conn, bytesMax int) error {
 	r.bytesMax = bytesMax
 	if err := r.raw.Read(r.try); err != nil {
 		return err
 	}
-	buffer, n, err := r.buffer, r.n, r.err
+	return r.give(c)
+}
+
+// give hands on what was read. It is apart from next, whose frame is on the stack of an idle connection.
+func (r *readable) give(c *conn) error {
+	buffer := r.buffer
 	r.buffer = nil
 	if buffer != nil {
 		defer readBuffers.Put(buffer)
 	}
-	if err != nil {
-		return err
+	if r.err != nil {
+		return r.err
 	}
-	return take(buffer[:n])
+	return c.take(buffer[:r.n])
 }
 
 // read reads once; false: nothing is there, wait.

@@ -58,7 +58,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.counts.accepted.Add(1)
-	go c.run(early(buffered))
+	go c.begin(early(buffered))
 }
 
 // early is what a hasty client has sent behind its request.

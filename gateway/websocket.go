@@ -32,6 +32,7 @@ type Config struct {
 	WriteTimeout time.Duration // for up to 64 KiB; a client that does not take them in this time is cut off. 0: 20 s
 	Linger       time.Duration // for the client's own close after ours. 0: 2 s
 	Grace        time.Duration // for farewells when Run's context is done. 0: 3 s
+	StackIdle    time.Duration // after this without a frame, memory of the connection is given back. 0: 2 s
 	SpreadMs     uint32        // retryAfterMs of those farewells, spread from 0 to this. 0: 5,000
 
 	ConnectionsMax           int     // of this node. 0: 1,000,000
@@ -67,6 +68,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Linger, 2*time.Second)
 	orDefault(&c.Grace, 3*time.Second)
 	orDefault(&c.SpreadMs, 5000)
+	orDefault(&c.StackIdle, 2*time.Second)
 	orDefault(&c.ConnectionsMax, 1_000_000)
 	orDefault(&c.ConnectionsPerUserMax, 64)
 	orDefault(&c.FramesPerSecond, 20_000)
@@ -171,7 +173,7 @@ func (w *WebSocket) Shutdown(ctx context.Context, spread time.Duration) error {
 // watch looks at all connections now and then. There is no timer per connection.
 func (w *WebSocket) watch(ctx context.Context) {
 	heartbeat := time.Duration(w.cfg.HeartbeatMs) * time.Millisecond
-	shortest := min(w.cfg.HelloTimeout, w.cfg.WriteTimeout, w.cfg.Linger, heartbeat)
+	shortest := min(w.cfg.HelloTimeout, w.cfg.WriteTimeout, w.cfg.Linger, w.cfg.StackIdle, heartbeat)
 	ticker := time.NewTicker(min(max(shortest/4, scanMin), scanMax))
 	defer ticker.Stop()
 	var conns []*conn

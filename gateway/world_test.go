@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	sockets *WebSocket
 	server  *httptest.Server
 	auth    *Auth
@@ -41,7 +41,7 @@ type world struct {
 }
 
 // newWorld serves, with the given changes to the configuration.
-func newWorld(t *testing.T, change func(*Config), open func(session.Config) stream) *world {
+func newWorld(t testing.TB, change func(*Config), open func(session.Config) stream) *world {
 	t.Helper()
 	w := &world{t: t, stopped: make(chan struct{})}
 	w.auth, w.clock = testAuth(t, nil)
@@ -86,7 +86,7 @@ func (w *world) token(user, device string) string {
 
 // client is one end of a connection, speaking bytes.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	socket net.Conn
 	reader *bufio.Reader
 	format wire.Format
@@ -239,7 +239,7 @@ func (c *client) wantEnd() {
 }
 
 // eventually waits until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
