@@ -20,7 +20,7 @@ func Evaluate(view View, cmd Command, env Env, out *record.Changes) Reply {
 		env.Limits = &defaultLimits
 	}
 	given := *out
-	t := turn{view: view, env: &env, limits: env.Limits, out: out, partition: view.Partition()}
+	t := turn{view: view, env: env, limits: env.Limits, out: out, partition: view.Partition()}
 	reply := t.dispatch(cmd)
 	if reply.Err != nil {
 		*out = given
@@ -74,7 +74,7 @@ func (t *turn) dispatch(cmd Command) Reply {
 // far. It lives on the stack and is used by one handler.
 type turn struct {
 	view      View
-	env       *Env
+	env       Env
 	limits    *tidemark.Limits
 	out       *record.Changes
 	partition record.Partition

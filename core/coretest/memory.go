@@ -96,9 +96,12 @@ func New() *Memory {
 	}
 }
 
-// Do evaluates a command as the next commit, applies what it writes, and returns it too. The position in env is set.
+// Do evaluates a command, applies what it writes, and returns it too. If env gives no position, it is that of the next
+// commit.
 func (m *Memory) Do(cmd core.Command, env core.Env) (core.Reply, *record.Changes) {
-	env.Position = m.partition.Position + 1
+	if env.Position == 0 {
+		env.Position = m.partition.Position + 1
+	}
 	changes := new(record.Changes)
 	reply := core.Evaluate(m, cmd, env, changes)
 	if !changes.Empty() {

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Random commands: mostly such as make sense, some that do not.
+
+package core_test
+
+import (
+	"fmt"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+	"pgregory.net/rapid"
+)
+
+var commandKinds = []string{
+	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
+	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Leave", "Settings", "Import", "UpsertUser", "UpdateUser",
+	"SeeDevice", "ForgetDevice", "SaveCursor",
+}
+
+func (h *history) command(kind string) core.Command {
+	c := h.conversation()
+	switch kind {
+	case "Message", "Edit", "Recall", "Reaction", "Pin":
+		return h.submit(kind, c)
+	case "Erase":
+		seq := h.message(c)
+		return &core.Erase{Actor: h.actorOn(c, seq), Conversation: c, Seq: seq}
+	case "Read":
+		return &core.Read{User: h.user(), Conversation: c, Seq: h.seq(c)}
+	case "Create":
+		h.numbers++
+		return &core.Create{
+			Actor: h.actor(), Conversation: tidemark.ConversationID(fmt.Sprint("c", h.numbers)),
+			Kind:  record.Kind(rapid.IntRange(0, 4).Draw(h.t, "kind of conversation")),
+			Title: h.text(), Custom: h.custom(), Settings: h.settings(), Members: h.users(),
+		}
+	case "Update":
+		title := rapid.SampledFrom([]string{"", "one", "two"}).Draw(h.t, "title")
+		return &core.Update{
+			Actor: h.actor(), Conversation: c, Title: &title, Custom: h.custom(), Settings: h.settings(),
+		}
+	case "AddMembers":
+		return &core.AddMembers{
+			Actor: h.actor(), Conversation: c, Members: h.users(),
+			Role: record.Role(rapid.IntRange(0, 4).Draw(h.t, "role")),
+		}
+	case "RemoveMembers":
+		return &core.RemoveMembers{Actor: h.actor(), Conversation: c, Members: h.users()}
+	case "Join":
+		return &core.Join{Actor: h.actor(), Conversation: c}
+	case "Leave":
+		return &core.Leave{Actor: h.actor(), Conversation: c}
+	case "Settings":
+		pinned, hidden, alias := h.bool("pinned"), h.bool("hidden"), h.text()
+		return &core.Settings{User: h.user(), Conversation: c, Pinned: &pinned, Hidden: &hidden, Alias: &alias}
+	case "Import":
+		return &core.Import{Conversation: c, Entries: h.entries()}
+	}
+	return h.homeCommand(kind)
+}
+
+func (h *history) homeCommand(kind string) core.Command {
+	device := rapid.SampledFrom([]tidemark.DeviceID{"phone", "tablet"}).Draw(h.t, "device")
+	switch kind {
+	case "UpsertUser":
+		return &core.UpsertUser{User: h.user(), Nickname: h.text(), Custom: h.custom()}
+	case "UpdateUser":
+		avatar := h.text()
+		return &core.UpdateUser{User: h.user(), Avatar: &avatar, Custom: h.custom()}
+	case "SeeDevice":
+		return &core.SeeDevice{User: h.user(), Device: device, Platform: "web"}
+	case "ForgetDevice":
+		return &core.ForgetDevice{User: h.user(), Device: device}
+	}
+	return &core.SaveCursor{
+		User: h.user(), Device: device, Forget: h.bool("forget"),
+		Position: tidemark.Position(rapid.IntRange(0, 50).Draw(h.t, "position")),
+	}
+}
+
+func (h *history) submit(kind string, c tidemark.ConversationID) core.Command {
+	seq := h.message(c)
+	cmd := &core.Submit{Actor: h.actorOn(c, seq), Conversation: c, ClientID: h.clientID()}
+	switch target := uint64(seq); kind {
+	case "Message":
+		cmd.Actor, cmd.Message = h.actor(), h.content()
+	case "Edit":
+		cmd.Edit = &wire.Edit{Seq: target, Message: h.content()}
+	case "Recall":
+		cmd.Recall = &wire.Recall{Seq: target}
+	case "Reaction":
+		key := rapid.SampledFrom([]string{"+1", "heart", "a"}).Draw(h.t, "key")
+		cmd.Reaction = &wire.Reaction{Seq: target, Key: key, Removed: h.bool("removed")}
+	case "Pin":
+		cmd.Pin = &wire.Pin{Seq: target, Removed: h.bool("removed")}
+	}
+	return cmd
+}
+
+// message is the seq of a message in the conversation, if there is one, and sometimes of something else.
+func (h *history) message(c tidemark.ConversationID) tidemark.Seq {
+	var seqs []tidemark.Seq
+	if info, ok := h.memory.Conversation(c); ok {
+		for _, e := range h.memory.Events(info.Ordinal) {
+			if e.Kind == record.MessageBody {
+				seqs = append(seqs, e.Seq)
+			}
+		}
+	}
+	if len(seqs) == 0 || rapid.IntRange(0, 9).Draw(h.t, "any event") == 0 {
+		return h.seq(c)
+	}
+	last := seqs[max(0, len(seqs)-5):]
+	return rapid.SampledFrom(last).Draw(h.t, "target")
+}
+
+// actorOn is often the sender of an event, because others may do little to it.
+func (h *history) actorOn(c tidemark.ConversationID, seq tidemark.Seq) core.Actor {
+	if info, ok := h.memory.Conversation(c); ok && h.bool("own") {
+		if e, ok := h.memory.Event(info.Ordinal, seq); ok && e.SenderID != tidemark.SystemUser {
+			return core.Actor{User: e.SenderID}
+		}
+	}
+	return h.actor()
+}
+
+func (h *history) content() *wire.Message {
+	h.numbers++
+	m := &wire.Message{
+		Type: "text", Text: fmt.Sprintf("<text %d>", h.numbers), MentionAll: rapid.IntRange(0, 5).Draw(h.t, "all") == 0,
+		Class: wire.MessageClass(max(0, rapid.IntRange(-5, 3).Draw(h.t, "class"))),
+	}
+	for _, user := range h.users() {
+		m.Mentions = append(m.Mentions, string(user))
+	}
+	return m
+}
+
+func (h *history) entries() []*wire.ImportEntry {
+	var entries []*wire.ImportEntry
+	for range rapid.IntRange(0, 4).Draw(h.t, "entries") {
+		entry := &wire.ImportEntry{
+			TimeMs:   h.nowMs - uint64(rapid.IntRange(0, 10*3600_000).Draw(h.t, "ago")),
+			ClientId: string(h.clientID()), User: string(h.user()),
+		}
+		switch rapid.IntRange(0, 3).Draw(h.t, "entry") {
+		case 0:
+			entry.Entry = &wire.ImportEntry_Join{Join: true}
+		case 1:
+			entry.Entry = &wire.ImportEntry_Leave{Leave: true}
+		default:
+			m := h.content()
+			m.Class = 0
+			entry.Entry = &wire.ImportEntry_Message{Message: m}
+		}
+		entries = append(entries, entry)
+	}
+	return entries
+}
+
+// clientID is mostly new, sometimes one that is in use.
+func (h *history) clientID() tidemark.ClientID {
+	h.numbers++
+	n := h.numbers
+	if rapid.IntRange(0, 9).Draw(h.t, "old client id") == 0 {
+		n = rapid.IntRange(1, n).Draw(h.t, "client id")
+	}
+	return tidemark.ClientID(fmt.Sprint("id", n))
+}
+
+func (h *history) conversation() tidemark.ConversationID {
+	return rapid.SampledFrom([]tidemark.ConversationID{
+		"team", "team", "team", "team", "news", "news", "alice~bob", "bob~carol", "alice~system", "nowhere",
+	}).Draw(h.t, "conversation")
+}
+
+// seq is one of the conversation's last events, or one that is not there.
+func (h *history) seq(c tidemark.ConversationID) tidemark.Seq {
+	head := tidemark.Seq(0)
+	if info, ok := h.memory.Conversation(c); ok {
+		head = h.memory.Head(info.Ordinal).Seq
+	}
+	back := tidemark.Seq(rapid.IntRange(0, 12).Draw(h.t, "back from the head"))
+	if back > head {
+		return head + back
+	}
+	return head - back
+}
+
+func (h *history) user() tidemark.UserID {
+	return rapid.SampledFrom([]tidemark.UserID{"alice", "bob", "carol", "dora", "eve", "frank"}).Draw(h.t, "user")
+}
+
+func (h *history) users() []tidemark.UserID {
+	users := make([]tidemark.UserID, rapid.IntRange(0, 3).Draw(h.t, "users"))
+	for i := range users {
+		users[i] = h.user()
+	}
+	return users
+}
+
+func (h *history) actor() core.Actor {
+	switch rapid.IntRange(0, 6).Draw(h.t, "actor") {
+	case 0:
+		return core.Actor{App: true}
+	case 1:
+		return core.Actor{App: true, User: h.user()}
+	}
+	return core.Actor{User: h.user()}
+}
+
+func (h *history) settings() *wire.Settings {
+	if h.bool("no settings") {
+		return nil
+	}
+	return &wire.Settings{Join: wire.JoinPolicy(rapid.IntRange(0, 2).Draw(h.t, "join")), HistoryFromStart: h.bool("history")}
+}
+
+func (h *history) custom() map[string]string {
+	custom := make(map[string]string)
+	for range rapid.IntRange(0, 3).Draw(h.t, "custom") {
+		key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(h.t, "custom key")
+		custom[key] = rapid.SampledFrom([]string{"", "x", "y"}).Draw(h.t, "custom value")
+	}
+	return custom
+}
+
+func (h *history) text() string {
+	return rapid.SampledFrom([]string{"", "one", "two", "größer", "三"}).Draw(h.t, "text")
+}
+
+func (h *history) bool(what string) bool { return rapid.Bool().Draw(h.t, what) }
