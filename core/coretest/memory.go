@@ -156,7 +156,7 @@ func (m *Memory) applyEvents(changes *record.Changes) {
 		}
 	}
 	for _, c := range changes.Currents {
-		m.currents[eventKey{c.Conversation, c.Seq}] = c.Current
+		m.currents[eventKey{c.Conversation, c.Seq}] = withRoom(c.Current)
 	}
 	for _, c := range changes.ClientIDs {
 		m.clientIDs[clientKey{c.Conversation, c.User, c.ClientID}] = c.Seq
@@ -173,6 +173,17 @@ func (m *Memory) applyEvents(changes *record.Changes) {
 	for _, c := range changes.Recalls {
 		m.recalls[eventKey{c.Conversation, c.Seq}] = c.Counted
 	}
+}
+
+// withRoom gives the slices of a record room to grow, so that a rule that inserts in place, where it should copy, is
+// seen to change the view.
+func withRoom(current *record.Current) *record.Current {
+	current = cloneCurrent(current)
+	current.Reactions = slices.Grow(current.Reactions, 2)
+	for i := range current.Reactions {
+		current.Reactions[i].Users = slices.Grow(current.Reactions[i].Users, 2)
+	}
+	return current
 }
 
 // Partition implements [core.View], as do the methods below it.
