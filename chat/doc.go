@@ -4,7 +4,7 @@
 //
 //	c, err := client.New(...)
 //	...
-//	err = chat.Run(ctx, chat.Config{Device: c, Peer: "bob"})   // while c.Run(ctx) runs beside it
+//	err = chat.Run(ctx, chat.Config{Device: c, Connect: c.Run, Peer: "bob"}, chat.Terminal{})
 //
 // The screen is a [Model] in the sense of Bubble Tea: messages go in, a picture comes out, nothing else happens in it.
 // What it shows is read from the device's store; what the user does goes to the device's outbox or, as commands that

@@ -5,6 +5,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 // Config of a screen.
 type Config struct {
 	Device       Device
-	Peer         tidemark.UserID         // whose direct conversation to open; empty: none
-	Conversation tidemark.ConversationID // which conversation to open; empty: the one of Peer, or the most recent
-	Zone         *time.Location          // of the times shown; nil: the machine's
-	Now          func() time.Time        // nil: time.Now
+	User         tidemark.UserID             // who the device is, which it may not know before it has connected; empty: it knows
+	Connect      func(context.Context) error // keeps the device connected until the context ends, as [client.Client.Run] does; nil: the caller does
+	Peer         tidemark.UserID             // whose direct conversation to open; empty: none
+	Conversation tidemark.ConversationID     // which conversation to open; empty: the one of Peer, or the most recent
+	Zone         *time.Location              // of the times shown; nil: the machine's
+	Now          func() time.Time            // nil: time.Now
 }
 
 // Model is the screen. Use [NewModel].
@@ -77,7 +80,7 @@ type (
 // NewModel makes a screen. ctx ends the calls to the server that it has running.
 func NewModel(ctx context.Context, cfg Config) *Model {
 	m := &Model{
-		ctx: ctx, device: cfg.Device, me: cfg.Device.User(), zone: cfg.Zone, now: cfg.Now,
+		ctx: ctx, device: cfg.Device, me: cmp.Or(cfg.User, cfg.Device.User()), zone: cfg.Zone, now: cfg.Now,
 		width: 80, height: 24, focused: true, state: cfg.Device.State(),
 		marks: map[tidemark.ConversationID]map[tidemark.UserID]tidemark.Seq{},
 		typed: typing{others: map[tidemark.ConversationID]map[tidemark.UserID]time.Time{}},
@@ -191,10 +194,8 @@ func (m *Model) heard(events notes) tea.Cmd {
 		case client.TransientMessage:
 			m.transient(event)
 		case client.StateChanged:
-			m.state, m.problem = event.State, ""
-			if event.Err != nil {
-				m.problem = CleanLine(event.Err.Error())
-			}
+			listChanged = true
+			m.connection(event)
 		}
 	}
 	if listChanged {
@@ -206,6 +207,20 @@ func (m *Model) heard(events notes) tea.Cmd {
 		}
 	}
 	return tea.Batch(m.refresh(), m.markRead(), m.learnNames())
+}
+
+// connection takes how far the connection is. Why the last one ended is kept until there is another.
+func (m *Model) connection(event client.StateChanged) {
+	m.state = event.State
+	switch {
+	case event.Err != nil:
+		m.problem = CleanLine(explain(event.Err))
+	case event.State == client.Synced || event.State == client.CatchingUp:
+		m.problem = ""
+	}
+	if event.State == client.Synced {
+		m.page.stale, m.page.failed = true, false
+	}
 }
 
 // transient shows a message that is stored nowhere, for a moment.

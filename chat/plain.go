@@ -6,6 +6,7 @@ package chat
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,13 @@ import (
 // PlainConfig of the line mode.
 type PlainConfig struct {
 	Device       PlainDevice
-	Peer         tidemark.UserID         // to whom lines go, or:
-	Conversation tidemark.ConversationID // where lines go; both empty: only reading
-	Tail         int                     // messages from before to print first
-	Linger       time.Duration           // how long to go on printing after the input has ended and all is sent
-	Zone         *time.Location          // of the times shown; nil: the machine's
+	User         tidemark.UserID             // who the device is, which it may not know before it has connected; empty: it knows
+	Connect      func(context.Context) error // keeps the device connected until the context ends, as [client.Client.Run] does; nil: the caller does
+	Peer         tidemark.UserID             // to whom lines go, or:
+	Conversation tidemark.ConversationID     // where lines go; both empty: only reading
+	Tail         int                         // messages from before to print first
+	Linger       time.Duration               // how long to go on printing after the input has ended and all is sent
+	Zone         *time.Location              // of the times shown; nil: the machine's
 	In           io.Reader
 	Out          io.Writer // messages: one line each
 	Err          io.Writer // what went wrong, and the state of the connection
@@ -48,24 +51,36 @@ func RunPlain(ctx context.Context, cfg PlainConfig) error {
 	if cfg.Zone == nil {
 		cfg.Zone = time.Local
 	}
+	cfg.User = cmp.Or(cfg.User, cfg.Device.User())
 	if cfg.Conversation == "" && cfg.Peer != "" {
-		cfg.Conversation = tidemark.Direct(cfg.Device.User(), cfg.Peer)
+		cfg.Conversation = tidemark.Direct(cfg.User, cfg.Peer)
 	}
 	p := &printer{cfg: cfg, printed: map[tidemark.ConversationID]tidemark.Seq{}}
-	var listening sync.WaitGroup
-	listening.Go(func() {
+	var beside sync.WaitGroup
+	beside.Go(func() {
 		for event := range cfg.Device.Events(ctx) {
 			p.heard(event)
 		}
 	})
-	defer listening.Wait()
-	defer cancel()
-	if err := cfg.Device.WaitSynced(ctx); err != nil {
+	connected := connect(ctx, &beside, cfg.Connect)
+	err := p.run(ctx)
+	cancel()
+	beside.Wait()
+	return errors.Join(err, wrapped(<-connected))
+}
+
+// run prints what was there, and then sends what is typed.
+func (p *printer) run(ctx context.Context) error {
+	if err := p.cfg.Device.WaitSynced(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("chat: %w", err)
 	}
 	if err := p.tail(ctx); err != nil {
 		return err
 	}
+	p.release()
 	return p.sendLines(ctx)
 }
 
@@ -74,35 +89,68 @@ type printer struct {
 	cfg     PlainConfig
 	mu      sync.Mutex
 	printed map[tidemark.ConversationID]tidemark.Seq // greatest seq printed; guarded by mu
+	ready   bool                                     // what was there before is printed; guarded by mu
+	early   []client.Message                         // came live before; guarded by mu
+}
+
+// release prints what came while that from before was printed.
+func (p *printer) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = true
+	for i := range p.early {
+		p.printLocked(&p.early[i])
+	}
+	p.early = nil
 }
 
 func (p *printer) heard(event client.Event) {
 	switch event := event.(type) {
 	case client.Arrived:
-		if event.Live || p.cfg.Tail == 0 {
-			p.print(&event.Message)
-		}
+		p.arrived(event)
 	case client.Missed:
 		missed, err := p.cfg.Device.Messages(event.Conversation, event.From, event.To)
 		if err != nil {
-			fmt.Fprintln(p.cfg.Err, "chat:", CleanLine(err.Error()))
+			p.complain(err)
 		}
 		for i := range missed {
 			p.print(&missed[i])
 		}
 	case client.TransientMessage:
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.write(&client.Message{Conversation: event.Conversation, Sender: event.Sender, TimeMs: event.TimeMs, Content: event.Content})
 	case client.StateChanged:
 		if event.Err != nil {
-			fmt.Fprintln(p.cfg.Err, "chat:", event.State, CleanLine(explain(event.Err)))
+			p.complain(fmt.Errorf("%s: %s", event.State, explain(event.Err)))
 		}
 	}
+}
+
+// arrived prints a message. At the first connection only what is live is new; later all that is heard is.
+func (p *printer) arrived(event client.Arrived) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.ready:
+		p.printLocked(&event.Message)
+	case event.Live:
+		p.early = append(p.early, event.Message)
+	}
+}
+
+func (p *printer) complain(err error) {
+	fmt.Fprintln(p.cfg.Err, "chat:", CleanLine(err.Error()))
 }
 
 // print writes a message, once.
 func (p *printer) print(msg *client.Message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.printLocked(msg)
+}
+
+func (p *printer) printLocked(msg *client.Message) {
 	if msg.Content == nil || msg.Seq <= p.printed[msg.Conversation] || p.cfg.Conversation != "" && msg.Conversation != p.cfg.Conversation {
 		return
 	}
@@ -197,7 +245,7 @@ func (p *printer) send(ctx context.Context, line string) (tidemark.ClientID, err
 	case strings.HasPrefix(line, "//"):
 		msg.Text = line[1:]
 	}
-	if peer, direct := p.cfg.Conversation.Peer(p.cfg.Device.User()); direct {
+	if peer, direct := p.cfg.Conversation.Peer(p.cfg.User); direct {
 		return p.cfg.Device.SendMessageTo(ctx, peer, msg)
 	}
 	return p.cfg.Device.SendMessage(ctx, p.cfg.Conversation, msg)

@@ -26,7 +26,8 @@ type Terminal struct {
 // times a second, not once a message.
 const gatherFor = 30 * time.Millisecond
 
-// Run shows the screen until the user leaves it, or ctx ends. The device's own Run is the caller's affair.
+// Run shows the screen until the user leaves it, or ctx ends. Beside it, it keeps the device connected by cfg.Connect;
+// when that ends for good, the screen says so and stays, and Run returns the reason in the end.
 func Run(ctx context.Context, cfg Config, terminal Terminal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -38,18 +39,35 @@ func Run(ctx context.Context, cfg Config, terminal Terminal) error {
 		options = append(options, tea.WithOutput(terminal.Out))
 	}
 	program := tea.NewProgram(NewModel(ctx, cfg), options...)
-	var pumps sync.WaitGroup
-	pump(ctx, &pumps, cfg.Device, func(events []client.Event) { program.Send(notes(events)) })
+	var beside sync.WaitGroup
+	pump(ctx, &beside, cfg.Device, func(events []client.Event) { program.Send(notes(events)) })
+	connected := connect(ctx, &beside, cfg.Connect)
 	_, err := program.Run()
+	ended := ctx.Err() != nil
 	cancel()
-	pumps.Wait()
-	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+	beside.Wait()
+	if ended && errors.Is(err, tea.ErrProgramKilled) {
+		err = nil
+	}
+	return errors.Join(wrapped(err), wrapped(<-connected))
+}
+
+// connect keeps a device connected; the channel has one value, once it has ended.
+func connect(ctx context.Context, beside *sync.WaitGroup, run func(context.Context) error) <-chan error {
+	ended := make(chan error, 1)
+	if run == nil {
+		ended <- nil
+		return ended
+	}
+	beside.Go(func() { ended <- run(ctx) })
+	return ended
+}
+
+func wrapped(err error) error {
+	if err == nil {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("chat: %w", err)
-	}
-	return nil
+	return fmt.Errorf("chat: %w", err)
 }
 
 // pump hands the device's events over in bundles until ctx ends: one goroutine listens, one waits and sends.
