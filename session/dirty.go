@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The dirty set: which conversations have something that the device has not been given.
+
+package session
+
+import "github.com/tidemark-im/tidemark/record"
+
+// key names a conversation on this node. Keys of one partition are neighbours in order.
+type key uint64
+
+func keyOf(partition uint32, c record.Conversation) key { return key(partition)<<32 | key(c) }
+
+func (k key) partition() uint32                 { return uint32(k >> 32) }
+func (k key) conversation() record.Conversation { return record.Conversation(k) }
+
+// dirtySet is a set of conversations in the order in which they became dirty. It is small for who keeps up: a list that
+// is searched; a long one gets an index.
+type dirtySet struct {
+	list  []key
+	index map[key]struct{} // nil while the list is short
+}
+
+// searchedMax is up to what length the list is searched.
+const searchedMax = 16
+
+func (d *dirtySet) len() int { return len(d.list) }
+
+func (d *dirtySet) add(k key) {
+	if d.index != nil {
+		if _, there := d.index[k]; there {
+			return
+		}
+		d.index[k] = struct{}{}
+		d.list = append(d.list, k)
+		return
+	}
+	for _, other := range d.list {
+		if other == k {
+			return
+		}
+	}
+	d.list = append(d.list, k)
+	if len(d.list) > searchedMax {
+		d.index = make(map[key]struct{}, 4*searchedMax)
+		for _, k := range d.list {
+			d.index[k] = struct{}{}
+		}
+	}
+}
+
+// take empties the set and answers what was in it; the set goes on with the memory of spare.
+func (d *dirtySet) take(spare []key) []key {
+	list := d.list
+	if cap(spare) > 4*searchedMax {
+		spare = nil // a long list was an exception: an idle session is small
+	}
+	d.list, d.index = spare[:0], nil
+	return list
+}
+
+// touches reports whether a conversation of the partition is in the set.
+func (d *dirtySet) touches(partition uint32) bool {
+	for _, k := range d.list {
+		if k.partition() == partition {
+			return true
+		}
+	}
+	return false
+}
+
+// partitionSet is a set of partition numbers.
+type partitionSet [4]uint64
+
+func (p *partitionSet) add(n uint32)      { p[n>>6] |= 1 << (n & 63) }
+func (p *partitionSet) remove(n uint32)   { p[n>>6] &^= 1 << (n & 63) }
+func (p *partitionSet) has(n uint32) bool { return p[n>>6]&(1<<(n&63)) != 0 }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Session: one live connection of a device, and who owns which part of its state.
+
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// Config of a session.
+type Config struct {
+	User                      tidemark.UserID
+	Device                    tidemark.DeviceID
+	Platform, Client, Address string // for operators
+	Format                    wire.Format
+	Set                       *partition.Set
+	Registry                  *Registry // nil: the session is in none
+	NowMs                     func() uint64
+	HeartbeatMs               uint32       // told in welcome
+	Log                       *slog.Logger // nil: none
+	// OnReady is called when Next may have something: from any goroutine, also from within Handle. It must not block and
+	// must not call the session. nil: nobody wants to know.
+	OnReady func()
+}
+
+// Session is one live connection of a device.
+//
+// Open, Handle and Close are for one goroutine at a time, the connection's reader; Next for another, its writer, the
+// drain. The other methods are safe for concurrent use. What a session holds is bounded, however slow its reader: dirty
+// conversations by the user's conversations, answers by InFlightMax, signals by signalsMax.
+//
+// Its lock is taken by partitions' loops (see [partition.Subscriber]): it is held for moments, and no partition is
+// subscribed to, read or written under it, but for its published position.
+type Session struct {
+	cfg         Config
+	id          string
+	connectedMs uint64
+	bytesOut    atomic.Uint64
+
+	mu       sync.Mutex
+	stage    stage          // guarded by mu; only rises
+	ready    bool           // guarded by mu; OnReady was called, and Next has not yet found nothing
+	woken    bool           // guarded by mu; Ready will follow
+	dirty    dirtySet       // guarded by mu; conversations with something past the checkpoint, but for those in the round
+	unclean  partitionSet   // guarded by mu; partitions with something dirty or in the round
+	outbox   []reply        // guarded by mu; answers in the order of their commits; len(outbox) <= inFlight
+	inFlight int            // guarded by mu; frames of the client not yet answered; inFlight <= InFlightMax
+	freed    chan struct{}  // guarded by mu; closed when inFlight falls; nil while nobody waits
+	signals  []*wire.Signal // guarded by mu; len(signals) <= signalsMax
+	bye      *wire.Bye      // guarded by mu; the last frame; nil: none yet
+
+	// checkpoint <= round.upTo <= published, for each partition: everything up to the checkpoint was given by Next, or
+	// concerns the session not at all. Guarded by mu; moved by the drain, and by Wake where nothing is dirty.
+	checkpoint []tidemark.Position
+
+	// Owned by the drain.
+	told     []tidemark.Position // told <= checkpoint: what the device has been told
+	ordinals []record.User       // by partition; 0: not met there yet
+	welcome  *wire.Welcome       // until it was given
+	round    round
+	own      []ownEvent                   // events that a submitted frame stood for, past the checkpoint
+	given    map[tidemark.UserID]struct{} // whose profiles were given; len(given) <= givenMax
+	owed     int                          // answers since the last checkpoint told
+	owing    partitionSet                 // the partitions they came from
+	inARow   int                          // answers and signals since the last round
+	senders  []tidemark.UserID            // whose profiles the frame being made needs
+}
+
+// stage is how far the life of a session has come.
+type stage uint8
+
+const (
+	fresh   stage = iota // before Open
+	syncing              // until synced was given
+	live
+	ended // the bye was given, or the session was closed
+)
+
+// reply is one answer on its way out.
+type reply struct {
+	partition uint32
+	position  tidemark.Position // of the commit that it must not overtake; 0: of none. Rises in the outbox
+	request   uint64
+	submitted *submitted  // or:
+	fetch     *wire.Fetch // read when it is its turn
+	frame     *wire.ServerFrame
+	pong      bool
+	unasked   bool // it answers no frame of the client, took no place, and precedes a bye
+}
+
+// submitted is what a Submit was answered.
+type submitted struct {
+	conversation tidemark.ConversationID
+	reply        core.Reply
+}
+
+// ownEvent is an event that the session heard of by submitted and so not by delta.
+type ownEvent struct {
+	partition    uint32
+	conversation tidemark.ConversationID
+	seq          tidemark.Seq
+	position     tidemark.Position
+}
+
+// Bounds of what a session holds.
+const (
+	signalsMax    = 256
+	givenMax      = 4096     // profiles remembered as given; when there are more, they may be given again
+	frameBytes    = 64 << 10 // a delta ends when it has so many bytes
+	repliesInARow = 64       // so many answers leave before others get their turn
+	repliesOwed   = 64       // after so many answers a checkpoint is told
+	watchMax      = 500      // users whose presence is watched
+	seenEveryMs   = 60_000   // how exactly a device's last-seen time is kept
+)
+
+// New makes a session that does nothing until Open.
+func New(cfg Config) *Session {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	n := cfg.Set.Partitions()
+	return &Session{
+		cfg: cfg, id: newID(), connectedMs: cfg.NowMs(),
+		checkpoint: make([]tidemark.Position, n), told: make([]tidemark.Position, n), ordinals: make([]record.User, n),
+	}
+}
+
+// ID is the session's id, as in welcome.
+func (s *Session) ID() string { return s.id }
+
+// Info is the session as operators see it.
+func (s *Session) Info() *wire.SessionInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &wire.SessionInfo{
+		SessionId: s.id, User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Platform: s.cfg.Platform,
+		Client: s.cfg.Client, Address: s.cfg.Address, ConnectedMs: s.connectedMs, Behind: uint64(s.dirty.len()),
+		BytesOut: s.bytesOut.Load(),
+	}
+}
+
+// Done reports whether Next has given the last frame, a bye: close the connection once it is written.
+func (s *Session) Done() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stage == ended
+}
+
+// Bye makes a bye the next frame and the last. Only the first call counts.
+func (s *Session) Bye(reason wire.ByeReason, retryAfterMs uint32, message string) {
+	s.mu.Lock()
+	if s.bye == nil {
+		s.bye = &wire.Bye{Reason: reason, RetryAfterMs: retryAfterMs, Message: message}
+	}
+	s.free()
+	s.poke()
+}
+
+// Close unregisters the session and ends it. It may be called more than once, and by anybody.
+func (s *Session) Close() {
+	s.mu.Lock()
+	was := s.stage
+	s.stage = ended
+	opened := s.checkpoint != nil && was != fresh
+	s.dirty, s.outbox, s.signals, s.cfg.OnReady = dirtySet{}, nil, nil, nil
+	s.free()
+	s.mu.Unlock()
+	if !opened {
+		return
+	}
+	s.cfg.Set.Unsubscribe(s.cfg.User, s)
+	if s.cfg.Registry != nil && s.cfg.Registry.remove(s) && s.cfg.NowMs() >= s.connectedMs+seenEveryMs {
+		s.cfg.Set.Offer(s.seen(), nil)
+	}
+}
+
+// seen is the command that keeps the device's record.
+func (s *Session) seen() *core.SeeDevice {
+	return &core.SeeDevice{User: s.cfg.User, Device: s.cfg.Device, Platform: s.cfg.Platform, Client: s.cfg.Client}
+}
+
+// poke tells that Next may have something. It needs the lock, and releases it.
+func (s *Session) poke() {
+	call := s.cfg.OnReady
+	if s.ready || s.stage == fresh {
+		call = nil
+	}
+	s.ready = s.ready || s.stage != fresh
+	s.mu.Unlock()
+	if call != nil {
+		call()
+	}
+}
+
+// acquire takes a place for an answer, and waits while there is none; false: the session or the context has ended.
+func (s *Session) acquire(ctx context.Context) bool {
+	most := int(s.cfg.Set.Limits().InFlightMax)
+	for {
+		s.mu.Lock()
+		if s.stage == ended || s.bye != nil {
+			s.mu.Unlock()
+			return false
+		}
+		if s.inFlight < most {
+			s.inFlight++
+			s.mu.Unlock()
+			return true
+		}
+		if s.freed == nil {
+			s.freed = make(chan struct{})
+		}
+		freed := s.freed
+		s.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// release gives a place back that needs no answer.
+func (s *Session) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight--
+	s.free()
+}
+
+// free lets those go on who wait for a place. It needs the lock.
+func (s *Session) free() {
+	if s.freed != nil {
+		close(s.freed)
+		s.freed = nil
+	}
+}
+
+// put adds an answer, for which a place was acquired.
+func (s *Session) put(r reply) {
+	s.mu.Lock()
+	if s.stage == ended {
+		s.mu.Unlock()
+		return
+	}
+	s.outbox = append(s.outbox, r)
+	s.poke()
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Summary: a conversation as one user finds it, on request.
+
+package session
+
+import (
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// Summary is a conversation as the user finds it, without events: what Get and List answer. The empty user is the app,
+// which has no record of its own. It refuses with UNKNOWN_CONVERSATION or NOT_MEMBER.
+func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationID) (*wire.ConversationDelta, error) {
+	sight, err := set.See(user, id)
+	if err != nil {
+		return nil, err
+	}
+	head := sight.Head
+	d := &wire.ConversationDelta{
+		Id: string(id), Partition: sight.Partition.Number(), Info: partition.WireInfo(sight.Info, head.Members),
+		HeadSeq: uint64(head.Seq), HeadDigest: head.Digest[:], LastTimeMs: head.TimeMs,
+	}
+	if sight.Member == nil {
+		return d, nil
+	}
+	d.Self = partition.WireSelf(sight.Member, head.Seq)
+	d.Unread, d.Mentions, err = sight.Partition.Counts(sight.Info.Ordinal, user)
+	return d, err
+}
