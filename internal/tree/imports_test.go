@@ -32,7 +32,7 @@ var rooms = map[string]room{
 	"journal":       {"root store", "a journal makes batches durable; if it knew what they say, every other journal would have to know it too"},
 
 	"partition": {"root chain record wire core store journal", "a partition decides and commits; if it knew sessions or sockets, a slow client could stop it"},
-	"session":   {"root chain record wire partition", "a session is a cursor and a dirty set; without sockets it can be stepped in a test"},
+	"session":   {"root chain record wire core partition", "a session is a cursor and a dirty set that submits commands; without sockets it can be stepped in a test"},
 	"gateway":   {"root wire partition session", "the gateway moves bytes and checks tokens; rules and records are behind partition and session"},
 	"api":       {"root chain record wire wire/wireconnect core partition session gateway", "the API asks partitions; reading the store directly would show what is not yet durable"},
 	"server":    {"root chain record wire wire/wireconnect core store journal partition session gateway api", "the composition knows every part of the server and no client"},
