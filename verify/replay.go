@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Replay: what a log says about everything that is kept beside it.
+
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// replay is what the events so far amount to.
+type replay struct {
+	v        *conversation
+	info     record.Info
+	members  map[record.User]*member
+	ordinals map[tidemark.UserID]record.User // of those who are or were members
+	active   uint32
+	currents map[tidemark.Seq]*record.Current
+	mentions map[tidemark.Seq][]record.User // 0: everybody
+	recalls  map[tidemark.Seq]uint64        // counted ordinals
+	blank    map[tidemark.Seq]bool          // events without content; false: an erasure has accounted for it
+}
+
+// member is what the log tells of a member.
+type member struct {
+	role                  record.Role
+	joined, visible, left tidemark.Seq
+	wrote                 tidemark.Seq // the last event by this user
+}
+
+func newReplay(v *conversation) *replay {
+	return &replay{
+		v: v, info: record.Info{Ordinal: v.info.Ordinal, ID: v.info.ID},
+		members: make(map[record.User]*member), ordinals: make(map[tidemark.UserID]record.User),
+		currents: make(map[tidemark.Seq]*record.Current), mentions: make(map[tidemark.Seq][]record.User),
+		recalls: make(map[tidemark.Seq]uint64), blank: make(map[tidemark.Seq]bool),
+	}
+}
+
+// event takes the next event; body is nil if it has none that can be read.
+func (r *replay) event(e *record.Event, body *wire.Body) {
+	if m := r.members[e.Sender]; m != nil {
+		m.wrote = e.Seq
+	}
+	if e.Erased {
+		r.blank[e.Seq] = true
+	}
+	switch body := body.GetBody().(type) {
+	case *wire.Body_Message:
+		r.mention(e, body.Message)
+	case *wire.Body_Edit:
+		r.edit(e, body.Edit)
+	case *wire.Body_Recall:
+		r.recall(e, tidemark.Seq(body.Recall.Seq))
+	case *wire.Body_Erased:
+		r.erase(e, tidemark.Seq(body.Erased.Seq))
+	case *wire.Body_Reaction:
+		r.react(e, body.Reaction)
+	case *wire.Body_Pin:
+		r.pin(e, body.Pin)
+	case *wire.Body_Members:
+		r.memberList(e, body.Members)
+	case *wire.Body_Info:
+		r.data(body.Info)
+		r.info.InfoPosition = e.Position
+	}
+}
+
+// target is the message an event is about; nil, and noted, if there is no such message before it.
+func (r *replay) target(e *record.Event, seq tidemark.Seq) *record.Event {
+	if seq < e.Seq {
+		target, err := r.v.p.Event(r.info.Ordinal, seq)
+		if err == nil && target != nil && target.Kind == record.MessageBody {
+			return target
+		}
+	}
+	r.v.damaged(e.Seq, "what the event is about", fmt.Sprintf("event %d", seq), "a message before it")
+	return nil
+}
+
+func (r *replay) current(seq tidemark.Seq) *record.Current {
+	if r.currents[seq] == nil {
+		r.currents[seq] = new(record.Current)
+	}
+	return r.currents[seq]
+}
+
+// mention keeps whom a message mentions: members who can see it, not its sender.
+func (r *replay) mention(e *record.Event, m *wire.Message) {
+	if !e.IsCounted {
+		return
+	}
+	var users []record.User
+	if m.GetMentionAll() {
+		users = append(users, 0)
+	}
+	for _, name := range m.GetMentions() {
+		u, known := r.ordinals[tidemark.UserID(name)]
+		if m := r.members[u]; known && m.left == 0 && u != e.Sender && m.visible <= e.Seq && !slices.Contains(users, u) {
+			users = append(users, u)
+		}
+	}
+	delete(r.mentions, e.Seq)
+	if len(users) > 0 {
+		r.mentions[e.Seq] = users
+	}
+}
+
+func (r *replay) edit(e *record.Event, edit *wire.Edit) {
+	target := r.target(e, tidemark.Seq(edit.Seq))
+	if target == nil {
+		return
+	}
+	current := r.current(target.Seq)
+	current.EditSeq, current.Edits = e.Seq, append(current.Edits, e.Seq)
+	shown := wire.Body{Body: &wire.Body_Message{Message: edit.Message}}
+	edited, err := shown.MarshalVT()
+	if err != nil {
+		r.v.damaged(e.Seq, "body", err, "a message that can be encoded")
+	}
+	current.Edited = edited
+	r.mention(target, edit.Message)
+}
+
+// recall withdraws a message. Only the first recall of a message says anything.
+func (r *replay) recall(e *record.Event, seq tidemark.Seq) {
+	target := r.target(e, seq)
+	if target == nil || r.current(seq).RecallSeq > 0 {
+		return
+	}
+	current := r.current(seq)
+	current.RecallSeq = e.Seq
+	r.withdraw(target, current)
+	for _, edit := range current.Edits {
+		*r.current(edit) = record.Current{RecallSeq: e.Seq}
+	}
+}
+
+// erase withdraws a message for good: it and its edits have no content any more. The edits' own bodies, which named
+// the message, are gone, so the stored current form tells which they are; each must agree.
+func (r *replay) erase(e *record.Event, seq tidemark.Seq) {
+	target := r.target(e, seq)
+	if target == nil {
+		return
+	}
+	if !target.Erased {
+		r.v.damaged(seq, "content", "there", fmt.Sprintf("gone: event %d erased it", e.Seq))
+	}
+	current := r.current(seq)
+	r.withdraw(target, current)
+	current.EraseSeq = e.Seq
+	r.blank[seq] = false
+	stored, err := r.v.p.Current(r.info.Ordinal, seq)
+	if err != nil || stored == nil {
+		return // noted when current forms are compared
+	}
+	for _, edit := range stored.Edits {
+		if blank, there := r.blank[edit]; !there || !blank {
+			r.v.damaged(edit, "content", "there, or erased twice", fmt.Sprintf("an edit of event %d, gone: event %d erased it", seq, e.Seq))
+			continue
+		}
+		r.blank[edit] = false
+		current.EditSeq, current.Edits = edit, append(current.Edits, edit)
+		*r.current(edit) = record.Current{RecallSeq: current.RecallSeq, EraseSeq: e.Seq}
+	}
+}
+
+func (r *replay) withdraw(target *record.Event, current *record.Current) {
+	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
+	delete(r.mentions, target.Seq)
+	if target.IsCounted {
+		r.recalls[target.Seq] = target.Counted
+	}
+}
+
+func (r *replay) react(e *record.Event, reaction *wire.Reaction) {
+	seq := tidemark.Seq(reaction.Seq)
+	current := r.current(seq)
+	i, found := slices.BinarySearchFunc(current.Reactions, reaction.Key, func(r record.Reaction, key string) int {
+		switch {
+		case r.Key < key:
+			return -1
+		case r.Key > key:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		if reaction.Removed {
+			return
+		}
+		current.Reactions = slices.Insert(current.Reactions, i, record.Reaction{Key: reaction.Key})
+	}
+	users := &current.Reactions[i].Users
+	j, there := slices.BinarySearch(*users, e.Sender)
+	switch {
+	case there && reaction.Removed:
+		*users = slices.Delete(*users, j, j+1)
+	case !there && !reaction.Removed:
+		*users = slices.Insert(*users, j, e.Sender)
+	}
+	if len(*users) == 0 {
+		current.Reactions = slices.Delete(current.Reactions, i, i+1)
+	}
+}
+
+func (r *replay) pin(e *record.Event, pin *wire.Pin) {
+	switch current := r.current(tidemark.Seq(pin.Seq)); {
+	case pin.Removed:
+		current.PinSeq = 0
+	case current.PinSeq == 0:
+		current.PinSeq = e.Seq
+	}
+}
+
+func (r *replay) memberList(e *record.Event, list *wire.Members) {
+	if list.Created != nil {
+		r.info.Kind = record.Kind(list.Created.Kind)
+		r.info.CreatedMs, r.info.InfoPosition = e.TimeMs, e.Position
+		r.data(list.Created)
+	}
+	r.info.MembersPosition = e.Position
+	for _, name := range list.Added {
+		m := &member{role: record.MemberRole, joined: e.Seq, visible: e.Seq}
+		if r.info.HistoryFromStart {
+			m.visible = 1
+		}
+		if u, ok := r.ordinal(e, name); ok {
+			r.members[u] = m
+			r.active++
+		}
+	}
+	for _, name := range list.Removed {
+		if u, ok := r.ordinal(e, name); ok && r.members[u] != nil && r.members[u].left == 0 {
+			r.members[u].left = e.Seq
+			r.active--
+		} else if ok {
+			r.v.damaged(e.Seq, "who is removed", name, "a member")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(list.Roles)) {
+		if u, ok := r.ordinal(e, name); ok && r.members[u] != nil {
+			r.members[u].role = record.Role(list.Roles[name])
+		}
+	}
+}
+
+// ordinal is that of a user whom the log names as a member.
+func (r *replay) ordinal(e *record.Event, name string) (record.User, bool) {
+	id := tidemark.UserID(name)
+	if u, known := r.ordinals[id]; known {
+		return u, true
+	}
+	u, found, err := r.v.p.User(id)
+	if err != nil || !found {
+		r.v.damaged(e.Seq, "ordinal of user "+name, "none", "one, as for every member")
+		return 0, false
+	}
+	r.ordinals[id] = u
+	return u, true
+}
+
+func (r *replay) data(info *wire.Info) {
+	if info.Title != nil {
+		r.info.Title = *info.Title
+	}
+	if info.Avatar != nil {
+		r.info.Avatar = *info.Avatar
+	}
+	custom := make(map[string]string)
+	maps.Copy(custom, r.info.Custom)
+	maps.Copy(custom, info.Custom)
+	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
+	r.info.Custom = custom
+	if info.Settings != nil {
+		r.info.Join, r.info.HistoryFromStart = uint8(info.Settings.Join), info.Settings.HistoryFromStart
+	}
+}
