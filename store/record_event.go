@@ -20,29 +20,27 @@ const (
 	eventWholeID  = 0x40 // the id is not one of this partition and is written whole
 )
 
-// An event id is 42 bits of milliseconds since 2020, 8 bits of partition, 14 bits of counter.
+// An event id is 42 bits of time, 8 bits of partition, 14 bits of counter; see [tidemark.EventID].
 const (
-	idEpochMs      = 1577836800000 // 2020-01-01T00:00:00Z
-	idCounterBits  = 14
-	idCounterMask  = 1<<idCounterBits - 1
-	idShiftMs      = 8 + idCounterBits
-	idPartitionMax = 0xff
+	idCounterBits = 14
+	idCounterMask = 1<<idCounterBits - 1
+	idShiftTime   = 8 + idCounterBits
 )
 
 // appendEvent encodes an event of a partition. What the key says (seq) and what can be told from the rest (the body's
 // hash, the sender's name) is left out; the time is written as its distance from the id's time. Compressible fields
 // come first, salt and digest last.
 func appendEvent(dst []byte, partition uint8, e *record.Event) []byte {
-	whole := uint8(e.ID>>idCounterBits&idPartitionMax) != partition
+	whole := e.ID.Partition() != uint32(partition)
 	dst = append(dst, byte(e.Kind)&eventKindMask|
 		flag(e.IsCounted, eventCounted)|flag(e.Erased, eventErased)|flag(whole, eventWholeID))
 	if whole {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(e.ID))
 	} else {
-		dst = binary.AppendUvarint(dst, uint64(e.ID>>idShiftMs))
+		dst = binary.AppendUvarint(dst, uint64(e.ID>>idShiftTime))
 		dst = binary.AppendUvarint(dst, uint64(e.ID&idCounterMask))
 	}
-	dst = binary.AppendVarint(dst, int64(e.TimeMs-idTimeMs(e.ID)))
+	dst = binary.AppendVarint(dst, int64(e.TimeMs-e.ID.TimeMs()))
 	dst = binary.AppendUvarint(dst, uint64(e.Sender))
 	dst = binary.AppendUvarint(dst, uint64(e.Position))
 	dst = binary.AppendUvarint(dst, uint64(e.Seq)-e.Counted)
@@ -67,10 +65,10 @@ func decodeEvent(b []byte, partition uint8, seq tidemark.Seq) (*record.Event, er
 	if flags&eventWholeID != 0 {
 		e.ID = tidemark.EventID(d.fixed(8))
 	} else {
-		ms := d.upTo(1<<(64-idShiftMs) - 1)
-		e.ID = tidemark.EventID(ms<<idShiftMs | uint64(partition)<<idCounterBits | d.upTo(idCounterMask))
+		ms := d.upTo(1<<(64-idShiftTime) - 1)
+		e.ID = tidemark.EventID(ms<<idShiftTime | uint64(partition)<<idCounterBits | d.upTo(idCounterMask))
 	}
-	e.TimeMs = idTimeMs(e.ID) + uint64(d.varint())
+	e.TimeMs = e.ID.TimeMs() + uint64(d.varint())
 	e.Sender = record.User(d.upTo(1<<32 - 1))
 	e.Position = d.position()
 	e.Counted = uint64(seq) - d.uvarint()
@@ -85,8 +83,6 @@ func decodeEvent(b []byte, partition uint8, seq tidemark.Seq) (*record.Event, er
 	e.Digest = d.digest()
 	return e, d.end()
 }
-
-func idTimeMs(id tidemark.EventID) uint64 { return uint64(id>>idShiftMs) + idEpochMs }
 
 // appendCommit encodes the events of one commit as runs of neighbours: conversation, first seq, how many.
 func appendCommit(dst []byte, events []record.ConversationSeq) []byte {

@@ -18,7 +18,7 @@ import (
 const testNowMs = 1_800_000_000_000
 
 func testID(ms uint64, partition, counter uint64) tidemark.EventID {
-	return tidemark.EventID((ms-idEpochMs)<<idShiftMs | partition<<idCounterBits | counter)
+	return tidemark.EventID(0).Next(ms, uint32(partition)) + tidemark.EventID(counter)
 }
 
 // testEvent is a message of alice (ordinal 1).

@@ -57,9 +57,6 @@ func (v *conversation) check() error {
 			return err
 		}
 	}
-	if err := v.closeHour(); err != nil {
-		return err
-	}
 	v.checkHead()
 	for _, check := range []func() error{
 		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkCurrents, v.checkMentions, v.checkRecalls,
@@ -238,8 +235,11 @@ func (v *conversation) closeHour() error {
 	}
 }
 
-// checkHoursLeft notes rows of hours past the last event.
+// checkHoursLeft closes the last hour and notes rows of hours past it.
 func (v *conversation) checkHoursLeft() error {
+	if err := v.closeHour(); err != nil {
+		return err
+	}
 	return each(v.hours, v.info.Ordinal, v.hours.Hour, func(_ store.Key, row record.Hour) {
 		v.counts.Hours++
 		if v.replay != nil {
