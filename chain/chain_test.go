@@ -85,15 +85,6 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func BenchmarkNext(b *testing.B) {
-	l := chain.Link{Seq: 1, Sender: "alice", ClientID: "0123456789abcdef"}
-	var prev tidemark.Digest
-	b.ReportAllocs()
-	for b.Loop() {
-		prev = chain.Next(prev, l)
-	}
-}
-
 func BenchmarkBodyHash(b *testing.B) {
 	for _, size := range []int{100, 1000} {
 		body := []byte(strings.Repeat("x", size))

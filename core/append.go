@@ -14,7 +14,6 @@ import (
 	"github.com/tidemark-im/tidemark/chain"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
-	"google.golang.org/protobuf/proto"
 )
 
 const hourMs = 3600 * 1000
@@ -134,7 +133,7 @@ func (t *turn) salt() (salt [8]byte) {
 	return [8]byte(sum[:8])
 }
 
-// marshalMessage is the serialised Body{message}, made with one allocation.
+// marshalMessage is wire.MarshalBody of a Body{message}, made with one allocation.
 func marshalMessage(m *wire.Message) []byte {
 	size := m.SizeVT()
 	body := make([]byte, 0, messageBytes(size))
@@ -150,16 +149,6 @@ func marshalMessage(m *wire.Message) []byte {
 
 // messageBytes is the size of Body{message} for a message of a size.
 func messageBytes(size int) int { return 1 + (bits.Len64(uint64(size)|1)+6)/7 + size }
-
-// marshalBody is a serialised Body, the same bytes for the same content: fields in order of their numbers, map keys in
-// byte order. The text in it has been checked, so that it cannot fail.
-func marshalBody(b *wire.Body) []byte {
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(b)
-	if err != nil {
-		panic("core: a checked body did not serialise: " + err.Error())
-	}
-	return body
-}
 
 // answer is the reply that tells of an event.
 func answer(e *record.Event) Reply {

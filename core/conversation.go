@@ -15,7 +15,6 @@ import (
 func (t *turn) begin(info *record.Info) {
 	t.partition.Conversations++
 	info.Ordinal = t.partition.Conversations
-	info.CreatedMs = t.env.NowMs
 	info.InfoPosition, info.MembersPosition = t.env.Position, t.env.Position
 	t.info, t.infoOwned = info, true
 	t.out.Infos = append(t.out.Infos, info)
@@ -48,15 +47,7 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	if _, taken := t.view.Conversation(cmd.Conversation); taken {
 		return refuse(tidemark.AlreadyExists, "there is a conversation %q already", cmd.Conversation)
 	}
-	createdMs := t.env.NowMs
-	if cmd.CreatedMs > 0 {
-		if !t.full || cmd.CreatedMs > t.env.NowMs {
-			return refuse(tidemark.BadArgument, "createdMs %d: only the app's back end gives it, and in the past", cmd.CreatedMs)
-		}
-		createdMs = cmd.CreatedMs
-	}
 	t.begin(info)
-	info.CreatedMs = createdMs
 	users, err := t.canAdmit(members)
 	if err != nil {
 		return Reply{Err: err}
@@ -65,7 +56,7 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	if owner != "" {
 		body.Roles = map[string]wire.Role{string(owner): wire.Role_OWNER}
 	}
-	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), createdMs)
+	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), info.CreatedMs)
 	if err != nil {
 		return Reply{Err: err}
 	}
@@ -107,6 +98,14 @@ func (t *turn) checkCreate(cmd *Create) (*record.Info, *tidemark.Error) {
 	}
 	info := &record.Info{
 		ID: cmd.Conversation, Kind: cmd.Kind, Title: cmd.Title, Avatar: cmd.Avatar, Custom: withoutEmpty(cmd.Custom),
+		CreatedMs: t.env.NowMs,
+	}
+	if cmd.CreatedMs > 0 {
+		if !t.full || cmd.CreatedMs > t.env.NowMs {
+			return nil, tidemark.Refuse(tidemark.BadArgument,
+				"createdMs %d: only the app's back end gives it, and in the past", cmd.CreatedMs)
+		}
+		info.CreatedMs = cmd.CreatedMs
 	}
 	switch info.Kind {
 	case 0:
@@ -183,7 +182,7 @@ func (t *turn) handleUpdate(cmd *Update) Reply {
 	if err := t.checkCustom(next.Custom); err != nil {
 		return Reply{Err: err}
 	}
-	e := t.write("", record.InfoBody, marshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
+	e := t.write("", record.InfoBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
 	next.InfoPosition = t.env.Position
 	*t.ownInfo() = next
 	reply := answer(e)

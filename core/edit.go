@@ -89,7 +89,7 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	body := marshalBody(&wire.Body{Body: &wire.Body_Edit{Edit: edit}})
+	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Edit{Edit: edit}})
 	written := t.write(id, record.EditBody, body, false)
 	if e.IsCounted {
 		t.unmention(shown, e.Seq)
@@ -138,7 +138,7 @@ func (t *turn) submitRecall(id tidemark.ClientID, recall *wire.Recall) Reply {
 	if err != nil && current.RecallSeq == 0 {
 		return Reply{Err: err}
 	}
-	written := t.write(id, record.RecallBody, marshalBody(&wire.Body{Body: &wire.Body_Recall{Recall: recall}}), false)
+	written := t.write(id, record.RecallBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Recall{Recall: recall}}), false)
 	if current.RecallSeq > 0 {
 		return answer(written)
 	}

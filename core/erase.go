@@ -30,7 +30,7 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 	if err != nil && current.RecallSeq == 0 {
 		return Reply{Err: err}
 	}
-	body := marshalBody(&wire.Body{Body: &wire.Body_Erased{Erased: &wire.Erased{Seq: uint64(e.Seq)}}})
+	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Erased{Erased: &wire.Erased{Seq: uint64(e.Seq)}}})
 	written := t.write("", record.ErasedBody, body, false)
 	if current.RecallSeq == 0 {
 		t.withdraw(e, current, shown)

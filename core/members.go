@@ -184,7 +184,7 @@ func (t *turn) changeMembers(body *wire.Members, change func()) Reply {
 func (t *turn) writeMembers(
 	body *wire.Members, clientID tidemark.ClientID, writer tidemark.UserID, user record.User, timeMs uint64,
 ) (*record.Event, *tidemark.Error) {
-	data := marshalBody(&wire.Body{Body: &wire.Body_Members{Members: body}})
+	data := wire.MarshalBody(&wire.Body{Body: &wire.Body_Members{Members: body}})
 	if bytesMax := max(t.limits.BodyBytesMax, t.limits.FrameBytesMax/2); len(data) > int(bytesMax) {
 		return nil, tidemark.Refuse(tidemark.TooLarge, "the list of members takes %d bytes, at most %d fit one event: "+
 			"name fewer users, and add the others by further requests", len(data), bytesMax)

@@ -51,7 +51,7 @@ func TestHistories(t *testing.T) {
 		}
 		h.limits.MembersMax, h.limits.ReactionsMax, h.limits.EditsMax = 5, 4, 3
 		h.begin()
-		for range rapid.SampledFrom([]int{10, 60, 150}).Draw(t, "steps") {
+		for range rapid.SampledFrom([]int{10, 40, 100}).Draw(t, "steps") {
 			h.step()
 		}
 		h.retryAll()

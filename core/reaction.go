@@ -39,7 +39,7 @@ func (t *turn) submitReaction(id tidemark.ClientID, reaction *wire.Reaction) Rep
 			return Reply{Err: err}
 		}
 	}
-	body := marshalBody(&wire.Body{Body: &wire.Body_Reaction{Reaction: reaction}})
+	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Reaction{Reaction: reaction}})
 	written := t.write(id, record.ReactionBody, body, false)
 	if changed {
 		current.Reactions = reactions
@@ -101,7 +101,7 @@ func (t *turn) submitPin(id tidemark.ClientID, pin *wire.Pin) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	written := t.write(id, record.PinBody, marshalBody(&wire.Body{Body: &wire.Body_Pin{Pin: pin}}), false)
+	written := t.write(id, record.PinBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Pin{Pin: pin}}), false)
 	pinned := current.PinSeq > 0
 	if pinned == pin.Removed {
 		current.PinSeq = 0

@@ -100,7 +100,7 @@ func (t *turn) meet(cmd *Submit) *tidemark.Error {
 		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, cmd.Conversation)
 	}
 	t.many = true
-	t.begin(&record.Info{ID: cmd.Conversation, Kind: record.Direct})
+	t.begin(&record.Info{ID: cmd.Conversation, Kind: record.Direct, CreatedMs: t.env.NowMs})
 	users, err := t.canAdmit([]tidemark.UserID{a, b})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (t *turn) meet(cmd *Submit) *tidemark.Error {
 	t.user = t.ordinal(t.writer)
 	t.append(draft{
 		writer: tidemark.SystemUser, user: t.ordinal(tidemark.SystemUser), kind: record.MembersBody, timeMs: t.env.NowMs,
-		body: marshalBody(&wire.Body{Body: &wire.Body_Members{Members: &wire.Members{
+		body: wire.MarshalBody(&wire.Body{Body: &wire.Body_Members{Members: &wire.Members{
 			Added: []string{string(a), string(b)}, Created: &wire.Info{Kind: wire.Kind_DIRECT},
 		}}}),
 	})

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A check that cannot fail proves nothing: each kind of damage must be found.
+
+package coretest
+
+import (
+	"testing"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// lived is a partition with one of everything that can be derived.
+func lived(t *testing.T) *Memory {
+	t.Helper()
+	m := New()
+	env := core.Env{NowMs: 1_772_000_000_000}
+	submit := func(user tidemark.UserID, id tidemark.ClientID, cmd core.Submit) {
+		cmd.Actor, cmd.Conversation, cmd.ClientID = core.Actor{User: user}, "team", id
+		if reply, _ := m.Do(&cmd, env); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+	}
+	m.Do(&core.Create{Actor: core.Actor{App: true}, Conversation: "team", Members: []tidemark.UserID{"alice", "bob"}}, env)
+	submit("alice", "c1", core.Submit{Message: &wire.Message{Text: "one", Mentions: []string{"bob"}}})
+	submit("alice", "c2", core.Submit{Message: &wire.Message{Text: "two"}})
+	submit("bob", "c3", core.Submit{Reaction: &wire.Reaction{Seq: 2, Key: "+1"}})
+	submit("alice", "c4", core.Submit{Recall: &wire.Recall{Seq: 3}})
+	if reply, _ := m.Do(&core.Erase{Actor: core.Actor{App: true}, Conversation: "team", Seq: 3}, env); reply.Err != nil {
+		t.Fatal(reply.Err)
+	}
+	return m
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	if err := lived(t).Check(); err != nil {
+		t.Fatalf("nothing is damaged: %v", err)
+	}
+	bob := memberKey{1, 2}
+	for name, damage := range map[string]func(m *Memory){
+		"digest":         func(m *Memory) { m.events[eventKey{1, 2}].Digest[0]++ },
+		"body":           func(m *Memory) { m.events[eventKey{1, 2}].Body[4]++ },
+		"body remains":   func(m *Memory) { m.events[eventKey{1, 3}].Body = []byte("two") },
+		"time falls":     func(m *Memory) { m.events[eventKey{1, 4}].TimeMs-- },
+		"id repeats":     func(m *Memory) { m.events[eventKey{1, 4}].ID = m.events[eventKey{1, 3}].ID },
+		"event missing":  func(m *Memory) { delete(m.events, eventKey{1, 6}) },
+		"counted":        func(m *Memory) { m.heads[1].Counted++ },
+		"recalled":       func(m *Memory) { m.heads[1].Recalled-- },
+		"members":        func(m *Memory) { m.heads[1].Members++ },
+		"recall missing": func(m *Memory) { delete(m.recalls, eventKey{1, 3}) },
+		"read past head": func(m *Memory) { m.members[bob].ReadSeq = 7 },
+		"read counted":   func(m *Memory) { m.members[bob].ReadCounted-- },
+		"role":           func(m *Memory) { m.members[bob].Role = record.OwnerRole },
+		"list row":       func(m *Memory) { delete(m.lists, bob) },
+		"title":          func(m *Memory) { m.conversations["team"].Title = "Team" },
+		"hour":           func(m *Memory) { m.hours[hourKey{1, 492222}] = record.Hour{Hour: 492222, First: 1, Count: 5} },
+		"mention":        func(m *Memory) { m.mentions[mentionKey{1, 2, 3}] = true },
+		"reaction":       func(m *Memory) { m.currents[eventKey{1, 2}].Reactions = nil },
+		"client id":      func(m *Memory) { m.clientIDs[clientKey{1, 2, "c9"}] = 2 },
+	} {
+		m := lived(t)
+		damage(m)
+		if err := m.Check(); err == nil {
+			t.Errorf("%s: the damage is not found", name)
+		}
+	}
+}
