@@ -98,7 +98,7 @@ func (m *Model) send(kind, text string) tea.Cmd {
 	m.mode = mode{}
 	m.page.selected, m.page.newFrom = 0, 0
 	m.setInput("")
-	m.typed.toldTo = "" // the message itself tells that typing is over
+	m.typingEnds()
 	m.page.stale = true
 	return tea.Batch(m.toEnd(), m.refresh())
 }

@@ -79,21 +79,33 @@ type painter struct {
 	hang  int // indent of all lines of a message but the first
 	day   string
 	isNew bool // the line above the first unread message was drawn
-	seen  map[tidemark.Seq][]tidemark.UserID
+
+	isDirect bool
+	seen     map[tidemark.Seq][]tidemark.UserID
 }
 
 func (m *Model) newPainter() *painter {
 	p := &painter{m: m, width: m.paneWidth(), hang: 7, seen: m.seenUpTo()}
+	_, p.isDirect = m.open.Peer(m.me)
 	if p.width < 50 {
 		p.hang = 2
 	}
 	return p
 }
 
-// seenUpTo tells for each message of the page who of the others has read up to it and no further.
+// seenUpTo tells for each message of the page who of the others has read up to it and no further. Between two people
+// the signs of one's own messages say it already.
 func (m *Model) seenUpTo() map[tidemark.Seq][]tidemark.UserID {
 	seen := map[tidemark.Seq][]tidemark.UserID{}
+	if _, direct := m.open.Peer(m.me); direct {
+		return seen
+	}
+	wrote := map[tidemark.UserID]tidemark.Seq{} // who has written has read
+	for i := range m.page.messages {
+		wrote[m.page.messages[i].Sender] = m.page.messages[i].Seq
+	}
 	for user, seq := range m.marks[m.open] {
+		seq = max(seq, wrote[user])
 		for i := len(m.page.messages) - 1; i >= 0; i-- {
 			msg := &m.page.messages[i]
 			if msg.Seq > 0 && msg.Seq <= seq && isShown(msg) {
@@ -121,8 +133,8 @@ func isShown(msg *client.Message) bool {
 
 func (p *painter) block(msg *client.Message) block {
 	b := block{seq: msg.Seq, id: msg.ClientID}
-	if !isShown(msg) {
-		return b
+	if !isShown(msg) || msg.Kind == replica.KindMembers && p.isDirect {
+		return b // that a conversation of two has two members is no news
 	}
 	at := time.UnixMilli(int64(msg.TimeMs)).In(p.m.zone)
 	if day := at.Format("Mon 2 Jan 2006"); day != p.day {
@@ -196,7 +208,8 @@ func (p *painter) message(msg *client.Message, clock string) []string {
 	case "notice":
 		lines = append(lines, p.text(clock, "-"+name+"-", style, text, dim)...)
 	case "nick":
-		lines = append(lines, p.text(clock, name, style, "is now known as "+text, dim)...)
+		was := CleanLine(string(msg.Sender)) // the name is the new one already
+		lines = append(lines, p.text(clock, "", dim, was+" is now known as "+CleanLine(text), dim)...)
 	case "mode", "topic", "kick":
 		lines = append(lines, p.text(clock, name, style, kind+": "+text, dim)...)
 	default:

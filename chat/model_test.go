@@ -283,7 +283,7 @@ func TestFormsOfMessages(t *testing.T) {
 		change(d.write("harbour", "eve", fmt.Sprintf("text-%d", i), noon))
 	}
 	s := newScreen(t, d, Config{Conversation: "harbour"})
-	s.want("Eve text-0 (edited) ⚑", "message recalled", "message erased", "@12:00 Eve text-3", "Eve is now known as text-4",
+	s.want("Eve text-0 (edited) ⚑", "message recalled", "message erased", "@12:00 Eve text-3", "eve is now known as text-4",
 		"[image] text-5 (9 bytes)", "→ Bob joined, ← carol left", "Eve changed the title to Piers")
 	s.wantNot("text-1", "text-2", "text-8")
 }

@@ -217,6 +217,8 @@ func (m *Model) status() (style lipgloss.Style, text string) {
 		text = "↓ more below: Ctrl+End goes to the end"
 	case messages > 0 && !m.isWide():
 		text = fmt.Sprintf("%d unread in %d conversations: Ctrl+L", messages, conversations)
+	case !m.isWide():
+		text = "F1 help · Ctrl+L list · Ctrl+C quit"
 	default:
 		text = "F1 help · Ctrl+L conversations · Ctrl+C quit"
 	}
