@@ -163,10 +163,13 @@ func (m *Model) setInput(text string) {
 	m.page.dirty = true
 }
 
-// neighbour opens the next conversation of the list, or the one before.
+// neighbour opens the next conversation of the list, or the one before; after the last comes the first.
 func (m *Model) neighbour(by int) tea.Cmd {
-	m.list.choose(m.open)
-	if next := m.list.step(by); next != "" && next != m.open {
+	n := len(m.list.rows)
+	if n == 0 {
+		return nil
+	}
+	if next := m.list.rows[((m.list.index(m.open)+by)%n+n)%n].ID; next != m.open {
 		return m.show(next)
 	}
 	return nil

@@ -354,18 +354,20 @@ func (p *painter) name(user tidemark.UserID) string {
 func (m *Model) membersText(change *wire.Members, by tidemark.UserID) string {
 	var parts []string
 	name := func(id string) string { return m.names.of(tidemark.UserID(id)) }
+	added := change.GetAdded()
 	if change.GetCreated() != nil {
 		parts = append(parts, name(string(by))+" made this conversation")
+		added = slices.DeleteFunc(slices.Clone(added), func(user string) bool { return user == string(by) })
 	}
-	if len(change.GetAdded()) > 0 {
-		parts = append(parts, "→ "+some(change.Added, name)+" joined")
+	if len(added) > 0 {
+		parts = append(parts, "→ "+some(added, name)+" joined")
 	}
 	if len(change.GetRemoved()) > 0 {
 		parts = append(parts, "← "+some(change.Removed, name)+" left")
 	}
 	if change.GetCreated() == nil {
 		for _, user := range slices.Sorted(keysOf(change.GetRoles())) {
-			if !slices.Contains(change.GetAdded(), user) {
+			if !slices.Contains(added, user) {
 				parts = append(parts, name(user)+" is "+strings.ToLower(change.Roles[user].String())+" now")
 			}
 		}

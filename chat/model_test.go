@@ -408,3 +408,22 @@ func TestOfflineHistoryFailureIsNotAskedForAgainAndAgain(t *testing.T) {
 	s.keys("pgup")
 	s.want("line-27")
 }
+
+// What one bundle of events costs in a busy conversation: the page read again, laid out and drawn.
+func BenchmarkBusyConversation(b *testing.B) {
+	d := newFake()
+	d.add("log", wire.Kind_GROUP, "")
+	for i := range pageMax {
+		d.write("log", tidemark.UserID(fmt.Sprintf("user-%d", i%50)), "a message of quite usual length, as people write them", noon+uint64(i)*60_000)
+	}
+	m := NewModel(b.Context(), Config{Device: d, Zone: time.UTC})
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 50})
+	m.show("log")
+	m.page.from = 1
+	b.ReportAllocs()
+	for b.Loop() {
+		m.page.stale = true
+		m.refresh()
+		_ = m.View()
+	}
+}
