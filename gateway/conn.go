@@ -178,6 +178,9 @@ func (c *conn) cut() {
 		_ = t.SetLinger(0)
 	}
 	_ = c.socket.Close() // reader and writer fail
+	if s := c.stream(); s != nil {
+		s.Bye(wire.ByeReason_SLOW, 0, "the connection was cut off") // nobody hears it, but a reader who waits for the session goes on
+	}
 }
 
 // cutFor cuts for a reason that is counted; only the first counts.

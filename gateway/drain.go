@@ -60,8 +60,8 @@ func (c *conn) readerDone() {
 func (c *conn) writerDone() bool {
 	for {
 		s := c.writer.Load()
-		if s&again != 0 && s&readerGone == 0 {
-			if c.writer.CompareAndSwap(s, writing) {
+		if s&again != 0 {
+			if c.writer.CompareAndSwap(s, s&^again) {
 				return false
 			}
 			continue
@@ -80,13 +80,10 @@ func (c *conn) drain() {
 	for {
 		buffer := writeBuffers.Get().(*[]byte)
 		data, last := c.gather((*buffer)[:0])
-		more := len(data) > 0 && !last
-		if len(data) > 0 && c.partingMs.Load() == 0 {
-			written := c.write(data)
-			if more = more && written; written && last {
-				c.part()
-			}
+		if len(data) > 0 && c.partingMs.Load() == 0 && c.write(data) && last {
+			c.part()
 		}
+		more := len(data) > 0 && !last && c.writer.Load()&readerGone == 0
 		if cap(data) <= pooledBytes {
 			*buffer = data[:0]
 		}

@@ -131,7 +131,7 @@ var forbidden = []struct {
 	{"a fragmented close", true, masked(ws.OpClose, false, ""), 1002, BadFraming},
 	{"a ping of 126 bytes", true, masked(ws.OpPing, true, strings.Repeat("p", 126)), 1002, BadFraming},
 	{"a continuation of nothing", true, masked(ws.OpContinuation, true, "hi"), 1002, BadFraming},
-	{"a continuation after a whole message", true, join(masked(ws.OpText, true, `{"ping":{}}`), masked(ws.OpContinuation, true, "hi")), 1002, BadFraming},
+	{"a continuation after a whole message", true, join(masked(ws.OpText, true, `{"watch":{}}`), masked(ws.OpContinuation, true, "hi")), 1002, BadFraming},
 	{"a new message inside a fragmented one", true, join(masked(ws.OpText, false, "a"), masked(ws.OpText, true, "b")), 1002, BadFraming},
 	{"a length with its highest bit set", true, []byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, 1002, BadFraming},
 	{"five bytes in the 16-bit form", true, []byte{0x81, 0xfe, 0, 5, 1, 2, 3, 4, 'h', 'e', 'l', 'l', 'o'}, 1002, BadFraming},

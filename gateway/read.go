@@ -186,7 +186,7 @@ func (c *conn) handleHello(hello *wire.Hello) error {
 	s := c.owner.open(session.Config{
 		User: identity.User, Device: tidemark.DeviceID(hello.GetDeviceId()),
 		Platform: hello.GetPlatform(), Client: hello.GetClient(), Address: c.address.String(),
-		Format: c.format, Set: cfg.Set, Registry: cfg.Registry, NowMs: cfg.NowMs, HeartbeatMs: cfg.HeartbeatMs, OnReady: c.wake,
+		Format: c.format, Set: cfg.Set, Registry: cfg.Registry, NowMs: cfg.NowMs, HeartbeatMs: cfg.HeartbeatMs, Log: cfg.Log, OnReady: c.wake,
 	})
 	if err := s.Open(c.owner.context, hello); err != nil {
 		s.Close()

@@ -238,6 +238,10 @@ func (c *client) wantEnd() {
 	_ = c.socket.Close()
 }
 
+func newContext() (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.Background())
+}
+
 // eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
