@@ -236,7 +236,7 @@ func (l *listener) run() error {
 			if err := errors.Join(skimDelta(content, l), l.err); err != nil {
 				return err
 			}
-		case framePong:
+		case frameSignal, framePong:
 		default:
 			return unexpected(kind, payload)
 		}
@@ -349,7 +349,7 @@ func (w *writer) hear() (answers bool, err error) {
 		}
 		w.answered, w.lastSeq = answer.request, answer.seq
 		return true, nil
-	case frameDelta, framePong:
+	case frameDelta, frameSignal, framePong:
 		return false, nil
 	}
 	return false, unexpected(kind, payload)

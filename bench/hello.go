@@ -41,6 +41,9 @@ func (c *conn) awaitSynced(to deliveries) (*wire.Cursor, error) {
 		}
 		switch kind {
 		case frameWelcome:
+			if err := refusedCursor(content); err != nil {
+				return nil, err
+			}
 		case frameDelta:
 			if err := skimDelta(content, to); err != nil {
 				return nil, err
@@ -51,10 +54,23 @@ func (c *conn) awaitSynced(to deliveries) (*wire.Cursor, error) {
 				return nil, fmt.Errorf("bench: synced: %w", err)
 			}
 			return synced.Cursor, nil
+		case frameSignal:
 		default:
 			return nil, unexpected(kind, payload)
 		}
 	}
+}
+
+// refusedCursor is the error that the server could not use the cursor, if welcome says so.
+func refusedCursor(welcome []byte) error {
+	var w wire.Welcome
+	if err := w.UnmarshalVT(welcome); err != nil {
+		return fmt.Errorf("bench: welcome: %w", err)
+	}
+	if w.Reset_ != nil {
+		return fmt.Errorf("bench: WRONG ANSWER: the server has reset a good cursor: %s", w.Reset_.Reason)
+	}
+	return nil
 }
 
 // queuePing queues a ping.

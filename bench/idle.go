@@ -132,7 +132,7 @@ func pingAll(ctx context.Context, conns []*conn) error {
 			switch kind {
 			case framePong:
 				return nil
-			case frameDelta:
+			case frameDelta, frameSignal:
 			default:
 				return unexpected(kind, payload)
 			}

@@ -84,19 +84,22 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// prepare takes the machine's figures (where the data directory is known) and makes the app.
+// prepare makes the app, and takes the machine's figures at the first benchmark of a target.
 func prepare(ctx context.Context, target *Target, output Output) (*App, Machine, error) {
 	a, err := NewApp(target)
 	if err != nil {
 		return nil, Machine{}, err
 	}
-	output.say("measuring the machine")
-	machine, err := MeasureMachine(ctx, target.DataDir)
-	if err != nil {
-		a.Close()
-		return nil, Machine{}, err
+	if target.machine == nil {
+		output.say("measuring the machine")
+		machine, err := MeasureMachine(ctx, target.DataDir)
+		if err != nil {
+			a.Close()
+			return nil, Machine{}, err
+		}
+		target.machine = &machine
 	}
-	return a, machine, nil
+	return a, *target.machine, nil
 }
 
 // disk is what the data directory takes; 0 where it is unknown.

@@ -253,7 +253,7 @@ func (s *sender) readAnswer() (answers bool, err error) {
 			return false, err
 		}
 		return true, s.acknowledged(answer, s.sentAt[answer.request%uint64(s.window)])
-	case frameDelta: // bare checkpoints
+	case frameDelta, frameSignal: // bare checkpoints, receipts
 		return false, nil
 	}
 	return false, unexpected(kind, payload)

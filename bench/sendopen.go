@@ -98,7 +98,7 @@ func (s *sender) hear() error {
 				return s.failed(err)
 			}
 			o.free <- struct{}{}
-		case frameDelta, framePong:
+		case frameDelta, frameSignal, framePong:
 		default:
 			return unexpected(kind, payload)
 		}

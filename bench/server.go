@@ -37,6 +37,8 @@ type Target struct {
 	AdminKey string
 	DataDir  string // "" where unknown: then disk use is not reported
 	PID      int    // 0 where unknown: then processor time and memory are not reported
+
+	machine *Machine // measured by the first benchmark
 }
 
 // Server is a server process. Its methods may be called from any goroutine.

@@ -21,6 +21,7 @@ const (
 	frameDelta     = 2
 	frameSynced    = 3
 	frameSubmitted = 4
+	frameSignal    = 6
 	frameError     = 7
 	frameBye       = 8
 	framePong      = 9

@@ -90,8 +90,10 @@ func newReturning(ctx context.Context, a *App, config SyncConfig, run, conversat
 		return nil, err
 	}
 	defer c.close()
-	u.cursor, err = c.awaitSynced(ignore{})
-	return u, err
+	if u.cursor, err = c.awaitSynced(ignore{}); err != nil {
+		return nil, err
+	}
+	return u, a.deviceKnown(ctx, u.user.User, u.device)
 }
 
 func (u *returning) dialConfig() dialConfig {

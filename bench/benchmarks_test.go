@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Every benchmark against the real server, small: that they run, that they find the server's answers right, and that what
+// they report is plausible. How fast the machine is does not matter here.
+
+package bench
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestBenchmarksAgainstTheServer(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "tidemark")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "../cmd/tidemark")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the server: %v\n%s", err, output)
+	}
+	server, err := StartServer(t.Context(), ServerConfig{Program: program, DataDir: t.TempDir(), Args: []string{"--log-level", "warn"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Stop(30 * time.Second); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the server's last words:\n%s", server.Log())
+		}
+	}()
+	short, none := 300*time.Millisecond, time.Millisecond
+	t.Run("start", func(t *testing.T) {
+		results, err := Start(t.Context(), ServerConfig{Program: program, DataDir: t.TempDir()}, StartConfig{Events: 500, Conversations: 20, Kills: 2}, Output{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := results[0]; !r.Checked || r.Operations != 2 || r.P50Ms <= 0 || r.ServerRSSBytes == 0 {
+			t.Errorf("implausible: %+v", r)
+		}
+	})
+	for name, run := range map[string]func() ([]Result, error){
+		"send": func() ([]Result, error) {
+			return Send(t.Context(), &server.Target, SendConfig{Connections: 8, Window: 8, Duration: short, WarmUp: none}, Output{})
+		},
+		"send at a rate": func() ([]Result, error) {
+			return Send(t.Context(), &server.Target, SendConfig{Connections: 4, Rate: 400, Duration: short, WarmUp: none}, Output{})
+		},
+		"fanout, one in flight": func() ([]Result, error) {
+			return Fanout(t.Context(), &server.Target, FanoutConfig{Members: 20, Duration: short, WarmUp: none}, Output{})
+		},
+		"fanout, many in flight": func() ([]Result, error) {
+			return Fanout(t.Context(), &server.Target, FanoutConfig{Members: 20, Senders: 3, Window: 16, Duration: short, WarmUp: none}, Output{})
+		},
+		"idle": func() ([]Result, error) {
+			return Idle(t.Context(), &server.Target, IdleConfig{Connections: 40, Settle: none, Hold: 50 * time.Millisecond}, Output{})
+		},
+		"sync": func() ([]Result, error) {
+			return Sync(t.Context(), &server.Target, SyncConfig{Conversations: []int{5, 130}, Changed: 10, Repeats: 5}, Output{})
+		},
+		"storm": func() ([]Result, error) {
+			return Storm(t.Context(), &server.Target, StormConfig{Devices: 30, Conversations: 12, Changed: 3, Rate: 100}, Output{})
+		},
+		"history": func() ([]Result, error) {
+			return History(t.Context(), &server.Target, HistoryConfig{Events: 3000, Connections: 3, Duration: short, WarmUp: none}, Output{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			results, err := run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(results) == 0 {
+				t.Fatal("no results")
+			}
+			for _, r := range results {
+				if !r.Checked || r.Operations == 0 || r.PerSecond <= 0 || r.P50Ms <= 0 || r.MaxMs < r.P99Ms || r.P99Ms < r.P50Ms || r.Machine.EchoPerSecond == 0 {
+					t.Errorf("implausible: %+v", r)
+				}
+			}
+		})
+	}
+}
