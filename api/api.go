@@ -35,7 +35,7 @@ type Config struct {
 	Log      *slog.Logger
 
 	Calls    Rate // calls of one user; the app is not limited
-	Failures Rate // calls of one address that could not be identified
+	Failures Rate // calls of one address that could not be identified; others of that address are not held up
 
 	Ending <-chan struct{} // closed when the server shuts down: calls that wait then answer; nil: never
 	NowMs  func() uint64   // clock, Unix ms; nil: the system's

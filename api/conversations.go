@@ -270,31 +270,22 @@ func (s *conversationService) ListMembers(ctx context.Context, request *wire.Lis
 	if err != nil {
 		return nil, err
 	}
-	answer := &wire.ListMembersResponse{}
 	size := pageSize(request.GetPageSize(), membersNormal, membersMax)
-	after := record.User(numbers[0])
-	for len(answer.Members) < size {
-		wanted := size - len(answer.Members)
-		rows, err := sight.Partition.Members(sight.Info.Ordinal, after, wanted)
+	rows, err := sight.Partition.Members(sight.Info.Ordinal, record.User(numbers[0]), size)
+	if err != nil {
+		return nil, err
+	}
+	answer := &wire.ListMembersResponse{}
+	for _, row := range rows {
+		member, err := memberOf(sight, row)
 		if err != nil {
 			return nil, err
 		}
-		for _, row := range rows {
-			after = row.Ordinal
-			if !row.Member.Active() {
-				continue
-			}
-			member, err := memberOf(sight, row)
-			if err != nil {
-				return nil, err
-			}
-			answer.Members = append(answer.Members, member)
-		}
-		if len(rows) < wanted {
-			return answer, nil
-		}
+		answer.Members = append(answer.Members, member)
 	}
-	answer.NextPageToken = pageToken(membersToken, uint64(after))
+	if len(rows) == size {
+		answer.NextPageToken = pageToken(membersToken, uint64(rows[size-1].Ordinal))
+	}
 	return answer, nil
 }
 

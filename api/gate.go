@@ -75,13 +75,11 @@ func (a *API) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, he
 // admit identifies the caller and checks what can be checked without the body.
 func (a *API) admit(ctx context.Context, procedure, address string, header http.Header) (context.Context, error) {
 	now := time.Now()
-	host := hostOf(address)
-	if a.failures.exhausted(host, now) {
-		return ctx, a.failures.allow(host, now)
-	}
 	who, err := a.config.Auth.FromRequest(&http.Request{Header: header, RemoteAddr: address})
 	if err != nil {
-		_ = a.failures.allow(host, now) // counts the failure
+		if limited := a.failures.allow(hostOf(address), now); limited != nil {
+			return ctx, limited
+		}
 		return ctx, err
 	}
 	if err := checkAccess(accessOf[procedure], who); err != nil {

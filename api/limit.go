@@ -71,11 +71,6 @@ func (l *limiter) allow(caller string, now time.Time) error {
 	return refusal
 }
 
-// exhausted reports whether the caller has no call left, without taking one.
-func (l *limiter) exhausted(caller string, now time.Time) bool {
-	return l.buckets != nil && l.bucket(caller).TokensAt(now) < 1
-}
-
 // hostOf is the address without its port.
 func hostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/session"
 	"github.com/tidemark-im/tidemark/wire"
@@ -40,16 +41,33 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 		}
 		defer s.waiting.leave(who.User)
 	}
+	known, err := s.config.Set.OfUser(who.User).Device(who.User, device)
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := s.untilEnd(ctx)
 	defer stop()
 	answer, err := session.Pull(ctx, session.Config{
 		User: who.User, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(), Address: peerHost(ctx),
 		Format: wire.Proto, Set: s.config.Set, NowMs: s.config.NowMs,
 	}, request)
-	if err != nil && errors.Is(context.Cause(ctx), errEnding) {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errEnding):
 		return nil, errEnding
+	case err == nil && known == nil:
+		err = s.meet(ctx, who.User, device, request)
 	}
 	return answer, err
+}
+
+// meet waits until a new device is remembered, which Pull has begun: its next call may bring a cursor or an Ack.
+func (s *syncService) meet(ctx context.Context, user tidemark.UserID, device tidemark.DeviceID, request *wire.PullRequest) error {
+	_, err := s.do(ctx, &core.SeeDevice{User: user, Device: device, Platform: request.GetPlatform(), Client: request.GetClient()})
+	var refusal *tidemark.Error
+	if errors.As(err, &refusal) && refusal.Reason == tidemark.Unavailable {
+		return nil // where nothing can be written, the device may sync all the same
+	}
+	return err
 }
 
 // errEnding is what a waiting call answers when the server shuts down.

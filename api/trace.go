@@ -47,7 +47,7 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 		Partition: sight.Partition.Number(), Position: uint64(event.Position),
 	}
 	size := pageSize(request.GetPageSize(), traceNormal, traceMax)
-	rows, err := sight.Partition.Members(sight.Info.Ordinal, record.User(numbers[1]), size)
+	rows, err := sight.Partition.EverMembers(sight.Info.Ordinal, record.User(numbers[1]), size)
 	if err != nil {
 		return nil, err
 	}

@@ -237,10 +237,14 @@ func (s *Server) announce() {
 	s.phase.CompareAndSwap(int32(starting), int32(serving))
 	meta := s.db.Meta()
 	s.config.Log.Info("serving", "address", s.listener.Addr().String(), "data", s.config.DataDir, "epoch", uint64(meta.Epoch), "partitions", meta.Partitions)
-	_, _ = fmt.Fprintf(s.config.Out, "listening on %s\n", s.URL()) // who does not read it need not
-	if !s.created {
-		return
+	if s.created {
+		s.tellFirstSteps()
 	}
+	_, _ = fmt.Fprintf(s.config.Out, "listening on %s\n", s.URL()) // who does not read it need not
+}
+
+// tellFirstSteps tells how to begin, with the shorter form of the path to the admin key.
+func (s *Server) tellFirstSteps() {
 	path := filepath.Join(s.config.DataDir, "admin.key")
 	if relative, err := filepath.Rel(".", path); err == nil && len(relative) < len(path) {
 		path = relative

@@ -6,12 +6,15 @@
 //
 //	serve [flags]   starts a server on a free port, waits until it is ready, and sets URL
 //	stop            ends it by SIGTERM and fails unless its exit status is 0
+//	call METHOD BODY [USER]   calls it with the admin key, for a user
 
 package main
 
 import (
 	"bufio"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +40,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript, "call": callInScript},
 	})
 }
 
@@ -99,4 +102,22 @@ func stopInScript(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Check(command.(*exec.Cmd).Process.Signal(syscall.SIGTERM))
 	ts.Check(command.(*exec.Cmd).Wait())
+}
+
+func callInScript(ts *testscript.TestScript, _ bool, args []string) {
+	request, err := http.NewRequest(http.MethodPost, ts.Getenv("URL")+"/tidemark.v1."+args[0], strings.NewReader(args[1]))
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile("tidemark-data/admin.key")))
+	if len(args) > 2 {
+		request.Header.Set("Tidemark-User", args[2])
+	}
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if response.StatusCode != http.StatusOK {
+		ts.Fatalf("call: %s", text)
+	}
 }
