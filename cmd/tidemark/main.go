@@ -39,6 +39,7 @@ type commandLine struct {
 	Import  importCommand  `cmd:"" help:"Import history from elsewhere."`
 	Token   tokenCommand   `cmd:"" help:"Print a token for a user."`
 	Trace   traceCommand   `cmd:"" help:"Tell where a message is, and why a device does not have it."`
+	Verify  verifyCommand  `cmd:"" help:"Check a data directory."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary."`
 }
 

@@ -6,6 +6,7 @@
 //
 //	serve [flags]   starts a server on a free port, waits until it is ready, and sets URL
 //	stop            ends it by SIGTERM and fails unless its exit status is 0
+//	damage CONV     changes the digest in the head of a conversation of a stopped server
 //	call METHOD BODY [USER]   calls it with the admin key, for a user
 
 package main
@@ -24,6 +25,10 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"tidemark": main}) }
@@ -40,7 +45,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript, "call": callInScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript, "call": callInScript, "damage": damageInScript},
 	})
 }
 
@@ -120,4 +125,22 @@ func callInScript(ts *testscript.TestScript, _ bool, args []string) {
 	if response.StatusCode != http.StatusOK {
 		ts.Fatalf("call: %s", text)
 	}
+}
+
+func damageInScript(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := store.Open(store.Config{Dir: ts.MkAbs("tidemark-data"), MustExist: true})
+	ts.Check(err)
+	number := tidemark.PartitionOfConversation(tidemark.ConversationID(args[0]), db.Meta().Partitions)
+	p := db.Partition(number)
+	state, err := p.State()
+	ts.Check(err)
+	info, err := p.Conversation(tidemark.ConversationID(args[0]))
+	ts.Check(err)
+	head, err := p.Head(info.Ordinal)
+	ts.Check(err)
+	head.Digest[0] ^= 1
+	batch := db.NewBatch(number)
+	batch.Put(&record.Changes{Partition: state, Heads: []record.HeadChange{{Conversation: info.Ordinal, Head: head}}})
+	ts.Check(db.Commit(batch))
+	ts.Check(db.Close())
 }
