@@ -18,6 +18,7 @@ import (
 const (
 	pageEvents = 60  // asked for at a time
 	pageMax    = 600 // events kept on the page; beyond, the far end is let go
+	followMax  = 200 // the same while the page follows the end, where every new message lays it out again
 )
 
 // page is a run of a conversation's log.
@@ -63,8 +64,8 @@ func (m *Model) refresh() tea.Cmd {
 	conversation, known := m.device.Conversation(m.open)
 	if known && p.atEnd {
 		p.to = conversation.HeadSeq
-		if p.up == 0 && p.selected == 0 {
-			m.trimStart()
+		if p.up == 0 && p.selected == 0 && p.to > p.from+2*followMax {
+			p.from, p.atStart = p.to-followMax, false
 		}
 	}
 	var err error

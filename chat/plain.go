@@ -66,7 +66,10 @@ func RunPlain(ctx context.Context, cfg PlainConfig) error {
 	err := p.run(ctx)
 	cancel()
 	beside.Wait()
-	return errors.Join(err, wrapped(<-connected))
+	if ended := <-connected; ended != nil {
+		return wrapped(ended) // which is why err is what it is
+	}
+	return err
 }
 
 // run prints what was there, and then sends what is typed.

@@ -41,6 +41,8 @@ type chatCommand struct {
 	Wait  time.Duration `placeholder:"DURATION" help:"With --plain: after the end of the input go on printing for so long."`
 
 	serverFlags `embed:""`
+
+	in io.Reader // what the line mode reads; nil: the standard input
 }
 
 // Help adds examples to the command's help.
@@ -84,15 +86,15 @@ func (c *chatCommand) Run(ctx context.Context, output *Output) (err error) {
 			Peer: tidemark.UserID(c.To), Conversation: tidemark.ConversationID(c.Conversation),
 		}, chat.Terminal{})
 	}
+	if c.in == nil {
+		c.in = os.Stdin
+	}
 	return chat.RunPlain(ctx, chat.PlainConfig{
 		Device: device, Connect: device.Run, User: tidemark.UserID(c.User),
 		Peer: tidemark.UserID(c.To), Conversation: tidemark.ConversationID(c.Conversation),
-		Tail: c.Tail, Linger: c.Wait, In: stdin, Out: output.Out, Err: output.Err,
+		Tail: c.Tail, Linger: c.Wait, In: c.in, Out: output.Out, Err: output.Err,
 	})
 }
-
-// stdin is what the line mode reads; tests put something else.
-var stdin io.Reader = os.Stdin
 
 // identify finds out who the user is, and where tokens come from.
 func (c *chatCommand) identify(ctx context.Context) (client.TokenSource, error) {
@@ -106,7 +108,10 @@ func (c *chatCommand) identify(ctx context.Context) (client.TokenSource, error) 
 			return nil, wrongUsage("--user is %q and the token is for %q: leave --user out", c.User, subject)
 		}
 		c.User = subject
-		return client.StaticToken(c.Token), c.checkNames()
+		if err := c.checkNames(); err != nil {
+			return nil, err
+		}
+		return client.StaticToken(c.Token), c.tryToken(ctx)
 	}
 	if c.User == "" {
 		return nil, wrongUsage("who are you? Give --user USER, or --token TOKEN")
@@ -128,6 +133,27 @@ func (c *chatCommand) identify(ctx context.Context) (client.TokenSource, error) 
 		answer, err := users.IssueToken(ctx, &wire.IssueTokenRequest{UserId: c.User})
 		return answer.GetToken(), err
 	}, nil
+}
+
+// tryToken asks the server whether it takes the token, so that a wrong one is told at once. A server that does not answer
+// is no reason not to begin: what is stored can be read, and written to, offline.
+func (c *chatCommand) tryToken(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	flags := serverFlags{URL: c.URL, AdminKey: c.Token}
+	base, options, err := flags.options()
+	if err != nil {
+		return err
+	}
+	users := wireconnect.NewUserServiceClient(http.DefaultClient, base, options)
+	_, err = users.Get(ctx, &wire.GetUserRequest{Id: c.User})
+	switch connect.CodeOf(err) {
+	case connect.CodeUnauthenticated:
+		return fmt.Errorf("the server does not take the token: %w", err)
+	case connect.CodeNotFound:
+		return fmt.Errorf("the token is good, but there is no user %s: the app's back end makes users", c.User)
+	}
+	return nil
 }
 
 func (c *chatCommand) checkNames() error {
