@@ -23,7 +23,7 @@ import (
 
 const (
 	tokenBytesMax   = 16 << 10        // a longer token is refused unread
-	verifiedMax     = 8192            // verified tokens remembered
+	verifiedMax     = 1024            // verified tokens remembered
 	verifiedFor     = 5 * time.Minute // a remembered token is verified again after this, so that removed keys take effect
 	tokenLifetime   = 30 * 24 * time.Hour
 	tokenLifetimeAt = 10 * 365 * 24 * time.Hour // greatest lifetime that can be asked for

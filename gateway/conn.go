@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -189,6 +190,16 @@ func (c *conn) cutFor(reason *atomic.Uint64) {
 		reason.Add(1)
 		c.cut()
 	}
+}
+
+// turnAway ends a connection that was never listed and has no goroutines.
+func (c *conn) turnAway() {
+	const text = "the server shuts down"
+	bye := &wire.Bye{Reason: wire.ByeReason_SHUTDOWN, RetryAfterMs: rand.Uint32N(c.owner.cfg.SpreadMs + 1), Message: text}
+	data := appendFrame(nil, c.messageOp(), c.encode(&wire.ServerFrame{Frame: &wire.ServerFrame_Bye{Bye: bye}}))
+	_ = c.socket.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = c.socket.Write(appendClose(data, &farewell{code: ws.StatusGoingAway, text: text}))
+	_ = c.socket.Close()
 }
 
 // look is the watch's look at the connection.

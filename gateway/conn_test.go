@@ -5,8 +5,10 @@
 package gateway
 
 import (
+	"bufio"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -76,9 +78,10 @@ func TestTheDoor(t *testing.T) {
 			refused++
 		}
 	}
-	if got := w.sockets.Stats(); int(got.Refused) != refused || int(got.Accepted) != len(cases)-refused {
-		t.Errorf("counted %d refused and %d accepted of %d", got.Refused, got.Accepted, len(cases))
-	}
+	eventually(t, "they are counted", func() bool {
+		got := w.sockets.Stats()
+		return int(got.Refused) == refused && int(got.Accepted) == len(cases)-refused
+	})
 }
 
 func TestHelloAndPing(t *testing.T) {
@@ -425,4 +428,48 @@ func TestHandlingIsNotSilence(t *testing.T) {
 	close(block)
 	c.ping(1)
 	c.wantPong(1)
+}
+
+// TestTLS: a connection that is no plain socket works the same, also after its reader was renewed.
+func TestTLS(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.StackIdle = 10 * time.Millisecond }, openFake)
+	server := httptest.NewTLSServer(w.sockets)
+	defer server.Close()
+	d := ws.Dialer{Protocols: []string{wire.SubprotocolJSON}, TLSConfig: server.Client().Transport.(*http.Transport).TLSClientConfig}
+	socket, buffered, _, err := d.Dial(t.Context(), "wss"+strings.TrimPrefix(server.URL, "https"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if buffered != nil {
+		t.Fatal("the server spoke first")
+	}
+	defer socket.Close()
+	c := &client{t: t, socket: socket, reader: bufio.NewReader(socket), format: wire.JSON}
+	c.text(`{"hello":{"deviceId":"phone","token":"` + w.token("alice", "") + `"}}`)
+	if c.frame().GetWelcome() == nil || c.frame().GetSynced() == nil {
+		t.Fatal("no welcome")
+	}
+	for i := range uint64(3) {
+		eventually(t, "the reader is renewed", func() bool { return w.sockets.list(nil)[0].small.Load() })
+		c.ping(i)
+		c.wantPong(i)
+	}
+	c.text(`{"ping":{"request":"9","padding":"` + strings.Repeat("x", 500_000) + `"}}`)
+	c.wantPong(9)
+	w.stop()
+	c.wantBye(wire.ByeReason_SHUTDOWN)
+	c.wantClose(1001)
+}
+
+// TestRenewedReader: the reader of a plain socket is renewed while frames come, and none is lost.
+func TestRenewedReader(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.StackIdle = time.Millisecond }, openFake)
+	c := w.connect(wire.Proto, "alice", "phone")
+	for i := range uint64(200) {
+		c.ping(i)
+		c.wantPong(i)
+		if i%20 == 0 {
+			eventually(t, "the reader is renewed", func() bool { return w.sockets.list(nil)[0].small.Load() })
+		}
+	}
 }

@@ -52,12 +52,12 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := newConn(w, socket, format, address, identity)
-	if !w.add(c) {
+	w.counts.accepted.Add(1)
+	if !w.add(c) { // the shutdown began meanwhile
 		w.doors.leave(address)
-		_ = socket.Close()
+		c.turnAway()
 		return
 	}
-	w.counts.accepted.Add(1)
 	go c.begin(early(buffered))
 }
 
