@@ -208,10 +208,15 @@ func (s *step) applyOps(c *Conversation, entries []*entry) {
 	if lowest > 0 {
 		s.applyStored(c, lowest, entries, targets)
 	}
+	for _, n := range entries {
+		if n.kind == KindMessage && n.withheld() {
+			targets[n.seq] = true
+		}
+	}
 	for _, seq := range sortedKeys(targets) {
 		n := s.entry(c.ID, seq).clone()
-		if i, found := c.segmentOf(n.asOf + 1); found {
-			n.fold(c.Segments[i].To, s.r.meta.user)
+		if i, found := c.segmentOf(n.asOf + 1); found && !n.fold(c.Segments[i].To, s.r.meta.user) {
+			c.doubtForm(seq)
 		}
 		if n.withheld() {
 			s.dropEdits(c, n)
@@ -254,28 +259,30 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 	if n == nil {
 		return
 	}
-	if n = n.clone(); n.add(o) || o.kind == KindEdit {
+	if n = n.clone(); n.add(o) || o.kind == KindEdit && n.withheld() {
 		put(&s.entries, place{c.ID, target}, n)
 		targets[target] = true
 	}
 }
 
-// dropEdits forgets the contents that edits gave to a message which was taken back.
+// dropEdits forgets the contents that stored edits gave to a message which was taken back: they came between the two.
 func (s *step) dropEdits(c *Conversation, of *entry) {
 	shown := of.message(c.ID, s.r.meta.user)
-	recall, erase := shown.RecallSeq, shown.EraseSeq
-	for _, seq := range of.edits {
+	for seq := of.seq + 1; seq < firstOf(shown.RecallSeq, shown.EraseSeq); seq++ {
 		if !c.holds(seq) {
 			continue
 		}
 		n := s.entry(c.ID, seq)
-		if n == nil || n.body == nil && n.recallSeq == recall && n.eraseSeq == erase {
-			continue
+		if n == nil {
+			return
 		}
-		n = n.clone()
-		n.dropContent()
-		n.recallSeq, n.eraseSeq = recall, erase
-		s.save(c.ID, n)
+		target, _, ok := n.target()
+		if ok && target == of.seq && n.kind == KindEdit {
+			n = n.clone()
+			n.dropContent()
+			n.recallSeq, n.eraseSeq = shown.RecallSeq, shown.EraseSeq
+			s.save(c.ID, n)
+		}
 	}
 }
 

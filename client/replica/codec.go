@@ -220,6 +220,10 @@ func (c *Conversation) encode() []byte {
 		e.digest(s.Prev)
 		e.digest(s.Last)
 	}
+	e.uint(uint64(len(c.unsure)))
+	for _, seq := range c.unsure {
+		e.uint(uint64(seq))
+	}
 	return e
 }
 
@@ -244,6 +248,9 @@ func decodeConversation(id tidemark.ConversationID, data []byte) (*Conversation,
 		c.Segments = append(c.Segments, Segment{
 			From: tidemark.Seq(d.uint()), To: tidemark.Seq(d.uint()), Prev: d.digest(), Last: d.digest(),
 		})
+	}
+	for range d.count() {
+		c.unsure = append(c.unsure, tidemark.Seq(d.uint()))
 	}
 	return c, d.done("conversation " + string(id))
 }
@@ -303,10 +310,6 @@ func (n *entry) encode() []byte {
 		e = append(e, n.salt[:]...)
 	}
 	e.bytes(n.editBody)
-	e.uint(uint64(len(n.edits)))
-	for _, seq := range n.edits {
-		e.uint(uint64(seq))
-	}
 	e.uint(uint64(len(n.reactions)))
 	for _, t := range n.reactions {
 		e.text(t.key)
@@ -339,9 +342,6 @@ func decodeEntry(seq tidemark.Seq, data []byte) (*entry, error) {
 		n.salt = d.salt()
 	}
 	n.editBody = d.bytes()
-	for range d.count() {
-		n.edits = append(n.edits, tidemark.Seq(d.uint()))
-	}
 	for range d.count() {
 		n.reactions = append(n.reactions, tally{key: d.text(), count: uint32(d.uint()), mine: d.flag(), in: d.users(), out: d.users()})
 	}

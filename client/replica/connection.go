@@ -70,6 +70,7 @@ const (
 	forCaller purpose = iota
 	forGap
 	forLatest // the end of a conversation of which nothing is stored
+	forForm   // one message whose form is not sure
 	forProbe  // only the digest at a seq is wanted
 	forPing
 )
@@ -110,19 +111,18 @@ func (s *step) drop() {
 	}
 	conn.phase, conn.requests = closed, nil
 	s.r.outbox.rewind()
+	s.r.tasks.rewind()
 }
 
-// unanswered undoes a request whose connection broke.
+// unanswered tells of a request whose connection broke.
 func (s *step) unanswered(q *request) {
 	switch {
-	case q.outgoing != nil: // the outbox rewinds as a whole
+	case q.outgoing != nil:
 		if q.outgoing.State == Sent {
 			s.progress(q.outgoing, Queued, 0)
 		}
 	case q.purpose == forCaller:
 		s.out.Done = append(s.out.Done, Done{Token: q.token, Err: ErrDisconnected})
-	case q.purpose != forPing:
-		s.r.tasks.release(q.in)
 	}
 }
 
@@ -202,6 +202,7 @@ func (s *step) welcome(w *wire.Welcome) {
 	if epoch := tidemark.Epoch(w.Epoch); w.Reset_ != nil || r.meta.cursor.Epoch != epoch {
 		r.meta.cursor = tidemark.Cursor{Epoch: epoch, Positions: map[uint32]tidemark.Position{}}
 		s.meta = true
+		s.requeueAnswered()
 		s.beginFull()
 	}
 	conn.phase, conn.limits = syncing, w.Limits

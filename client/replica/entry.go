@@ -35,8 +35,7 @@ type entry struct {
 
 	asOf      tidemark.Seq
 	editSeq   tidemark.Seq
-	editBody  []byte         // serialised Body{message} of the edit
-	edits     []tidemark.Seq // edits met, whose content is dropped with this entry's
+	editBody  []byte // serialised Body{message} of the edit
 	recallSeq tidemark.Seq
 	eraseSeq  tidemark.Seq
 	pinSeq    tidemark.Seq
@@ -150,9 +149,6 @@ func (n *entry) target() (seq tidemark.Seq, o op, ok bool) {
 
 // add puts an op on top, once; false when it was there, or is in the base already.
 func (n *entry) add(o op) bool {
-	if o.kind == KindEdit && !slices.Contains(n.edits, o.seq) {
-		n.edits = append(n.edits, o.seq)
-	}
 	if o.seq <= n.asOf {
 		return false
 	}
@@ -167,21 +163,24 @@ func (n *entry) add(o op) bool {
 	return true
 }
 
-// fold moves the ops up to a seq into the base: all events up to it are stored here.
-func (n *entry) fold(to tidemark.Seq, me tidemark.UserID) {
+// fold moves the ops up to a seq into the base: all events up to it are stored here. sure is false if reactions had to be
+// counted on an assumption.
+func (n *entry) fold(to tidemark.Seq, me tidemark.UserID) (sure bool) {
 	i := 0
+	sure = true
 	for ; i < len(n.ops) && n.ops[i].seq <= to; i++ {
-		n.apply(n.ops[i], me)
+		sure = n.apply(n.ops[i], me) && sure
 		n.asOf = n.ops[i].seq
 	}
 	n.ops = slices.Delete(n.ops, 0, i)
 	if len(n.ops) == 0 {
 		n.ops = nil
 	}
+	return sure
 }
 
-// apply changes the base by one op.
-func (n *entry) apply(o op, me tidemark.UserID) {
+// apply changes the base by one op; see fold for sure.
+func (n *entry) apply(o op, me tidemark.UserID) (sure bool) {
 	switch o.kind {
 	case KindEdit:
 		n.editSeq, n.editBody = o.seq, o.body
@@ -196,28 +195,31 @@ func (n *entry) apply(o op, me tidemark.UserID) {
 			n.pinSeq = firstOf(n.pinSeq, o.seq)
 		}
 	case KindReaction:
-		n.react(o, me)
+		return n.react(o, me)
 	}
+	return true
 }
 
-// react counts one reaction, or its removal.
-func (n *entry) react(o op, me tidemark.UserID) {
+// react counts one reaction, or its removal; see fold for sure.
+func (n *entry) react(o op, me tidemark.UserID) (sure bool) {
 	i, found := slices.BinarySearchFunc(n.reactions, o.key, func(t tally, key string) int { return cmp.Compare(t.key, key) })
 	if !found {
 		if o.removed {
-			return
+			return true
 		}
 		n.reactions = slices.Insert(n.reactions, i, tally{key: o.key})
 	}
 	t := &n.reactions[i]
 	if o.user == me {
 		t.setMine(!o.removed)
+		sure = true
 	} else {
-		t.set(o.user, !o.removed)
+		sure = t.set(o.user, !o.removed)
 	}
 	if t.count == 0 {
 		n.reactions = slices.Delete(n.reactions, i, i+1)
 	}
+	return sure
 }
 
 // setMine notes whether the user reacts.
@@ -231,13 +233,15 @@ func (t *tally) setMine(reacts bool) {
 	t.mine = reacts
 }
 
-// set notes whether another user reacts. Of one never heard of before, it is taken that this changes something.
-func (t *tally) set(user tidemark.UserID, reacts bool) {
+// set notes whether another user reacts. Of one never heard of while there are nameless ones, it is assumed that this
+// changes something, and not sure.
+func (t *tally) set(user tidemark.UserID, reacts bool) (sure bool) {
 	named := uint32(len(t.in))
 	if t.mine {
 		named++
 	}
 	in, out := slices.Index(t.in, user), slices.Index(t.out, user)
+	sure = in >= 0 || out >= 0 || t.count <= named
 	switch {
 	case reacts && in < 0:
 		t.count++
@@ -253,6 +257,7 @@ func (t *tally) set(user tidemark.UserID, reacts bool) {
 		t.count--
 		t.out = append(t.out, user)
 	}
+	return sure
 }
 
 // withheld reports whether the content was taken back or erased, by the base or by an op.
@@ -274,7 +279,7 @@ func (n *entry) merge(given *entry) {
 	}
 	// A recall or an erasure is never taken back: whoever knows of one is right.
 	recall, erase := firstOf(n.recallSeq, given.recallSeq), firstOf(n.eraseSeq, given.eraseSeq)
-	if given.asOf > n.asOf {
+	if given.asOf >= n.asOf {
 		n.asOf, n.editSeq, n.editBody = given.asOf, given.editSeq, given.editBody
 		n.pinSeq, n.reactions = given.pinSeq, given.reactions
 		n.ops = slices.DeleteFunc(n.ops, func(o op) bool { return o.seq <= n.asOf })
@@ -299,7 +304,7 @@ func firstOf(a, b tidemark.Seq) tidemark.Seq {
 // clone is a copy that may be changed.
 func (n *entry) clone() *entry {
 	c := *n
-	c.edits, c.reactions, c.ops = slices.Clone(n.edits), slices.Clone(n.reactions), slices.Clone(n.ops)
+	c.reactions, c.ops = slices.Clone(n.reactions), slices.Clone(n.ops)
 	for i := range c.reactions {
 		t := &c.reactions[i]
 		t.in, t.out = slices.Clone(t.in), slices.Clone(t.out)

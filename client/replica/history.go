@@ -82,12 +82,15 @@ func (s *step) fetched(f *wire.Fetched) {
 	if v == taken {
 		s.absorbAnswered(c)
 	}
+	if v == taken {
+		c.settleForms(f)
+	}
 	k := s.r.tasks.of(q.in)
 	switch nearer := c.holds(q.gap.To) || c.bottom() >= q.gap.To; {
 	case q.purpose == forCaller:
 		s.out.Done = append(s.out.Done, pageDone(q, f, v))
 	case c.Doubt.Open: // to be settled first
-	case v == unusable || !nearer:
+	case v == unusable || q.purpose == forGap && !nearer:
 		s.r.tasks.later(q.in, s.nowMs, 0) // not again at once
 	default:
 		k.failures, k.latest = 0, false
@@ -132,6 +135,25 @@ func (s *step) pageEvents(c *Conversation, f *wire.Fetched) verdict {
 	return s.absorb(c, in)
 }
 
+// unsureMax bounds the messages of a conversation whose reactions wait to be counted again.
+const unsureMax = 256
+
+// doubtForm notes that the reactions to a message must be counted by the server.
+func (c *Conversation) doubtForm(seq tidemark.Seq) {
+	if !slices.Contains(c.unsure, seq) && len(c.unsure) < unsureMax {
+		c.unsure = append(c.unsure, seq)
+	}
+}
+
+// settleForms notes which messages a page has just told of.
+func (c *Conversation) settleForms(f *wire.Fetched) {
+	if len(f.Events) == 0 || len(c.unsure) == 0 || tidemark.Seq(f.HeadSeq) < c.HeadSeq {
+		return
+	}
+	first, last := tidemark.Seq(f.Events[0].Seq), tidemark.Seq(f.Events[len(f.Events)-1].Seq)
+	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq >= first && seq <= last })
+}
+
 // pageDone is the answer to the caller of a page.
 func pageDone(q *request, f *wire.Fetched, v verdict) Done {
 	d := Done{Token: q.token, More: f.HasMore}
@@ -157,10 +179,12 @@ func (s *step) lookForGaps(partition uint32) {
 func (s *step) plan(c *Conversation) {
 	gap, open := s.nextGap(c)
 	switch {
-	case c.Removed || !open && !c.Doubt.Open:
+	case c.Removed || !open && !c.Doubt.Open && len(c.unsure) == 0:
 		s.r.tasks.forget(c.ID)
 	case c.Doubt.Open:
 		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
+	case !open:
+		s.r.tasks.want(c.ID, s.nowMs+countAgainMs, s.nowMs)
 	case gap.To == c.HeadSeq && len(c.Segments) > 0 && s.r.tasks.of(c.ID).failures == 0 && s.recent(c):
 		s.r.tasks.want(c.ID, s.nowMs+graceMs, s.nowMs)
 	default:
@@ -228,6 +252,11 @@ func (s *step) start(id tidemark.ConversationID, k *task) {
 		return
 	}
 	gap, open := s.nextGap(c)
+	if !open && len(c.unsure) > 0 {
+		s.fly(k)
+		s.fetch(&request{in: id, purpose: forForm, from: Page{After: c.unsure[0] - 1, Start: true, Limit: 1}})
+		return
+	}
 	if !open {
 		s.r.tasks.forget(id)
 		return

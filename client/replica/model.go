@@ -31,6 +31,8 @@ type Conversation struct {
 	Read        tidemark.Seq // greatest seq that another member has read, as far as told
 	Removed     bool         // the user is not a member any more
 	Doubt       Doubt        // not zero: the stored history contradicts the server's and is being compared
+
+	unsure []tidemark.Seq // stored messages whose reactions must be counted by the server; at most unsureMax
 }
 
 // Segment is a run of stored events without a hole, whose chain was computed event by event.

@@ -5,6 +5,7 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -138,6 +139,25 @@ func (b *outbox) address(me tidemark.UserID, s *step) {
 	}
 }
 
+// requeueAnswered queues again what another history's server had stored and the log has not come to: this one may have
+// lost it, and if it has not, it answers as before.
+func (s *step) requeueAnswered() {
+	b := &s.r.outbox
+	for _, id := range sortedKeys(b.lanes) {
+		l := b.lanes[id]
+		for _, seq := range sortedKeys(l.answers) {
+			o := l.answers[seq]
+			delete(l.answers, seq)
+			o.answer = answer{}
+			s.progress(o, Queued, 0)
+			l.items = append(l.items, o)
+			s.saveOutgoing(o)
+		}
+		slices.SortFunc(l.items, func(a, b *Outgoing) int { return cmp.Compare(a.number, b.number) })
+		b.wake(id, l)
+	}
+}
+
 // answered is the stored submission of a seq, or nil.
 func (b *outbox) answered(in tidemark.ConversationID, seq tidemark.Seq) *Outgoing {
 	if l := b.lanes[in]; l != nil {
@@ -213,7 +233,7 @@ func (r *Replica) Outbox() []Outgoing {
 	for _, o := range r.outbox.byClient {
 		list = append(list, *o)
 	}
-	slices.SortFunc(list, func(a, b Outgoing) int { return int(a.number) - int(b.number) })
+	slices.SortFunc(list, func(a, b Outgoing) int { return cmp.Compare(a.number, b.number) })
 	return list
 }
 
@@ -235,7 +255,7 @@ func (r *Replica) Pending(in tidemark.ConversationID) []Message {
 	for _, seq := range sortedKeys(l.answers) {
 		items = append(items, l.answers[seq])
 	}
-	slices.SortFunc(items, func(a, b *Outgoing) int { return int(a.number) - int(b.number) })
+	slices.SortFunc(items, func(a, b *Outgoing) int { return cmp.Compare(a.number, b.number) })
 	var list []Message
 	for _, o := range items {
 		body := parseBody(o.Body)

@@ -27,10 +27,12 @@ func (s *step) doubt(c *Conversation, known tidemark.Seq) verdict {
 	if !c.holds(known) {
 		known = 0
 	}
-	if !c.Doubt.Open {
+	k := s.r.tasks.of(c.ID)
+	k.search = nil // what it found may be of another history
+	if c.Doubt.Open {
+		c.Doubt.Known = 0
+	} else {
 		c.Doubt = Doubt{Open: true, Known: known}
-		k := s.r.tasks.of(c.ID)
-		k.search = nil
 		if k.doubts++; k.doubts > 3 && !k.flying { // it comes again and again: not at the server's pace
 			k.queued = false
 			k.failures = max(k.failures, k.doubts-3)
@@ -181,7 +183,7 @@ func (s *step) cutOff(c *Conversation, q *search) {
 			}
 			n = n.clone()
 			n.asOf, n.editSeq, n.editBody, n.recallSeq, n.eraseSeq, n.pinSeq = seq, 0, nil, 0, 0, 0
-			n.edits, n.reactions, n.ops = nil, nil, nil
+			n.reactions, n.ops = nil, nil
 			again = append(again, n)
 		}
 	}

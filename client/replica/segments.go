@@ -14,7 +14,7 @@ import (
 // clone is a copy that may be changed. Info and Self are replaced, never changed, and so are shared.
 func (c *Conversation) clone() *Conversation {
 	d := *c
-	d.Segments = slices.Clone(c.Segments)
+	d.Segments, d.unsure = slices.Clone(c.Segments), slices.Clone(c.unsure)
 	return &d
 }
 

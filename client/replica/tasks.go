@@ -8,6 +8,7 @@ import tidemark "github.com/tidemark-im/tidemark"
 
 // Waiting times, ms.
 const (
+	countAgainMs = 2_000   // reactions are counted again at most this often
 	graceMs      = 500     // the end of a live conversation may still be on its way
 	retryFirstMs = 1_000   // after a failure; doubles
 	retryMaxMs   = 300_000 // up to this
@@ -71,7 +72,15 @@ func (t *tasks) later(id tidemark.ConversationID, nowMs, atLeastMs uint64) {
 // backoffMs is how long to wait after a number of failures in a row.
 func backoffMs(failures uint) uint64 { return min(uint64(retryFirstMs)<<min(failures, 20), retryMaxMs) }
 
-// release says that a task's page came, or never will.
+// rewind says that the connection broke: no page will come, and what searches found was of that server.
+func (t *tasks) rewind() {
+	t.flying = 0
+	for _, k := range t.byID {
+		k.flying, k.search = false, nil
+	}
+}
+
+// release says that a task's page came.
 func (t *tasks) release(id tidemark.ConversationID) {
 	if k := t.byID[id]; k != nil && k.flying {
 		k.flying = false
