@@ -391,7 +391,7 @@ func (m *Model) refused(done string, do func(id tidemark.ClientID) error) tea.Cm
 		}
 		n++
 	}
-	m.say("%d messages %s.", n, done)
+	m.say("%s %s.", plural(n, "message"), done)
 	m.page.stale = true
 	return m.refresh()
 }

@@ -7,7 +7,6 @@ package chat
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
@@ -147,7 +146,7 @@ func (m *Model) headText() string {
 	case known && c.Removed:
 		text += " (you are not a member any more)"
 	case known && !direct && c.Info.GetMemberCount() > 0:
-		text += fmt.Sprintf(" · %d members", c.Info.GetMemberCount())
+		text += " · " + plural(int(c.Info.GetMemberCount()), "member")
 	}
 	return text
 }
@@ -216,7 +215,7 @@ func (m *Model) status() (style lipgloss.Style, text string) {
 	case m.page.up > 0 || !m.page.atEnd:
 		text = "↓ more below: Ctrl+End goes to the end"
 	case messages > 0 && !m.isWide():
-		text = fmt.Sprintf("%d unread in %d conversations: Ctrl+L", messages, conversations)
+		text = fmt.Sprintf("%d unread in %s: Ctrl+L", messages, plural(conversations, "conversation"))
 	case !m.isWide():
 		text = "F1 help · Ctrl+L list · Ctrl+C quit"
 	default:
@@ -241,6 +240,14 @@ func (m *Model) cursor() *tea.Cursor {
 	return cursor
 }
 
+// plural is a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // say shows a sentence in the status line for a while.
 func (m *Model) say(format string, args ...any) {
 	m.flash = flash{text: fmt.Sprintf(format, args...), until: m.now().Add(flashFor)}
@@ -249,9 +256,4 @@ func (m *Model) say(format string, args ...any) {
 // complain shows what went wrong and what to do.
 func (m *Model) complain(err error) {
 	m.flash = flash{text: CleanLine(explain(err)), isBad: true, until: m.now().Add(2 * flashFor)}
-}
-
-// moment is a time as people write it.
-func (m *Model) moment(ms uint64) string {
-	return time.UnixMilli(int64(ms)).In(m.zone).Format("2 Jan 2006 15:04")
 }
