@@ -16,6 +16,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/api"
+	"github.com/tidemark-im/tidemark/journal"
 )
 
 // Config of a server. The zero value of a field means its default, which [New] fills in.
@@ -50,6 +51,8 @@ type Config struct {
 	Log     *slog.Logger     // nil: none
 	Now     func() time.Time // nil: the system's clock
 	Entropy io.Reader        // salts and epochs; nil: the system's
+
+	wrapJournal func(journal.Journal) journal.Journal // nil: not; tests let it fail
 }
 
 // Keys say whom the server believes. Its own key (DIR/auth.key) always counts unless HS256Secret replaces it.

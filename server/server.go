@@ -91,8 +91,12 @@ func (s *Server) open() (err error) {
 	}
 	_, s.created = auth.AdminKey()
 	s.metrics = newMetrics(s)
+	var commits journal.Journal = journal.NewLocal(s.db)
+	if c.wrapJournal != nil {
+		commits = c.wrapJournal(commits)
+	}
 	s.set, err = partition.Open(partition.Config{
-		DB: s.db, Journal: s.metrics.measured(journal.NewLocal(s.db)), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
+		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
 	})
 	if err != nil {
 		return err
