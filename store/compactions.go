@@ -11,12 +11,13 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// compactions implements pebble.CompactionScheduler for one database. It never starts one by itself: Pebble asks
-// whenever a flush or a compaction has ended.
+// compactions implements pebble.CompactionScheduler for one database, without a goroutine of its own: what has to wait
+// is started when a running compaction ends.
 type compactions struct {
-	failure *failure
+	failure  *failure
+	granting sync.Mutex // held while a compaction that waited is started; taken before mu and Pebble's own locks
 
-	mu      sync.Mutex
+	mu      sync.Mutex             // Pebble holds its own locks when it takes this one
 	db      pebble.DBForCompaction // nil: not registered
 	running int
 }
@@ -31,22 +32,38 @@ func (c *compactions) Register(_ int, db pebble.DBForCompaction) {
 // Unregister implements pebble.CompactionScheduler.
 func (c *compactions) Unregister() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.db = nil
+	c.mu.Unlock()
+	c.granting.Lock() // until nobody asks the database any more
+	defer c.granting.Unlock()
 }
 
-// TrySchedule implements pebble.CompactionScheduler.
+// TrySchedule implements pebble.CompactionScheduler. Once it has said no, Pebble waits to be told (Done does).
 func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) {
+	return c.reserve(), c
+}
+
+// reserve takes a place for one more compaction, if there is one.
+func (c *compactions) reserve() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.db == nil || c.failure.err() != nil || c.running >= c.db.GetAllowedWithoutPermission() {
-		return false, nil
+		return false
 	}
 	c.running++
-	return true, c
+	return true
 }
 
-// UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler; Pebble asks by TrySchedule right after.
+// release gives a place back and returns the database that may want it.
+func (c *compactions) release() pebble.DBForCompaction {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	return c.db
+}
+
+// UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler. If something waits, something runs, and Done
+// will see the new number.
 func (c *compactions) UpdateGetAllowedWithoutPermission() {}
 
 // Started implements pebble.CompactionGrantHandle.
@@ -58,9 +75,18 @@ func (c *compactions) MeasureCPU(pebble.CompactionGoroutineKind) {}
 // CumulativeStats implements pebble.CompactionGrantHandle.
 func (c *compactions) CumulativeStats(pebble.CompactionGrantHandleStats) {}
 
-// Done implements pebble.CompactionGrantHandle.
+// Done implements pebble.CompactionGrantHandle: it starts what waits for the place.
 func (c *compactions) Done() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running--
+	c.granting.Lock()
+	defer c.granting.Unlock()
+	for db := c.release(); db != nil; db = c.release() {
+		for {
+			if waiting, _ := db.GetWaitingCompaction(); !waiting || !c.reserve() {
+				return
+			}
+			if !db.Schedule(c) {
+				break // it changed its mind: give the place back, and ask again who came in between
+			}
+		}
+	}
 }

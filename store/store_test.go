@@ -5,6 +5,7 @@
 package store
 
 import (
+	"log/slog"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -247,3 +248,5 @@ func checkRanges(t *testing.T, p *Partition, c *record.Changes) {
 		}
 	}
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
