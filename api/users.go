@@ -6,6 +6,8 @@ package api
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -121,13 +123,8 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 	}
 	forget := []tidemark.DeviceID{device}
 	if device == "" {
-		forget = forget[:0]
-		devices, err := s.config.Set.OfUser(id).Devices(id)
-		if err != nil {
+		if forget, err = s.devicesOf(id); err != nil {
 			return nil, err
-		}
-		for _, d := range devices {
-			forget = append(forget, d.ID)
 		}
 	}
 	closed := s.config.Registry.Kick(id, device)
@@ -137,6 +134,24 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 		}
 	}
 	return &wire.KickResponse{Sessions: uint32(closed)}, nil
+}
+
+// devicesOf are a user's devices: those that are remembered, and those that are connected and will be in a moment.
+func (s *userService) devicesOf(id tidemark.UserID) ([]tidemark.DeviceID, error) {
+	remembered, err := s.config.Set.OfUser(id).Devices(id)
+	if err != nil {
+		return nil, err
+	}
+	var devices []tidemark.DeviceID
+	for _, d := range remembered {
+		devices = append(devices, d.ID)
+	}
+	for _, session := range s.config.Registry.List(id, "", math.MaxInt) {
+		if d := tidemark.DeviceID(session.GetDeviceId()); !slices.Contains(devices, d) {
+			devices = append(devices, d)
+		}
+	}
+	return devices, nil
 }
 
 // ownUser is the user that a request is about: the caller when it names none; for the app anybody.

@@ -60,10 +60,12 @@ func (r *Registry) remove(s *Session) bool {
 	return true
 }
 
-// Kick ends the sessions of a device ("": of all the user's devices) with bye KICKED, and answers how many.
+// Kick ends the sessions of a device ("": of all the user's devices) with bye KICKED, and answers how many. They are
+// taken out at once, so that their end does not bring back the record of a device that is being forgotten.
 func (r *Registry) Kick(user tidemark.UserID, device tidemark.DeviceID) int {
 	kicked := r.of(user, device)
 	for _, s := range kicked {
+		r.remove(s)
 		s.Bye(wire.ByeReason_KICKED, 0, "this device was signed out")
 	}
 	return len(kicked)
