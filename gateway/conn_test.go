@@ -473,3 +473,23 @@ func TestRenewedReader(t *testing.T) {
 		}
 	}
 }
+
+func TestStorm(t *testing.T) {
+	var s storm
+	begin := time.Unix(1_000_000, 0)
+	for _, step := range []struct {
+		accepted uint64
+		after    time.Duration
+		over     bool
+	}{
+		{900, 0, false}, {900, time.Hour, false}, // too few
+		{1500, 2 * time.Hour, false}, {1500, 2*time.Hour + stormCalm, false}, {1600, 2*time.Hour + stormCalm, false},
+		{1600, 2*time.Hour + 2*stormCalm, false}, {1600, 2*time.Hour + 2*stormCalm + time.Second, true},
+		{1600, 3 * time.Hour, false}, {2599, 4 * time.Hour, false}, {2599, 5 * time.Hour, false},
+		{2600, 6 * time.Hour, false}, {2600, 7 * time.Hour, true},
+	} {
+		if got := s.over(step.accepted, begin.Add(step.after), time.Second); got != step.over {
+			t.Errorf("%+v: %v", step, got)
+		}
+	}
+}

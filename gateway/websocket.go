@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -52,6 +53,8 @@ const (
 	scanMax         = time.Second
 	scanMin         = 5 * time.Millisecond
 	sweepEvery      = 10 * time.Second
+	stormMin        = 1000
+	stormCalm       = 2 * time.Second
 )
 
 func (c *Config) setDefaults() {
@@ -177,6 +180,7 @@ func (w *WebSocket) watch(ctx context.Context) {
 	ticker := time.NewTicker(min(max(shortest/4, scanMin), scanMax))
 	defer ticker.Stop()
 	var conns []*conn
+	var storm storm
 	for swept := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -189,11 +193,34 @@ func (w *WebSocket) watch(ctx context.Context) {
 			c.look(monoMs, wallMs)
 		}
 		clear(conns)
+		if storm.over(w.counts.accepted.Load(), time.Now(), w.cfg.StackIdle) {
+			debug.FreeOSMemory() // handshakes left much garbage, which the collector would keep for minutes
+		}
 		if time.Since(swept) > sweepEvery {
 			w.doors.sweep()
 			swept = time.Now()
 		}
 	}
+}
+
+// storm notices that many clients have connected, and that it is over.
+type storm struct {
+	accepted uint64    // at the last look
+	changed  time.Time // when that last rose
+	relieved uint64    // accepted when over was last true
+}
+
+// over is true once after every stormMin connections or more, when no more have come for a while beyond idle.
+func (s *storm) over(accepted uint64, now time.Time, idle time.Duration) bool {
+	if accepted != s.accepted {
+		s.accepted, s.changed = accepted, now
+		return false
+	}
+	if accepted-s.relieved < stormMin || now.Sub(s.changed) < idle+stormCalm {
+		return false
+	}
+	s.relieved = accepted
+	return true
 }
 
 // list appends all connections to dst.
