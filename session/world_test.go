@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// conversation is the conversation under test, and tc the world around it, as in tc.send and tc.want.
+// testWorld is what the tests call tc: the server and its clock.
 type testWorld struct {
 	testing.TB
 	fs       vfs.FS
@@ -141,7 +141,8 @@ type device struct {
 	welcome  *wire.Welcome
 	bye      *wire.Bye
 	frames   []*wire.ServerFrame // since the last look
-	strict   bool                // doubles and disorder fail at once
+	seen     map[string]bool     // events given in this connection: none may come twice
+	gapless  bool                // hello asks for so long a tail that nothing may be left out
 }
 
 // log is what a device has of one conversation.
@@ -163,7 +164,7 @@ type log struct {
 func (tc *testWorld) device(user tidemark.UserID, name tidemark.DeviceID) *device {
 	return &device{
 		tc: tc, user: user, name: name, logs: map[string]*log{}, profiles: map[string]string{},
-		pending: map[uint64]*wire.Submit{}, strict: true,
+		pending: map[uint64]*wire.Submit{},
 	}
 }
 
@@ -184,7 +185,7 @@ func (d *device) hello() {
 		User: d.user, Device: d.name, Platform: "test", Client: "test/1", Format: d.tc.format, Set: d.tc.set,
 		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready++ },
 	})
-	d.synced, d.bye, d.welcome = false, nil, nil
+	d.synced, d.bye, d.welcome, d.seen, d.pending = false, nil, nil, map[string]bool{}, map[uint64]*wire.Submit{}
 	d.tc.must(d.s.Open(d.tc.Context(), &wire.Hello{Cursor: d.cursor, Tail: d.tail, Full: d.full}))
 }
 
@@ -306,9 +307,10 @@ func (d *device) storeDelta(delta *wire.Delta) {
 		d.tc.Fatalf("%s: live is %v, synced %v", d.name, delta.Live, d.synced)
 	}
 	for _, p := range delta.Profiles {
-		if _, twice := d.profiles[p.Id]; twice && d.strict && d.s != nil && d.tc.format == wire.Proto {
-			_ = twice // a profile comes once a connection; a device may have more than one connection
+		if d.seen["profile "+p.Id] {
+			d.tc.Fatalf("%s: the profile of %s came twice", d.name, p.Id)
 		}
+		d.seen["profile "+p.Id] = true
 		d.profiles[p.Id] = p.Nickname
 	}
 	for _, c := range delta.Conversations {
@@ -348,6 +350,9 @@ func (d *device) storeConversation(c *wire.ConversationDelta) {
 	if len(c.PrevDigest) > 0 {
 		l.chain[c.PrevSeq] = tidemark.Digest(c.PrevDigest)
 		if len(l.events) == 0 || l.events[c.PrevSeq] == nil {
+			if d.gapless && len(l.events) > 0 {
+				d.tc.Fatalf("%s: a gap before %d of %s", d.name, c.PrevSeq, c.Id)
+			}
 			l.floor = max(l.floor, c.PrevSeq) // what lies between is fetched by those who want it
 		}
 	}
@@ -366,17 +371,24 @@ func (d *device) storeConversation(c *wire.ConversationDelta) {
 	}
 }
 
+func doubleOf(l *log, e *wire.Event) string { return fmt.Sprintf("%s/%d/%d", l.id, e.Seq, e.Id) }
+
 func (d *device) storeEvent(l *log, e *wire.Event) {
 	d.tc.Helper()
 	if old := l.events[e.Seq]; old != nil {
 		if old.Id != e.Id {
 			d.tc.Fatalf("%s: seq %d of %s names event %d and event %d", d.name, e.Seq, l.id, old.Id, e.Id)
 		}
-		if d.strict {
+		if d.seen[doubleOf(l, e)] {
 			d.tc.Fatalf("%s: event %d of %s came twice", d.name, e.Seq, l.id)
+		}
+		d.seen[doubleOf(l, e)] = true
+		if len(e.BodyHash) > 0 && d.tc.format == wire.Proto {
+			l.events[e.Seq], l.texts[e.Seq] = e, "" // recalled since
 		}
 		return
 	}
+	d.seen[doubleOf(l, e)] = true
 	l.events[e.Seq] = e
 	l.head = max(l.head, e.Seq)
 	if d.tc.format == wire.Proto && len(e.Body) > 0 {
@@ -399,6 +411,9 @@ func (d *device) storeSubmitted(f *wire.Submitted) {
 		return // the event itself comes, or came, by delta
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: m.GetMessage()}})
+	if l := d.log(f.Conversation); f.Seq > l.head {
+		l.digest = f.Digest
+	}
 	d.storeEvent(d.log(f.Conversation), &wire.Event{
 		Seq: f.Seq, Id: f.Id, TimeMs: f.TimeMs, Sender: string(d.user), ClientId: m.ClientId, Counted: f.Counted,
 		Salt: f.Salt, Body: body, BodyJson: &wire.Body{Body: &wire.Body_Message{Message: m.GetMessage()}},

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The three rules that make waking and draining safe. Each test fails where its rule is broken.
+
+package session
+
+import (
+	"testing"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// spy is a subscriber that does something at the moments when partitions call.
+type spy struct {
+	wake   func(partition uint32, position tidemark.Position)
+	ready  func()
+	signal func()
+}
+
+func (s *spy) Wake(partition uint32, _ record.Conversation, position tidemark.Position) bool {
+	if s.wake != nil {
+		s.wake(partition, position)
+	}
+	return true
+}
+
+func (s *spy) Ready() {
+	if s.ready != nil {
+		s.ready()
+	}
+}
+
+func (s *spy) Signal(*wire.Signal) {
+	if s.signal != nil {
+		s.signal()
+	}
+}
+
+// Rule 1: a position is published only after the wakes of its commit are in the dirty sets.
+func TestPositionIsPublishedAfterTheWakes(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	p := tc.set.Of("team")
+	woken, told := tidemark.Position(0), tidemark.Position(0)
+	tc.must(tc.set.Subscribe("bob", &spy{
+		wake: func(_ uint32, position tidemark.Position) {
+			woken = position
+			if p.Published() >= position {
+				t.Errorf("woken for %d when %d was published already", position, p.Published())
+			}
+		},
+		ready: func() { told = p.Published() },
+	}))
+	tc.post("alice", "team", "hello")
+	if woken == 0 || told != woken {
+		t.Errorf("woken for %d, and told at %d", woken, told)
+	}
+}
+
+// Rule 2: a conversation leaves the dirty set only when the checkpoint covers its head. Here a session drains between the
+// moment when a commit is applied and woken, and the moment when it is published.
+func TestConversationStaysDirtyUntilItsHeadIsCovered(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob", "carol")
+	tc.group("team", "alice", "bob", "carol")
+	phone := tc.device("bob", "phone").connect()
+	phone.drain()
+	drains := 0
+	tc.must(tc.set.Subscribe("carol", &spy{wake: func(uint32, tidemark.Position) { // carol is woken after bob
+		if drains++; drains == 2 {
+			phone.drain()
+		}
+	}}))
+	tc.post("alice", "team", "one")
+	tc.post("alice", "team", "two") // bob reads "one" while this is woken and not published
+	if drains != 2 {
+		t.Fatalf("carol was woken %d times", drains)
+	}
+	phone.want("what was published when it read", "team", "one")
+	phone.drain()
+	phone.want("the other was not forgotten", "team", "one", "two")
+}
+
+// Rule 3: a session registers for wakes first, then reads the published position, then compares heads. Here somebody
+// sends just before it is registered, and just after.
+func TestConnectingWhileSomebodySends(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	other := tidemark.ConversationID("other")
+	for tc.set.Of(other) == tc.set.Of("team") {
+		other += "-" // in a partition of its own: one must not be found because of the other
+	}
+	tc.group("team", "alice", "bob")
+	tc.group(other, "alice", "bob")
+	sent := map[tidemark.ConversationID]bool{}
+	send := func(to tidemark.ConversationID, text string) {
+		if !sent[to] {
+			sent[to] = true
+			tc.post("alice", to, text)
+		}
+	}
+	// The new session replaces one that is told so by OnReady, before the new one is registered for wakes.
+	old := tc.device("bob", "phone").connect()
+	old.drain()
+	old.s.mu.Lock()
+	old.s.cfg.OnReady = func() { send("team", "just before") }
+	old.s.mu.Unlock()
+	tc.set.Unsubscribe("bob", old.s) // so that bob comes online anew, of which the watcher is told at once
+	watcher := &spy{}
+	tc.must(tc.set.Watch(watcher, []tidemark.UserID{"bob"}))
+	watcher.signal = func() { send(other, "just after") }
+	defer tc.set.Unsubscribe("bob", watcher)
+
+	phone := tc.device("bob", "phone")
+	phone.cursor, phone.logs = old.cursor, old.logs // up to date: only what is sent now is to be found
+	phone.connect().drain()
+	phone.want("what was sent before it was registered", "team", "just before")
+	phone.want("what was sent after it was registered", string(other), "just after")
+	phone.wantIdle("nothing comes twice")
+	old.disconnect()
+}
+
+// The order on one connection: answers of a commit leave after all deltas of earlier commits and before those of later
+// ones, and no checkpoint overtakes an answer.
+func TestAnswersAndDeltasKeepTheOrderOfCommits(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	same := tidemark.ConversationID("same")
+	for tc.set.Of(same) != tc.set.Of("team") {
+		same += "-" // another conversation of the same partition
+	}
+	tc.group(same, "alice", "bob")
+	n := tc.set.Of("team").Number()
+	phone := tc.device("alice", "phone").connect()
+	phone.drain()
+	for range 3 {
+		tc.post("bob", "team", "from bob")
+		phone.submit("team", "from alice")
+		tc.step()
+		tc.post("bob", same, "from bob")
+		phone.submit(same, "from alice")
+		phone.submit("team", "from alice too")
+		tc.step()
+	}
+	phone.drain()
+	var last, checkpoint uint64
+	for _, f := range phone.frames {
+		if s := f.GetSubmitted(); s != nil {
+			if s.Position < last || s.Position <= checkpoint {
+				t.Errorf("submitted at %d after position %d and checkpoint %d", s.Position, last, checkpoint)
+			}
+			last = s.Position
+		}
+		if c, ok := f.GetDelta().GetCheckpoints()[n]; ok {
+			if c+1 < last {
+				t.Errorf("checkpoint %d after position %d", c, last)
+			}
+			checkpoint = c
+		}
+	}
+	phone.want("all, in order", "team", "from bob", "from alice", "from alice too",
+		"from bob", "from alice", "from alice too", "from bob", "from alice", "from alice too")
+	phone.wantIdle("all is read")
+}
+
+// A sender that hears only answers still gets checkpoints: after so many answers, and at a ping.
+func TestSenderGetsBareCheckpoints(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice")
+	tc.group("team", "alice")
+	n := tc.set.Of("team").Number()
+	phone := tc.device("alice", "phone").connect()
+	phone.drain()
+	for range repliesOwed {
+		phone.send("team", "hello")
+	}
+	if at, published := phone.cursor.Positions[n], tc.set.At(n).Published(); at+1 < uint64(published) {
+		t.Errorf("after %d answers the checkpoint is %d, published %d", repliesOwed, at, published)
+	}
+	phone.send("team", "one more")
+	phone.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Ping{Ping: &wire.Ping{Request: 7}}})
+	phone.drain()
+	if at, published := phone.cursor.Positions[n], tc.set.At(n).Published(); at != uint64(published) {
+		t.Errorf("after a ping the checkpoint is %d, published %d", at, published)
+	}
+	phone.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Ping{Ping: &wire.Ping{Request: 8}}})
+	phone.drain()
+	if len(phone.frames) != 1 || phone.frames[0].GetPong().GetRequest() != 8 {
+		t.Errorf("a ping with nothing to tell is answered by %v", phone.frames)
+	}
+}
+
+func TestDirectConversationComesIntoBeing(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	phone, desk := tc.device("alice", "phone").connect(), tc.device("bob", "desk").connect()
+	phone.drain()
+	desk.drain()
+	phone.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: &wire.Submit{
+		Request: 1, ClientId: "c1", ToUser: "bob", Action: &wire.Submit_Message{Message: &wire.Message{Type: "text", Text: "hi"}},
+	}}})
+	phone.pending[1] = &wire.Submit{ClientId: "c1", Action: &wire.Submit_Message{Message: &wire.Message{Type: "text", Text: "hi"}}}
+	tc.step()
+	phone.drain()
+	desk.drain()
+	for _, d := range []*device{phone, desk} {
+		d.want("the first message", "alice~bob", "hi")
+		if l := d.logs["alice~bob"]; l.info.GetKind() != wire.Kind_DIRECT || l.self == nil || l.events[1] == nil {
+			t.Errorf("%s: info %v, self %v, first event %v", d.name, l.info, l.self, l.events[1])
+		}
+	}
+	if desk.profiles["alice"] == "" || phone.profiles["bob"] == "" {
+		t.Errorf("the peers' profiles are %v and %v", desk.profiles, phone.profiles)
+	}
+	phone.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: &wire.Submit{
+		Request: 2, ClientId: "c2", ToUser: "nobody", Action: &wire.Submit_Message{Message: &wire.Message{Text: "hi"}},
+	}}})
+	phone.drain()
+	if e := phone.frames[0].GetError(); e.GetReason() != wire.Reason_UNKNOWN_USER || e.GetRequest() != 2 {
+		t.Errorf("writing to nobody is answered by %v", phone.frames[0])
+	}
+}
