@@ -4,7 +4,11 @@
 
 package session
 
-import "github.com/tidemark-im/tidemark/record"
+import (
+	"slices"
+
+	"github.com/tidemark-im/tidemark/record"
+)
 
 // key names a conversation on this node. Keys of one partition are neighbours in order.
 type key uint64
@@ -14,40 +18,44 @@ func keyOf(partition uint32, c record.Conversation) key { return key(partition)<
 func (k key) partition() uint32                 { return uint32(k >> 32) }
 func (k key) conversation() record.Conversation { return record.Conversation(k) }
 
-// dirtySet is a set of conversations in the order in which they became dirty. It is small for who keeps up: a list that
-// is searched; a long one gets an index.
-type dirtySet struct {
-	list  []key
-	index map[key]struct{} // nil while the list is short
+// listSet is a set in the order in which things came. It is small while it has few: a list that is searched; a long one
+// gets an index.
+type listSet[K comparable] struct {
+	list  []K
+	index map[K]struct{} // nil while the list is short
 }
 
 // searchedMax is up to what length the list is searched.
 const searchedMax = 16
 
-func (d *dirtySet) len() int { return len(d.list) }
+func (d *listSet[K]) len() int { return len(d.list) }
 
-func (d *dirtySet) add(k key) {
+func (d *listSet[K]) has(k K) bool {
 	if d.index != nil {
-		if _, there := d.index[k]; there {
-			return
-		}
-		d.index[k] = struct{}{}
-		d.list = append(d.list, k)
+		_, there := d.index[k]
+		return there
+	}
+	return slices.Contains(d.list, k)
+}
+
+func (d *listSet[K]) add(k K) {
+	if d.has(k) {
 		return
 	}
-	for _, other := range d.list {
-		if other == k {
-			return
-		}
-	}
 	d.list = append(d.list, k)
-	if len(d.list) > searchedMax {
-		d.index = make(map[key]struct{}, 4*searchedMax)
+	switch {
+	case d.index != nil:
+		d.index[k] = struct{}{}
+	case len(d.list) > searchedMax:
+		d.index = make(map[K]struct{}, 4*searchedMax)
 		for _, k := range d.list {
 			d.index[k] = struct{}{}
 		}
 	}
 }
+
+// dirtySet is the conversations that have something past the checkpoint.
+type dirtySet struct{ listSet[key] }
 
 // take empties the set and answers what was in it; the set goes on with the memory of spare.
 func (d *dirtySet) take(spare []key) []key {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Hand-written encoding of the frames on the hot path: submitted and delta. The events in a delta were encoded once, for
+// Hand-written encoding of the frames on the hot path, submitted and delta, and of synced. The events in a delta were encoded once, for
 // all sessions; everything else is a few numbers. A test compares it with the generated code.
 
 package session
@@ -14,6 +14,7 @@ import (
 // Field numbers of the messages written here.
 const (
 	frameDelta     = 2
+	frameSynced    = 3
 	frameSubmitted = 4
 
 	deltaConversations = 1
@@ -33,6 +34,10 @@ const (
 	conversationPrevSeq    = 10
 	conversationPrevDigest = 11
 	conversationRemoved    = 13
+
+	syncedCursor    = 1
+	cursorEpoch     = 1
+	cursorPositions = 2
 
 	submittedRequest      = 1
 	submittedConversation = 2
@@ -86,9 +91,9 @@ func appendBytes(dst []byte, number protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), v)
 }
 
-// appendCheckpoint writes an entry of Delta.checkpoints.
-func appendCheckpoint(dst []byte, partition uint32, position tidemark.Position) []byte {
-	dst, mark := openField(dst, deltaCheckpoints)
+// appendPosition writes an entry of a map from partitions to positions.
+func appendPosition(dst []byte, number protowire.Number, partition uint32, position tidemark.Position) []byte {
+	dst, mark := openField(dst, number)
 	dst = protowire.AppendVarint(protowire.AppendTag(dst, 1, protowire.VarintType), uint64(partition))
 	dst = protowire.AppendVarint(protowire.AppendTag(dst, 2, protowire.VarintType), uint64(position))
 	return closeField(dst, mark)

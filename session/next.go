@@ -211,7 +211,7 @@ func (s *Session) appendBareCheckpoint(dst []byte) []byte {
 	}
 	dst, frame := openField(dst, frameDelta)
 	for _, n := range news {
-		dst = appendCheckpoint(dst, n, s.told[n])
+		dst = appendPosition(dst, deltaCheckpoints, n, s.told[n])
 	}
 	dst = appendBool(dst, deltaLive, true)
 	return closeField(dst, frame)

@@ -130,7 +130,7 @@ func (s *Session) appendCheckpoints(dst []byte) []byte {
 			continue
 		}
 		if r.sent.has(n) {
-			dst = appendCheckpoint(dst, n, r.upTo[n])
+			dst = appendPosition(dst, deltaCheckpoints, n, r.upTo[n])
 			s.told[n] = r.upTo[n]
 			s.owing.remove(n)
 		}
@@ -161,18 +161,20 @@ func (s *Session) cover(n uint32) {
 
 // appendSynced ends the first round.
 func (s *Session) appendSynced(dst []byte) []byte {
-	cursor := &wire.Cursor{Epoch: uint64(s.cfg.Set.Epoch()), Positions: make(map[uint32]uint64)}
+	dst, frame := openField(dst, frameSynced)
+	dst, cursor := openField(dst, syncedCursor)
+	dst = appendUint(dst, cursorEpoch, uint64(s.cfg.Set.Epoch()))
 	s.mu.Lock()
 	for n := range s.cfg.Set.Partitions() {
 		s.told[n] = s.round.upTo[n]
 		if s.told[n] > 0 {
-			cursor.Positions[n] = uint64(s.told[n])
+			dst = appendPosition(dst, cursorPositions, n, s.told[n])
 		}
 		s.cover(n)
 	}
 	s.round, s.stage = round{}, live
 	s.mu.Unlock()
-	return s.appendFrame(dst, wire.Proto, &wire.ServerFrame{Frame: &wire.ServerFrame_Synced{Synced: &wire.Synced{Cursor: cursor}}})
+	return closeField(closeField(dst, cursor), frame)
 }
 
 // giveUp ends the session because the store cannot be read: the device keeps its cursor and tries again.
@@ -184,13 +186,10 @@ func (s *Session) giveUp(err error) {
 // appendProfiles writes the profiles, not given before, of the users that the frame names.
 func (s *Session) appendProfiles(dst []byte) []byte {
 	for _, id := range s.senders {
-		if _, given := s.given[id]; given {
-			continue
+		if s.given.len() >= givenMax {
+			s.given = listSet[tidemark.UserID]{}
 		}
-		if s.given == nil || len(s.given) >= givenMax {
-			s.given = make(map[tidemark.UserID]struct{})
-		}
-		s.given[id] = struct{}{}
+		s.given.add(id)
 		f, err := s.cfg.Set.OfUser(id).Profile(id)
 		if err != nil {
 			s.cfg.Log.Error("the store cannot be read", "session", s.id, "for", "profile", "err", err)
@@ -207,7 +206,7 @@ func (s *Session) name(id tidemark.UserID) {
 	if n := len(s.senders); n > 0 && s.senders[n-1] == id {
 		return
 	}
-	if _, given := s.given[id]; !given && !slices.Contains(s.senders, id) {
+	if !s.given.has(id) && !slices.Contains(s.senders, id) {
 		s.senders = append(s.senders, id)
 	}
 }

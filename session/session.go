@@ -68,12 +68,12 @@ type Session struct {
 	ordinals []record.User       // by partition; 0: not met there yet
 	welcome  *wire.Welcome       // until it was given
 	round    round
-	own      []ownEvent                   // events that a submitted frame stood for, past the checkpoint
-	given    map[tidemark.UserID]struct{} // whose profiles were given; len(given) <= givenMax
-	owed     int                          // answers since the last checkpoint told
-	owing    partitionSet                 // the partitions they came from
-	inARow   int                          // answers and signals since the last round
-	senders  []tidemark.UserID            // whose profiles the frame being made needs
+	own      []ownEvent               // events that a submitted frame stood for, past the checkpoint
+	given    listSet[tidemark.UserID] // whose profiles were given; at most givenMax
+	owed     int                      // answers since the last checkpoint told
+	owing    partitionSet             // the partitions they came from
+	inARow   int                      // answers and signals since the last round
+	senders  []tidemark.UserID        // whose profiles the frame being made needs
 }
 
 // stage is how far the life of a session has come.
