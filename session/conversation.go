@@ -42,7 +42,7 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 		r.again = append(r.again, k)
 	}
 	if !t.Member.Active() {
-		if p := t.Member.Position; t.begins && p > from && p <= upTo && (from > 0 || !r.initial) {
+		if p := t.Member.Position; t.begins && p > from && p <= upTo && !r.newDevice {
 			dst = s.appendRemoved(dst, k, &t)
 		}
 		return dst, false, nil
@@ -94,12 +94,10 @@ func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool,
 		return false, err
 	}
 	visible := max(t.Member.VisibleFrom, t.Head.Floor+1)
-	most := tidemark.Seq(t.last) // of events
-	if r.initial {
+	var most tidemark.Seq // first round: of events
+	if r.initial && r.next < r.full && (!r.bounded || r.eventsLeft > 0) {
 		most = tidemark.Seq(r.tail)
-		if r.next >= r.full || r.bounded && r.eventsLeft <= 0 {
-			most = 0
-		} else if low := max(visible, t.last-min(t.last, most)+1); low <= t.last {
+		if low := max(visible, back(t.last, most)); low <= t.last {
 			// Brings the tail into memory, where the device's place in the log is found next.
 			if _, err := t.p.Log(t.c, low, t.last, int(most), 1); err != nil {
 				return false, err
@@ -114,14 +112,13 @@ func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool,
 	}
 	t.isNew = from == 0 || t.Member.JoinedSeq > place
 	t.start = max(visible, place+1)
-	if t.isNew {
-		t.start = visible
-		most = min(most, max(tidemark.Seq(r.tail), tailDefault))
-	}
-	if most == 0 {
-		t.start = t.last + 1
-	} else if t.last >= most {
-		t.start = max(t.start, t.last-most+1)
+	switch {
+	case r.initial && t.isNew:
+		t.start = max(visible, back(t.last, most))
+	case r.initial:
+		t.start = max(t.start, back(t.last, most))
+	case t.isNew: // joined just now: what came since, and some of what was before if that is visible
+		t.start = max(visible, min(place+1, back(t.last, tailDefault)))
 	}
 	t.joins = t.isNew || t.start > place+1
 	t.info = t.isNew || t.Info.InfoPosition > from || t.Info.MembersPosition > from
@@ -129,6 +126,9 @@ func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool,
 	t.self = t.isNew || t.Loud > from || unhidden || r.initial && t.Member.Position > from
 	return true, nil
 }
+
+// back is the first of the n events that end with last.
+func back(last, n tidemark.Seq) tidemark.Seq { return last - min(last, n) + 1 }
 
 // appendStretch writes one ConversationDelta, or nothing if there is nothing that the device does not know.
 func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partition.LogEntry) ([]byte, error) {

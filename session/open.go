@@ -66,7 +66,7 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 		}
 	}
 	s.round = round{
-		initial: true, eventsLeft: eventBytesMax, bounded: eventBytesMax > 0,
+		initial: true, newDevice: true, eventsLeft: eventBytesMax, bounded: eventBytesMax > 0,
 		from: make([]tidemark.Position, set.Partitions()), upTo: make([]tidemark.Position, set.Partitions()),
 		tail: cmp.Or(h.GetTail(), tailDefault), full: int(cmp.Or(h.GetFull(), fullDefault)),
 	}
@@ -117,6 +117,7 @@ func (s *Session) takeCursor(c *wire.Cursor, known bool) wire.ResetReason {
 	if !known {
 		return wire.ResetReason_UNKNOWN_DEVICE
 	}
+	s.round.newDevice = false
 	for n, position := range c.GetPositions() {
 		s.round.from[n] = tidemark.Position(position)
 	}

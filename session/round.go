@@ -29,6 +29,7 @@ type round struct {
 	sent partitionSet // partitions of which something was given in this round
 
 	initial    bool   // the round that answers hello
+	newDevice  bool   // first round: the device came without a cursor, or it was reset
 	tail       uint32 // first round: at most so many events of a conversation
 	full       int    // first round: items[full:] come without events
 	bounded    bool   // first round: after eventsLeft no events are given
