@@ -102,8 +102,6 @@ func New(config Config) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Connect reads a request that is too large to its end; this is where the end is.
 	r.Body = http.MaxBytesReader(w, r.Body, 2*importBytesMax)
-	// Past this the request counts as broken off, so it must be later than the longest call.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(waitMax + 2*callTimeout)) // not supported: the server's own timeouts hold
 	a.mux.ServeHTTP(w, r)
 }
 

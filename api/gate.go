@@ -6,6 +6,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -124,7 +125,10 @@ func (a *API) interceptor() connect.UnaryInterceptorFunc {
 				err = outward(ctx, a.config.Log, procedure, err)
 				code = connect.CodeOf(err).String()
 			}
-			a.config.Observe(strings.TrimPrefix(procedure, "/tidemark.v1."), code, time.Since(begin))
+			took, method := time.Since(begin), strings.TrimPrefix(procedure, "/tidemark.v1.")
+			a.config.Observe(method, code, took)
+			a.config.Log.LogAttrs(ctx, slog.LevelDebug, "call", slog.String("method", method), slog.String("code", code),
+				slog.String("user", string(caller(ctx).User)), slog.Duration("took", took))
 			return response, err
 		}
 	}

@@ -150,9 +150,8 @@ func (s *messageService) traceDevices(sight *partition.Sight, event *record.Even
 	var answer []*wire.TraceDevice
 	for _, d := range devices {
 		at := position[d.ID]
-		device := &wire.TraceDevice{
-			DeviceId: string(d.ID), Delivered: at >= event.Position, Online: s.config.Registry.Online(user, d.ID), LastSeenMs: d.LastSeenMs,
-		}
+		device := &wire.TraceDevice{DeviceId: string(d.ID), Delivered: at >= event.Position}
+		device.Online, device.LastSeenMs = s.seen(user, d)
 		if !device.Delivered {
 			if device.Reason, err = whyNot(sight, device, at); err != nil {
 				return nil, err

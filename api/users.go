@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -99,12 +100,21 @@ func (s *userService) Devices(ctx context.Context, request *wire.DevicesRequest)
 	}
 	answer := &wire.DevicesResponse{}
 	for _, d := range devices {
+		online, lastSeenMs := s.seen(id, d)
 		answer.Devices = append(answer.Devices, &wire.Device{
-			DeviceId: string(d.ID), Platform: d.Platform, Client: d.Client, Online: s.config.Registry.Online(id, d.ID),
-			FirstSeenMs: d.FirstSeenMs, LastSeenMs: d.LastSeenMs,
+			DeviceId: string(d.ID), Platform: d.Platform, Client: d.Client, Online: online,
+			FirstSeenMs: d.FirstSeenMs, LastSeenMs: lastSeenMs,
 		})
 	}
 	return answer, nil
+}
+
+// seen tells whether a device is connected, and when it was last: now if it is.
+func (a *API) seen(user tidemark.UserID, d *record.Device) (online bool, lastSeenMs uint64) {
+	if a.config.Registry.Online(user, d.ID) {
+		return true, a.config.NowMs()
+	}
+	return false, d.LastSeenMs
 }
 
 // Kick closes the sessions of a device, or of all, and forgets it.

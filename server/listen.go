@@ -18,6 +18,7 @@ import (
 const (
 	headerTimeout   = 10 * time.Second
 	idleTimeout     = 2 * time.Minute
+	requestTimeout  = 3 * time.Minute // from the first byte to the last, each way: longer than the longest call
 	headerBytesMax  = 64 << 10
 	streamsOfClient = 250 // HTTP/2 calls at once on one connection
 )
@@ -45,8 +46,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler: handler, Protocols: protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsOfClient},
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytesMax,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: headerBytesMax,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
