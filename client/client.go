@@ -177,7 +177,7 @@ func (c *Client) fail(actions []*action, err error) {
 		a.err = c.failure
 	}
 	if c.link != nil {
-		c.link.finish(ending{err: c.failure, stop: true})
+		c.link.finish(ending{err: c.failure, told: true, stop: true})
 	}
 	for key, waiter := range c.pages {
 		waiter <- replica.Done{Token: key, Err: c.failure}

@@ -15,20 +15,21 @@ import (
 // arrivedMax is how many [Arrived] events wait for a slow consumer before they are joined into [Missed].
 const arrivedMax = 1024
 
-// Events are what changes from the moment of iterating on, until ctx ends or the loop is left. Any number of loops may run at
-// once; each gets everything.
+// Events are what changes from this call on, until ctx ends or the loop over them is left: range over the result once. Any
+// number of calls may be in use; each gets everything.
 //
 // A slow consumer never holds up the synchronisation. What waits for it is bounded: events that say "look again" (Changed,
 // ConversationChanged, StateChanged, typing, presence, receipts, profiles) are joined with one that waits already, and when
 // too many messages wait, the new ones of a conversation become one [Missed] that names their range, to be read from the
 // store. Events of one conversation keep their order.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
+	s := c.hub.subscribe()
+	release := context.AfterFunc(ctx, func() { c.hub.unsubscribe(s) })
 	return func(yield func(Event) bool) {
-		s := c.hub.subscribe()
+		defer release()
 		defer c.hub.unsubscribe(s)
 		for {
-			e, ok := s.next()
-			if ok {
+			if e, ok := s.next(); ok {
 				if !yield(e) {
 					return
 				}

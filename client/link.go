@@ -34,12 +34,14 @@ type link struct {
 	out    []*wire.ClientFrame // guarded by mu
 	wake   chan struct{}       // of size 1: out has something
 	retime chan struct{}       // of size 1: the replica's deadline may have changed
-	ended  chan ending         // of size 1
+	ended  chan struct{}       // of size 1: final is set
+	final  *ending             // guarded by mu: why it ends
 }
 
 // ending is why a connection ended.
 type ending struct {
 	err        error
+	told       bool          // by the server or the store: not only a socket that broke
 	stop       bool          // do not connect again
 	token      bool          // the token is to blame
 	retryAfter time.Duration // the server's wish
@@ -47,7 +49,7 @@ type ending struct {
 }
 
 func newLink() *link {
-	return &link{wake: make(chan struct{}, 1), retime: make(chan struct{}, 1), ended: make(chan ending, 1)}
+	return &link{wake: make(chan struct{}, 1), retime: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 }
 
 // release queues what a step asks of the connection.
@@ -61,22 +63,25 @@ func (l *link) release(out *replica.Output) {
 	poke(l.retime)
 	switch {
 	case out.Fatal != nil:
-		l.finish(ending{err: out.Fatal, stop: true})
+		l.finish(ending{err: out.Fatal, told: true, stop: true})
 	case out.Bye != nil:
 		l.finish(byeEnding(out.Bye))
 	case out.Refuse != nil:
 		l.finish(refusedEnding(out.Refuse))
 	case out.Hangup != "":
-		l.finish(ending{err: errors.New("client: " + out.Hangup)})
+		l.finish(ending{err: errors.New("client: " + out.Hangup), told: true})
 	}
 }
 
-// finish ends the connection; the first reason counts.
+// finish ends the connection. What the server said, or the store did, counts more than that the socket broke; otherwise
+// the first reason counts.
 func (l *link) finish(e ending) {
-	select {
-	case l.ended <- e:
-	default:
+	l.mu.Lock()
+	if l.final == nil || e.told && !l.final.told {
+		l.final = &e
 	}
+	l.mu.Unlock()
+	poke(l.ended)
 }
 
 func poke(ch chan struct{}) {
@@ -225,8 +230,8 @@ func (c *Client) loop(ctx context.Context, l *link, received <-chan *wire.Server
 			steps = []stepFunc{func(r *replica.Replica, v View, nowMs uint64) (replica.Output, error) { return r.Tick(v, nowMs) }}
 		case <-l.retime:
 			continue
-		case end := <-l.ended:
-			return c.drain(l, end, received)
+		case <-l.ended:
+			return c.drain(l, received)
 		case <-ctx.Done():
 			return ending{err: ctx.Err(), stop: true}
 		}
@@ -237,7 +242,7 @@ func (c *Client) loop(ctx context.Context, l *link, received <-chan *wire.Server
 }
 
 // drain takes in what was received before the connection ended: a bye may be among it.
-func (c *Client) drain(l *link, end ending, received <-chan *wire.ServerFrame) ending {
+func (c *Client) drain(l *link, received <-chan *wire.ServerFrame) ending {
 	for {
 		select {
 		case f := <-received:
@@ -247,12 +252,9 @@ func (c *Client) drain(l *link, end ending, received <-chan *wire.ServerFrame) e
 			continue
 		default:
 		}
-		select {
-		case better := <-l.ended:
-			return better
-		default:
-			return end
-		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return *l.final
 	}
 }
 
@@ -312,14 +314,15 @@ var (
 // byeEnding says what a bye means.
 func byeEnding(b *wire.Bye) ending {
 	e := ending{
+		told:       true,
 		err:        fmt.Errorf("client: the server said bye: %s %s", b.Reason, b.Message),
 		retryAfter: time.Duration(b.RetryAfterMs) * time.Millisecond,
 	}
 	switch b.Reason {
 	case wire.ByeReason_KICKED:
-		return ending{err: ErrKicked, stop: true}
+		return ending{err: ErrKicked, told: true, stop: true}
 	case wire.ByeReason_REPLACED:
-		return ending{err: ErrReplaced, stop: true}
+		return ending{err: ErrReplaced, told: true, stop: true}
 	case wire.ByeReason_TOKEN_EXPIRED:
 		e.token = true
 	}
@@ -328,7 +331,10 @@ func byeEnding(b *wire.Bye) ending {
 
 // refusedEnding says what an error instead of welcome means.
 func refusedEnding(refusal *tidemark.Error) ending {
-	e := ending{err: fmt.Errorf("client: the server refuses: %w", refusal), retryAfter: time.Duration(refusal.RetryAfterMs) * time.Millisecond}
+	e := ending{
+		told: true, err: fmt.Errorf("client: the server refuses: %w", refusal),
+		retryAfter: time.Duration(refusal.RetryAfterMs) * time.Millisecond,
+	}
 	switch refusal.Reason {
 	case tidemark.BadToken:
 		e.token = true

@@ -5,6 +5,8 @@
 package replica
 
 import (
+	"google.golang.org/protobuf/proto"
+
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -53,4 +55,14 @@ func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Outpu
 		s.send(&wire.ClientFrame{Frame: &wire.ClientFrame_Watch{Watch: &wire.Watch{Users: r.conn.watched}}})
 	}
 	return s.end()
+}
+
+// ownRead notes that an own event moved the user's read mark: the server does so without telling.
+func (s *step) ownRead(c *Conversation, n *entry) {
+	if n.sender != s.r.meta.user || c.Self == nil || n.seq <= tidemark.Seq(c.Self.ReadSeq) {
+		return
+	}
+	c.Self = proto.CloneOf(c.Self)
+	c.Self.ReadSeq = uint64(n.seq)
+	s.tellRead(c)
 }
