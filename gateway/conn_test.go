@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -491,5 +492,34 @@ func TestStorm(t *testing.T) {
 		if got := s.over(step.accepted, begin.Add(step.after), time.Second); got != step.over {
 			t.Errorf("%+v: %v", step, got)
 		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	w := &WebSocket{cfg: Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}}
+	for _, c := range []struct{ remote, forwarded, want string }{
+		{"192.0.2.1:9", "", "192.0.2.1"},
+		{"192.0.2.1:9", "198.51.100.1", "192.0.2.1"}, // no proxy of ours: anybody can write a header
+		{"10.0.0.1:9", "198.51.100.1", "198.51.100.1"},
+		{"10.0.0.1:9", "203.0.113.7, 198.51.100.1,10.0.0.2", "198.51.100.1"}, // what the client wrote itself does not count
+		{"10.0.0.1:9", "198.51.100.1, nonsense", "10.0.0.1"},
+		{"10.0.0.1:9", "", "10.0.0.1"},
+		{"[fd00::1]:9", "2001:db8::5", "2001:db8::5"},
+		{"[::ffff:10.0.0.1]:9", "198.51.100.1", "198.51.100.1"},
+		{"[fe80::1%eth0]:9", "", "fe80::1"},
+		{"@", "198.51.100.1", "invalid IP"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.remote
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", c.forwarded)
+		}
+		if got := w.addressOf(r).String(); got != c.want {
+			t.Errorf("%s through %q: %s, want %s", c.remote, c.forwarded, got, c.want)
+		}
+	}
+	if callerOf(netip.MustParseAddr("2001:db8::5")) != callerOf(netip.MustParseAddr("2001:db8::6")) ||
+		callerOf(netip.MustParseAddr("192.0.2.1")) == callerOf(netip.MustParseAddr("192.0.2.2")) {
+		t.Error("an IPv6 customer has a /64, an IPv4 customer one address")
 	}
 }

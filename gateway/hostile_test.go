@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -411,4 +412,40 @@ func TestTheAdminKeyConnectsForAUser(t *testing.T) {
 	if f := c.frame(); f.GetWelcome().GetUser() != "carol" {
 		t.Errorf("got %v", f)
 	}
+}
+
+// TestSlowMemberIsCut: in a busy group, a member who does not read is cut; the others get everything.
+func TestSlowMemberIsCut(t *testing.T) {
+	w := realWorld(t, func(c *Config) { c.WriteTimeout = 300 * time.Millisecond })
+	w.connect(wire.Proto, "alice", "asleep")
+	bob := w.connect(wire.Proto, "bob", "phone")
+	send := func(n int, text string) {
+		if _, err := w.sockets.cfg.Set.Do(t.Context(), &core.Submit{Actor: core.Actor{User: "alice"}, Conversation: "team",
+			ClientID: tidemark.ClientID(fmt.Sprint(n)), Message: &wire.Message{Type: "text", Text: text}}); err != nil {
+			t.Error(err)
+		}
+	}
+	go func() {
+		n := 0
+		for ; w.sockets.Stats().Slow == 0 && n < 5000; n++ {
+			send(n, strings.Repeat("x", 32<<10))
+		}
+		send(n, "the end")
+	}()
+	last := uint64(1)
+	for ended := false; !ended; {
+		for _, d := range bob.frame().GetDelta().GetConversations() {
+			for _, e := range d.Events {
+				if e.Seq != last+1 {
+					t.Fatalf("after %d comes %d", last, e.Seq)
+				}
+				last = e.Seq
+				ended = bytes.Contains(e.Body, []byte("the end"))
+			}
+		}
+	}
+	if got := w.sockets.Stats(); got.Slow != 1 {
+		t.Errorf("counted %+v after %d messages", got, last)
+	}
+	w.settled(1)
 }

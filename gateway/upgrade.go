@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	address := addressOf(r)
+	address := w.addressOf(r)
 	identity, format, refusal := w.admit(r, address)
 	if refusal != nil {
 		w.refuse(rw, r, refusal)
@@ -149,13 +150,30 @@ func (w *WebSocket) refuse(rw http.ResponseWriter, r *http.Request, e *tidemark.
 	http.Error(rw, e.Error(), status)
 }
 
-// addressOf is the address at the other end; the zero value when it is not an IP address.
-func addressOf(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
+// addressOf is the client's address; the zero value when it is not an IP address. Behind a proxy that is believed, it is
+// the last address in X-Forwarded-For that is no such proxy.
+func (w *WebSocket) addressOf(r *http.Request) netip.Addr {
+	address := netip.Addr{}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		address = parseAddress(host)
 	}
-	address, err := netip.ParseAddr(host)
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && w.isProxy(address); i-- {
+		hop := parseAddress(strings.TrimSpace(hops[i]))
+		if !hop.IsValid() {
+			break
+		}
+		address = hop
+	}
+	return address
+}
+
+func (w *WebSocket) isProxy(address netip.Addr) bool {
+	return slices.ContainsFunc(w.cfg.Proxies, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+func parseAddress(text string) netip.Addr {
+	address, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}
 	}

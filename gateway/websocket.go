@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -42,7 +43,8 @@ type Config struct {
 	HandshakesPerSecond      float64 // of an address; bursts of ten times as many. 0: 200, and no limit for this machine itself
 	FramesPerSecond          float64 // of a user on all connections together; bursts of a second's worth. 0: 20,000
 
-	Origins []string // allowed beside the server's own, as in the header Origin; "*": every one
+	Proxies []netip.Prefix // whose X-Forwarded-For is believed; empty: nobody's
+	Origins []string       // allowed beside the server's own, as in the header Origin; "*": every one
 
 	NowMs func() uint64 // nil: the system's clock
 	Log   *slog.Logger  // nil: nothing is logged
@@ -140,6 +142,7 @@ func (w *WebSocket) Run(ctx context.Context) error {
 	watch.Go(func() { w.watch(commands) })
 	<-ctx.Done()
 	farewell, done := context.WithTimeout(commands, w.cfg.Grace)
+	defer context.AfterFunc(farewell, cancel)() // nobody may wait for a partition any longer
 	err := w.Shutdown(farewell, time.Duration(w.cfg.SpreadMs)*time.Millisecond)
 	done()
 	cancel()
