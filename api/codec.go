@@ -61,9 +61,14 @@ func (c codec) Unmarshal(data []byte, message any) error {
 		err = wire.DecodeJSON(data, m)
 	}
 	if err != nil {
+		text := err.Error()
+		var refusal *tidemark.Error
+		if errors.As(err, &refusal) {
+			text = refusal.Message
+		}
 		proto.Reset(m)
 		mark := protowire.AppendTag(nil, complaintField, protowire.BytesType)
-		m.ProtoReflect().SetUnknown(protowire.AppendString(mark, err.Error()))
+		m.ProtoReflect().SetUnknown(protowire.AppendString(mark, text))
 	}
 	return nil
 }

@@ -69,8 +69,8 @@ func (t *turn) append(d draft) *record.Event {
 	return e
 }
 
-// write appends what the asking user (or the system) has written, and moves that user's own read mark over it: nobody's
-// own events are ever unread.
+// write appends what the asking user (or the system) has written. A message that counts moves the writer's own read mark
+// over it: nobody's own messages are ever unread, and who answers has read. A reaction or an edit says nothing of the kind.
 func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []byte, counted bool) *record.Event {
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
@@ -79,7 +79,7 @@ func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []by
 		writer: t.writer, user: t.user, clientID: clientID, kind: kind, body: body, counted: counted,
 		timeMs: t.env.NowMs,
 	})
-	if t.member != nil {
+	if t.member != nil && counted {
 		t.readBy(t.ownMember(t.user, true))
 	}
 	return e

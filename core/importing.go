@@ -97,7 +97,7 @@ func (im *importing) message(at draft, m *wire.Message) *tidemark.Error {
 	at.kind, at.body = record.MessageBody, marshalMessage(m)
 	at.counted = m.Class == wire.MessageClass_NORMAL
 	e := im.append(at)
-	if at.writer != tidemark.SystemUser {
+	if at.counted && at.writer != tidemark.SystemUser {
 		im.readBy(im.ownMember(at.user, true))
 	}
 	if at.counted {
@@ -120,11 +120,7 @@ func (im *importing) join(at draft) *tidemark.Error {
 		return tidemark.Refuse(tidemark.BadArgument, "the user %q is reserved and cannot be a member", at.writer)
 	}
 	if im.memberOf(at.user).Active() {
-		if err := im.tell(at, &wire.Members{}); err != nil {
-			return err
-		}
-		im.readBy(im.ownMember(at.user, true))
-		return nil
+		return im.tell(at, &wire.Members{})
 	}
 	if _, err := im.canAdmit([]tidemark.UserID{at.writer}); err != nil {
 		return err

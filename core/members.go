@@ -172,9 +172,6 @@ func (t *turn) changeMembers(body *wire.Members, change func()) Reply {
 		return Reply{Err: err}
 	}
 	change()
-	if t.member != nil && t.memberOf(t.user).Active() {
-		t.readBy(t.ownMember(t.user, true))
-	}
 	reply := answer(e)
 	reply.Members, reply.Info = t.head.Members, t.info
 	return reply

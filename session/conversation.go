@@ -160,8 +160,8 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 	}
 	dst = appendUint(dst, conversationHeadSeq, uint64(t.last))
 	dst = appendBytes(dst, conversationHeadDigest, digest[:])
-	dst = appendUint(dst, conversationUnread, t.Unread)
-	dst = appendUint(dst, conversationMentions, t.Mentions)
+	dst = appendCount(dst, conversationUnread, t.Unread)
+	dst = appendCount(dst, conversationMentions, t.Mentions)
 	dst = appendUint(dst, conversationLastTimeMs, timeMs)
 	if len(events) > 0 {
 		dst = appendUint(dst, conversationPrevSeq, uint64(events[0].Seq-1))

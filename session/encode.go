@@ -76,6 +76,11 @@ func appendUint(dst []byte, number protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.VarintType), v)
 }
 
+// appendCount writes a number also when it is 0: a field with presence.
+func appendCount(dst []byte, number protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.VarintType), v)
+}
+
 func appendBool(dst []byte, number protowire.Number, v bool) []byte {
 	if !v {
 		return dst

@@ -197,10 +197,10 @@ func (r *randomly) compareLog(d *device, p *partition.Partition, info *record.In
 	if got := l.chain[l.head]; got != head.Digest {
 		r.Errorf("%s: the chain ends in %s, want %s", who, got, head.Digest)
 	}
-	read := l.self.ReadSeq // an answer to a submission says that all before it is read
-	for seq, e := range l.events {
-		if e.Sender == string(d.user) && seq >= uint64(m.JoinedSeq) && !isMembers(e) {
-			read = max(read, seq)
+	read := l.self.ReadSeq // an answer to a message that counts says that all before it is read
+	for _, e := range events {
+		if e.SenderID == d.user && e.Seq >= m.JoinedSeq && e.IsCounted {
+			read = max(read, uint64(e.Seq))
 		}
 	}
 	if read != uint64(m.ReadSeq) {
@@ -213,9 +213,4 @@ func (r *randomly) compareLog(d *device, p *partition.Partition, info *record.In
 		r.Errorf("%s: title %q of %q, %d of %d members, pinned %v of %v", who,
 			l.info.Title, info.Title, l.info.MemberCount, head.Members, l.self.Pinned, m.Pinned)
 	}
-}
-
-func isMembers(e *wire.Event) bool {
-	body := &wire.Body{}
-	return body.UnmarshalVT(e.Body) == nil && body.GetMembers() != nil
 }

@@ -95,7 +95,7 @@ func TestConnectWithoutKey(t *testing.T) {
 	for _, f := range phone.frames {
 		for _, c := range f.GetDelta().GetConversations() {
 			order = append(order, c.Id)
-			if c.Info == nil || c.Self == nil || c.Unread != 30 || len(c.HeadDigest) != 32 {
+			if c.Info == nil || c.Self == nil || c.GetUnread() != 30 || len(c.HeadDigest) != 32 {
 				t.Errorf("of %s a new device is told %v", c.Id, c)
 			}
 		}

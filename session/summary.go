@@ -26,6 +26,7 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 		return d, nil
 	}
 	d.Self = partition.WireSelf(sight.Member, head.Seq)
-	d.Unread, d.Mentions, err = sight.Partition.Counts(sight.Info.Ordinal, user)
+	unread, mentions, err := sight.Partition.Counts(sight.Info.Ordinal, user)
+	d.Unread, d.Mentions = &unread, &mentions
 	return d, err
 }

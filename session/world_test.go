@@ -349,7 +349,7 @@ func (d *device) storeConversation(c *wire.ConversationDelta) {
 	if c.Self != nil {
 		l.self = c.Self
 	}
-	l.head, l.digest, l.unread, l.mention = max(l.head, c.HeadSeq), c.HeadDigest, c.Unread, c.Mentions
+	l.head, l.digest, l.unread, l.mention = max(l.head, c.HeadSeq), c.HeadDigest, c.GetUnread(), c.GetMentions()
 	if len(c.PrevDigest) > 0 {
 		l.chain[c.PrevSeq] = tidemark.Digest(c.PrevDigest)
 		if c.PrevSeq > l.floor && l.events[c.PrevSeq] == nil {

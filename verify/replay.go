@@ -31,7 +31,7 @@ type replay struct {
 type member struct {
 	role                  record.Role
 	joined, visible, left tidemark.Seq
-	wrote                 tidemark.Seq // the last event by this user
+	wrote                 tidemark.Seq // the last counted event by this user
 }
 
 func newReplay(v *conversation) *replay {
@@ -45,7 +45,7 @@ func newReplay(v *conversation) *replay {
 
 // event takes the next event; body is nil if it has none that can be read.
 func (r *replay) event(e *record.Event, body *wire.Body) {
-	if m := r.members[e.Sender]; m != nil {
+	if m := r.members[e.Sender]; m != nil && e.IsCounted {
 		m.wrote = e.Seq
 	}
 	if e.Erased {

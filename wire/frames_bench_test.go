@@ -15,10 +15,11 @@ import (
 // liveDelta is what one member of a group hears of one message of 100 bytes.
 func liveDelta() *wire.ServerFrame {
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: &wire.Message{Type: "text", Text: strings.Repeat("x", 100)}}})
+	unread := uint64(1)
 	return &wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{
 		Live: true, Checkpoints: map[uint32]uint64{3: 1093},
 		Conversations: []*wire.ConversationDelta{{
-			Id: "team", Partition: 3, HeadSeq: 42, HeadDigest: bytes.Repeat([]byte{7}, 32), Unread: 1, LastTimeMs: 1795341600123, PrevSeq: 41,
+			Id: "team", Partition: 3, HeadSeq: 42, HeadDigest: bytes.Repeat([]byte{7}, 32), Unread: &unread, LastTimeMs: 1795341600123, PrevSeq: 41,
 			Events: []*wire.Event{{
 				Seq: 42, Id: 7312849104, TimeMs: 1795341600123, Sender: "alice", ClientId: "laptop-1234", Counted: 40, Salt: []byte("saltsalt"), Body: body,
 			}},

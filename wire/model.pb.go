@@ -1918,8 +1918,8 @@ type ConversationDelta struct {
 	Self          *Self                  `protobuf:"bytes,4,opt,name=self,proto3" json:"self,omitempty"` // when changed
 	HeadSeq       uint64                 `protobuf:"varint,5,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
 	HeadDigest    []byte                 `protobuf:"bytes,6,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"` // in every delta before synced; live, at least every 64 events
-	Unread        uint64                 `protobuf:"varint,7,opt,name=unread,proto3" json:"unread,omitempty"`
-	Mentions      uint64                 `protobuf:"varint,8,opt,name=mentions,proto3" json:"mentions,omitempty"`
+	Unread        *uint64                `protobuf:"varint,7,opt,name=unread,proto3,oneof" json:"unread,omitempty"`                    // also sent when 0
+	Mentions      *uint64                `protobuf:"varint,8,opt,name=mentions,proto3,oneof" json:"mentions,omitempty"`                // also sent when 0
 	LastTimeMs    uint64                 `protobuf:"varint,9,opt,name=last_time_ms,json=lastTimeMs,proto3" json:"last_time_ms,omitempty"`
 	PrevSeq       uint64                 `protobuf:"varint,10,opt,name=prev_seq,json=prevSeq,proto3" json:"prev_seq,omitempty"`         // seq just before the first event sent
 	PrevDigest    []byte                 `protobuf:"bytes,11,opt,name=prev_digest,json=prevDigest,proto3" json:"prev_digest,omitempty"` // chain value at prev_seq; when prev_seq may be past what the device has
@@ -2002,15 +2002,15 @@ func (x *ConversationDelta) GetHeadDigest() []byte {
 }
 
 func (x *ConversationDelta) GetUnread() uint64 {
-	if x != nil {
-		return x.Unread
+	if x != nil && x.Unread != nil {
+		return *x.Unread
 	}
 	return 0
 }
 
 func (x *ConversationDelta) GetMentions() uint64 {
-	if x != nil {
-		return x.Mentions
+	if x != nil && x.Mentions != nil {
+		return *x.Mentions
 	}
 	return 0
 }
@@ -2286,7 +2286,7 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\n" +
 	"joined_seq\x18\x03 \x01(\x04R\tjoinedSeq\x12\x19\n" +
 	"\bread_seq\x18\x04 \x01(\x04R\areadSeq\x12#\n" +
-	"\rdelivered_seq\x18\x05 \x01(\x04R\fdeliveredSeq\"\xaf\x03\n" +
+	"\rdelivered_seq\x18\x05 \x01(\x04R\fdeliveredSeq\"\xd1\x03\n" +
 	"\x11ConversationDelta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x121\n" +
@@ -2294,9 +2294,9 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\x04self\x18\x04 \x01(\v2\x11.tidemark.v1.SelfR\x04self\x12\x19\n" +
 	"\bhead_seq\x18\x05 \x01(\x04R\aheadSeq\x12\x1f\n" +
 	"\vhead_digest\x18\x06 \x01(\fR\n" +
-	"headDigest\x12\x16\n" +
-	"\x06unread\x18\a \x01(\x04R\x06unread\x12\x1a\n" +
-	"\bmentions\x18\b \x01(\x04R\bmentions\x12 \n" +
+	"headDigest\x12\x1b\n" +
+	"\x06unread\x18\a \x01(\x04H\x00R\x06unread\x88\x01\x01\x12\x1f\n" +
+	"\bmentions\x18\b \x01(\x04H\x01R\bmentions\x88\x01\x01\x12 \n" +
 	"\flast_time_ms\x18\t \x01(\x04R\n" +
 	"lastTimeMs\x12\x19\n" +
 	"\bprev_seq\x18\n" +
@@ -2304,7 +2304,9 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\vprev_digest\x18\v \x01(\fR\n" +
 	"prevDigest\x12*\n" +
 	"\x06events\x18\f \x03(\v2\x12.tidemark.v1.EventR\x06events\x12\x18\n" +
-	"\aremoved\x18\r \x01(\bR\aremoved\"\xb7\x01\n" +
+	"\aremoved\x18\r \x01(\bR\aremovedB\t\n" +
+	"\a_unreadB\v\n" +
+	"\t_mentions\"\xb7\x01\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1a\n" +
 	"\bplatform\x18\x02 \x01(\tR\bplatform\x12\x16\n" +
@@ -2464,6 +2466,7 @@ func file_tidemark_v1_model_proto_init() {
 		(*Body_Erased)(nil),
 	}
 	file_tidemark_v1_model_proto_msgTypes[12].OneofWrappers = []any{}
+	file_tidemark_v1_model_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1547,13 +1547,13 @@ func (m *ConversationDelta) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x48
 	}
-	if m.Mentions != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Mentions))
+	if m.Mentions != nil {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(*m.Mentions))
 		i--
 		dAtA[i] = 0x40
 	}
-	if m.Unread != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Unread))
+	if m.Unread != nil {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(*m.Unread))
 		i--
 		dAtA[i] = 0x38
 	}
@@ -2339,11 +2339,11 @@ func (m *ConversationDelta) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	if m.Unread != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.Unread))
+	if m.Unread != nil {
+		n += 1 + protohelpers.SizeOfVarint(uint64(*m.Unread))
 	}
-	if m.Mentions != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.Mentions))
+	if m.Mentions != nil {
+		n += 1 + protohelpers.SizeOfVarint(uint64(*m.Mentions))
 	}
 	if m.LastTimeMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.LastTimeMs))
@@ -6710,7 +6710,7 @@ func (m *ConversationDelta) UnmarshalVT(dAtA []byte) error {
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Unread", wireType)
 			}
-			m.Unread = 0
+			var v uint64
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return protohelpers.ErrIntOverflow
@@ -6720,16 +6720,17 @@ func (m *ConversationDelta) UnmarshalVT(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Unread |= uint64(b&0x7F) << shift
+				v |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
+			m.Unread = &v
 		case 8:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Mentions", wireType)
 			}
-			m.Mentions = 0
+			var v uint64
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return protohelpers.ErrIntOverflow
@@ -6739,11 +6740,12 @@ func (m *ConversationDelta) UnmarshalVT(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Mentions |= uint64(b&0x7F) << shift
+				v |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
+			m.Mentions = &v
 		case 9:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field LastTimeMs", wireType)

@@ -111,7 +111,7 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale bool) {
 	if d.Self != nil {
 		c.Self = d.Self
 	}
-	c.Unread, c.Mentions, c.LastTimeMs = d.Unread, d.Mentions, d.LastTimeMs
+	c.Unread, c.Mentions, c.LastTimeMs = d.GetUnread(), d.GetMentions(), d.LastTimeMs
 }
 
 // deltaEvents takes in the events of a delta.

@@ -420,7 +420,7 @@ func (s *step) submitted(f *wire.Submitted) {
 	s.progress(o, Stored, o.answer.seq)
 	c := s.edit(id)
 	c.Partition = f.Partition
-	s.ownEvent(c, o.answer.seq, f.TimeMs)
+	s.ownEvent(c, o, f.TimeMs)
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) {
 		s.forget(o) // it is here, or will be fetched
 	} else {
@@ -435,13 +435,15 @@ func (s *step) submitted(f *wire.Submitted) {
 	}
 }
 
-// ownEvent notes that an own event is the last: it moved the read mark.
-func (s *step) ownEvent(c *Conversation, seq tidemark.Seq, timeMs uint64) {
-	if seq < c.HeadSeq {
+// ownEvent notes that an own event is the last. A message that counts has moved the read mark.
+func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
+	if o.answer.seq < c.HeadSeq {
 		return
 	}
-	c.HeadSeq, c.LastTimeMs = seq, max(c.LastTimeMs, timeMs)
-	c.Unread, c.Mentions = 0, 0
+	c.HeadSeq, c.LastTimeMs = o.answer.seq, max(c.LastTimeMs, timeMs)
+	if m := parseBody(o.Body).GetMessage(); m != nil && m.Class == wire.MessageClass_NORMAL {
+		c.Unread, c.Mentions = 0, 0
+	}
 	s.list(c)
 }
 

@@ -278,11 +278,13 @@ func (s *server) summary(id tidemark.ConversationID, user string) *wire.Conversa
 		Info: &wire.ConversationInfo{Kind: wire.Kind_GROUP, Title: string(id), MemberCount: uint32(len(h.members)), Custom: map[string]string{"a": "1", "b": "2"}},
 		Self: &wire.Self{Role: wire.Role_MEMBER, JoinedSeq: 1, ReadSeq: uint64(h.marks[user].read), VisibleFrom: 1},
 	}
+	var unread, mentions uint64
 	for _, e := range h.events {
 		if e.counts && tidemark.Seq(e.Seq) > h.marks[user].read && h.form(tidemark.Seq(e.Seq)).recalled == 0 {
-			d.Unread++
+			unread++
 		}
 	}
+	d.Unread, d.Mentions = &unread, &mentions
 	return d
 }
 

@@ -28,7 +28,7 @@ type rebuilt struct {
 	recalls  map[tidemark.Seq]uint64
 	hours    []record.Hour
 	clients  map[clientKey]tidemark.Seq
-	lastOwn  map[record.User]tidemark.Seq // the last event a user wrote
+	lastOwn  map[record.User]tidemark.Seq // the last counted event a user wrote
 }
 
 // rebuild reads the log of a conversation as it was written, before erasures took content out of it.
@@ -55,8 +55,8 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		}
 		if e.IsCounted {
 			r.counted++
+			r.lastOwn[e.Sender] = seq
 		}
-		r.lastOwn[e.Sender] = seq
 		if e.ClientID != "" {
 			r.clients[clientKey{c, e.Sender, e.ClientID}] = seq
 		}
