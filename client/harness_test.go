@@ -304,3 +304,36 @@ func once(t *testing.T, got, want []string) {
 		t.Fatalf("the messages are %d: %.300q\nwant %d: %.300q", len(got), got, len(want), want)
 	}
 }
+
+// demo is a server for the examples, with alice, bob and their group.
+func demo() (url, alice, bob string, stop func()) {
+	t := &exampleTB{}
+	dir, err := os.MkdirTemp("", "tidemark-demo-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := serve(t, dir)
+	n.people("alice", "bob")
+	return n.url, n.token("alice"), n.token("bob"), func() { n.stop(); _ = os.RemoveAll(dir) }
+}
+
+// run runs clients; what it returns ends them.
+func run(ctx context.Context, cancel func(), clients ...*client.Client) (stop func()) {
+	var running sync.WaitGroup
+	for _, c := range clients {
+		running.Go(func() {
+			if err := c.Run(ctx); err != nil {
+				panic(err)
+			}
+		})
+	}
+	return func() { cancel(); running.Wait() }
+}
+
+// exampleTB lets examples use the tests' harness.
+type exampleTB struct{ testing.TB }
+
+func (*exampleTB) Helper()                   {}
+func (*exampleTB) Cleanup(func())            {}
+func (*exampleTB) Fatal(args ...any)         { panic(fmt.Sprint(args...)) }
+func (*exampleTB) Errorf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }

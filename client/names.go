@@ -46,6 +46,21 @@ const (
 	Failed    = replica.Failed
 )
 
+// What an event is.
+const (
+	KindMessage  = replica.KindMessage
+	KindEdit     = replica.KindEdit
+	KindRecall   = replica.KindRecall
+	KindReaction = replica.KindReaction
+	KindPin      = replica.KindPin
+	KindMembers  = replica.KindMembers
+	KindInfo     = replica.KindInfo
+	KindErased   = replica.KindErased
+)
+
+// ErrDisconnected: there is no connection, or it broke before the answer.
+var ErrDisconnected = replica.ErrDisconnected
+
 // Which gaps are filled without being asked.
 const (
 	FillHoles = replica.FillHoles

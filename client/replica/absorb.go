@@ -269,20 +269,20 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 // dropEdits forgets the contents that stored edits gave to a message which was taken back: they came between the two.
 func (s *step) dropEdits(c *Conversation, of *entry) {
 	shown := of.message(c.ID, s.r.meta.user)
-	for seq := of.seq + 1; seq < firstOf(shown.RecallSeq, shown.EraseSeq); seq++ {
-		if !c.holds(seq) {
-			continue
-		}
-		n := s.entry(c.ID, seq)
-		if n == nil {
-			return
-		}
-		target, _, ok := n.target()
-		if ok && target == of.seq && n.kind == KindEdit {
-			n = n.clone()
-			n.dropContent()
-			n.recallSeq, n.eraseSeq = shown.RecallSeq, shown.EraseSeq
-			s.save(c.ID, n)
+	end := firstOf(shown.RecallSeq, shown.EraseSeq)
+	for _, seg := range c.Segments {
+		for seq := max(seg.From, of.seq+1); seq <= seg.To && seq < end; seq++ {
+			n := s.entry(c.ID, seq)
+			if n == nil {
+				return
+			}
+			target, _, ok := n.target()
+			if ok && target == of.seq && n.kind == KindEdit {
+				n = n.clone()
+				n.dropContent()
+				n.recallSeq, n.eraseSeq = shown.RecallSeq, shown.EraseSeq
+				s.save(c.ID, n)
+			}
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 // summary takes over what a delta says about a conversation as a whole, unless something newer is known.
 func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale bool) {
 	head := tidemark.Seq(d.HeadSeq)
-	if !s.r.conn.full && (stale || head < c.HeadSeq) {
+	if head > seqMax || !s.r.conn.full && (stale || head < c.HeadSeq) {
 		return
 	}
 	if s.r.conn.full && head < c.Tail() {

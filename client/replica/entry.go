@@ -62,12 +62,15 @@ type op struct {
 	body    []byte // of an edit: serialised Body{message}
 }
 
+// seqMax is above every seq that a conversation can come to: sums of seqs below it do not overflow.
+const seqMax = 1 << 62
+
 var errBadEvent = errors.New("replica: the server sent an event that makes no sense")
 
 // entryOf is what is stored of an event that the server sent, its form holding as of the given seq (the event's own when
 // it came from the log). The digest is computed later.
 func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
-	if ev.GetSeq() == 0 || len(ev.Sender) > 3*tidemark.IDBytesMax || len(ev.ClientId) > tidemark.IDBytesMax || ev.Kind > 255 {
+	if ev.GetSeq() == 0 || ev.Seq > seqMax || len(ev.Sender) > 3*tidemark.IDBytesMax || len(ev.ClientId) > tidemark.IDBytesMax || ev.Kind > 255 {
 		return nil, errBadEvent
 	}
 	n := &entry{

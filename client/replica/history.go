@@ -104,7 +104,7 @@ func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
 		c.Floor = floor
 	}
 	head := tidemark.Seq(f.HeadSeq)
-	if head < c.HeadSeq {
+	if head < c.HeadSeq || head > seqMax {
 		return
 	}
 	if head > c.HeadSeq {

@@ -408,7 +408,7 @@ func (s *step) submitted(f *wire.Submitted) {
 	}
 	o := q.outgoing
 	id := tidemark.ConversationID(f.Conversation)
-	if f.Seq == 0 || id != o.Conversation { // transient, or not what was asked
+	if f.Seq == 0 || f.Seq > seqMax || id != o.Conversation { // transient, or not what was asked
 		s.forget(o)
 		s.progress(o, Stored, 0)
 		return
