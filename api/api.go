@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"connectrpc.com/connect"
@@ -34,8 +35,9 @@ type Config struct {
 	Auth     *gateway.Auth
 	Log      *slog.Logger
 
-	Calls    Rate // calls of one user; the app is not limited
-	Failures Rate // calls of one address that could not be identified; others of that address are not held up
+	Proxies  []netip.Prefix // whose X-Forwarded-For is believed; empty: nobody's
+	Calls    Rate           // calls of one user; the app is not limited
+	Failures Rate           // calls of one address that could not be identified; others of that address are not held up
 
 	Ending <-chan struct{} // closed when the server shuts down: calls that wait then answer; nil: never
 	NowMs  func() uint64   // clock, Unix ms; nil: the system's

@@ -78,7 +78,7 @@ func (a *API) admit(ctx context.Context, procedure, address string, header http.
 	now := time.Now()
 	who, err := a.config.Auth.FromRequest(&http.Request{Header: header, RemoteAddr: address})
 	if err != nil {
-		if limited := a.failures.allow(hostOf(address), now); limited != nil {
+		if limited := a.failures.allow(gateway.ClientAddress(address, header, a.config.Proxies).String(), now); limited != nil {
 			return ctx, limited
 		}
 		return ctx, err

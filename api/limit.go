@@ -5,7 +5,6 @@
 package api
 
 import (
-	"net"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -69,13 +68,4 @@ func (l *limiter) allow(caller string, now time.Time) error {
 	refusal := tidemark.Refuse(tidemark.RateLimited, "more than %g calls a second; wait %d ms", l.rate.PerSecond, wait.Milliseconds()+1)
 	refusal.RetryAfterMs = uint32(wait.Milliseconds() + 1)
 	return refusal
-}
-
-// hostOf is the address without its port.
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return host
 }

@@ -48,7 +48,7 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 	ctx, stop := s.untilEnd(ctx)
 	defer stop()
 	answer, err := session.Pull(ctx, session.Config{
-		User: who.User, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(), Address: peerHost(ctx),
+		User: who.User, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(), Address: s.addressOf(ctx),
 		Format: wire.Proto, Set: s.config.Set, NowMs: s.config.NowMs,
 	}, request)
 	switch {
@@ -153,13 +153,13 @@ func ownDevice(who gateway.Identity, id string) (tidemark.DeviceID, error) {
 	return device, who.AllowsDevice(device)
 }
 
-// peerHost is the address of the caller, for operators.
-func peerHost(ctx context.Context) string {
+// addressOf is the address of the caller, for operators.
+func (a *API) addressOf(ctx context.Context) string {
 	info, ok := connect.CallInfoForHandlerContext(ctx)
 	if !ok {
 		return ""
 	}
-	return info.Peer().Addr
+	return gateway.ClientAddress(info.Peer().Addr, info.RequestHeader(), a.config.Proxies).String()
 }
 
 // waiters counts the waiting calls of each user. Safe for concurrent use.

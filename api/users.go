@@ -7,7 +7,6 @@ package api
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -94,19 +93,38 @@ func (s *userService) Devices(ctx context.Context, request *wire.DevicesRequest)
 	if err := s.checkUsers(id); err != nil {
 		return nil, err
 	}
-	devices, err := s.config.Set.OfUser(id).Devices(id)
+	devices, err := s.devicesOf(id)
 	if err != nil {
 		return nil, err
 	}
-	answer := &wire.DevicesResponse{}
-	for _, d := range devices {
+	return &wire.DevicesResponse{Devices: devices}, nil
+}
+
+// devicesOf are a user's devices: those that are remembered, and those that are connected and will be in a moment.
+func (s *userService) devicesOf(id tidemark.UserID) ([]*wire.Device, error) {
+	remembered, err := s.config.Set.OfUser(id).Devices(id)
+	if err != nil {
+		return nil, err
+	}
+	var devices []*wire.Device
+	known := map[string]bool{}
+	for _, d := range remembered {
 		online, lastSeenMs := s.seen(id, d)
-		answer.Devices = append(answer.Devices, &wire.Device{
+		devices = append(devices, &wire.Device{
 			DeviceId: string(d.ID), Platform: d.Platform, Client: d.Client, Online: online,
 			FirstSeenMs: d.FirstSeenMs, LastSeenMs: lastSeenMs,
 		})
+		known[string(d.ID)] = true
 	}
-	return answer, nil
+	for _, session := range s.config.Registry.List(id, "", math.MaxInt) {
+		if !known[session.GetDeviceId()] {
+			devices = append(devices, &wire.Device{
+				DeviceId: session.GetDeviceId(), Platform: session.GetPlatform(), Client: session.GetClient(), Online: true,
+				FirstSeenMs: session.GetConnectedMs(), LastSeenMs: s.config.NowMs(),
+			})
+		}
+	}
+	return devices, nil
 }
 
 // seen tells whether a device is connected, and when it was last: now if it is.
@@ -133,8 +151,13 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 	}
 	forget := []tidemark.DeviceID{device}
 	if device == "" {
-		if forget, err = s.devicesOf(id); err != nil {
+		devices, err := s.devicesOf(id)
+		if err != nil {
 			return nil, err
+		}
+		forget = forget[:0]
+		for _, d := range devices {
+			forget = append(forget, tidemark.DeviceID(d.GetDeviceId()))
 		}
 	}
 	closed := s.config.Registry.Kick(id, device)
@@ -144,24 +167,6 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 		}
 	}
 	return &wire.KickResponse{Sessions: uint32(closed)}, nil
-}
-
-// devicesOf are a user's devices: those that are remembered, and those that are connected and will be in a moment.
-func (s *userService) devicesOf(id tidemark.UserID) ([]tidemark.DeviceID, error) {
-	remembered, err := s.config.Set.OfUser(id).Devices(id)
-	if err != nil {
-		return nil, err
-	}
-	var devices []tidemark.DeviceID
-	for _, d := range remembered {
-		devices = append(devices, d.ID)
-	}
-	for _, session := range s.config.Registry.List(id, "", math.MaxInt) {
-		if d := tidemark.DeviceID(session.GetDeviceId()); !slices.Contains(devices, d) {
-			devices = append(devices, d)
-		}
-	}
-	return devices, nil
 }
 
 // ownUser is the user that a request is about: the caller when it names none; for the app anybody.

@@ -150,15 +150,22 @@ func (w *WebSocket) refuse(rw http.ResponseWriter, r *http.Request, e *tidemark.
 	http.Error(rw, e.Error(), status)
 }
 
-// addressOf is the client's address; the zero value when it is not an IP address. Behind a proxy that is believed, it is
-// the last address in X-Forwarded-For that is no such proxy.
 func (w *WebSocket) addressOf(r *http.Request) netip.Addr {
+	return ClientAddress(r.RemoteAddr, r.Header, w.cfg.Proxies)
+}
+
+// ClientAddress is the client's address of a request that came from remote (host:port); the zero value when it is not an
+// IP address. Behind a proxy that is believed, it is the last address in X-Forwarded-For that is no such proxy.
+func ClientAddress(remote string, header http.Header, proxies []netip.Prefix) netip.Addr {
 	address := netip.Addr{}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+	if host, _, err := net.SplitHostPort(remote); err == nil {
 		address = parseAddress(host)
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && w.isProxy(address); i-- {
+	isProxy := func() bool {
+		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(address) })
+	}
+	hops := strings.Split(strings.Join(header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && isProxy(); i-- {
 		hop := parseAddress(strings.TrimSpace(hops[i]))
 		if !hop.IsValid() {
 			break
@@ -166,10 +173,6 @@ func (w *WebSocket) addressOf(r *http.Request) netip.Addr {
 		address = hop
 	}
 	return address
-}
-
-func (w *WebSocket) isProxy(address netip.Addr) bool {
-	return slices.ContainsFunc(w.cfg.Proxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 func parseAddress(text string) netip.Addr {

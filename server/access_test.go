@@ -6,6 +6,7 @@ package server_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -178,6 +179,23 @@ func TestCallsHaveARate(t *testing.T) {
 	n.refuses(n.post("ConversationService/List", `{}`, "Authorization: Bearer wrong"), 401, "BAD_TOKEN")
 	n.refuses(n.post("ConversationService/List", `{}`, "Authorization: Bearer wrong"), 429, "RATE_LIMITED")
 	n.ok(n.app("AdminService/Stats", `{}`)) // who has a key is not held up by who has none
+}
+
+// Behind a proxy that is believed, the failures of one client do not hold up another.
+func TestProxiesAreBelieved(t *testing.T) {
+	wrong := func(n *node, client string) answer {
+		return n.post("ConversationService/List", `{}`, "Authorization: Bearer wrong", "X-Forwarded-For: "+client)
+	}
+	n := world(t, func(c *server.Config) {
+		c.FailuresPerSecond, c.Proxies = 0.001, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	n.refuses(wrong(n, "192.0.2.1"), 401, "BAD_TOKEN")
+	n.refuses(wrong(n, "192.0.2.1"), 429, "RATE_LIMITED")
+	n.refuses(wrong(n, "192.0.2.2"), 401, "BAD_TOKEN")
+
+	n = world(t, func(c *server.Config) { c.FailuresPerSecond = 0.001 })
+	n.refuses(wrong(n, "192.0.2.1"), 401, "BAD_TOKEN")
+	n.refuses(wrong(n, "192.0.2.2"), 429, "RATE_LIMITED") // what a stranger says of itself is not believed
 }
 
 func TestPagesOfOtherOrigins(t *testing.T) {

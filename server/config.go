@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -34,6 +35,8 @@ type Config struct {
 	CallsPerSecond    float64 // of one user over HTTP, twice as many at once; default 200. The app is not limited
 	FailuresPerSecond float64 // calls of one address without a valid token, ten times as many at once; default 5
 	FramesPerSecond   float64 // of one user over WebSocket, on all connections together; default 20,000
+
+	Proxies []netip.Prefix // in front of the server, whose X-Forwarded-For is believed; empty: nobody's
 
 	// Connections by WebSocket: 0 is the default of each, negative is no limit.
 	ConnectionsMax           int      // of the server; default 1,000,000

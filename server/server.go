@@ -106,7 +106,7 @@ func (s *Server) open() (err error) {
 		Auth: auth, Set: s.set, Registry: s.registry, Limits: c.Limits, HeartbeatMs: uint32(c.Heartbeat.Milliseconds()),
 		Grace: c.Drain, SpreadMs: uint32(c.Spread.Milliseconds()), ConnectionsMax: c.ConnectionsMax,
 		ConnectionsPerUserMax: c.ConnectionsPerUserMax, ConnectionsPerAddressMax: c.ConnectionsPerAddressMax,
-		FramesPerSecond: c.FramesPerSecond, Origins: c.Origins, NowMs: c.nowMs, Log: c.Log,
+		FramesPerSecond: c.FramesPerSecond, Origins: c.Origins, Proxies: c.Proxies, NowMs: c.nowMs, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (s *Server) route(auth *gateway.Auth) error {
 		return err
 	}
 	calls := api.New(api.Config{
-		Set: s.set, Registry: s.registry, Auth: auth, Log: s.config.Log,
+		Set: s.set, Registry: s.registry, Auth: auth, Log: s.config.Log, Proxies: s.config.Proxies,
 		Calls: rate(s.config.CallsPerSecond, 200, 2), Failures: rate(s.config.FailuresPerSecond, 5, 10),
 		Ending: s.ending, NowMs: s.config.nowMs, Observe: s.metrics.observeCall,
 		Version: s.config.Version, StartedMs: uint64(s.started.UnixMilli()),

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type serveCommand struct {
 	TokenIssuer     string   `placeholder:"ISS" help:"What tokens must have as iss."`
 	TokenAudience   string   `placeholder:"AUD" help:"What tokens must have as aud."`
 	Origin          []string `placeholder:"ORIGIN" help:"Web origins whose pages may connect and call beside the server's own (https://app.example); * is all."`
+	Proxy           []string `placeholder:"ADDRESS" help:"Proxies in front of the server (10.0.0.0/8, ::1) whose X-Forwarded-For is believed."`
 
 	CacheBytes               int64         `default:"134217728" placeholder:"BYTES" help:"Blocks of the store kept in memory (${default})."`
 	Heartbeat                time.Duration `default:"30s" help:"A client that is silent 2.5 times as long is cut off (${default})."`
@@ -103,6 +105,10 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 			return server.Config{}, wrongUsage("token-public-keys: %v", err)
 		}
 	}
+	proxies, err := prefixes(c.Proxy)
+	if err != nil {
+		return server.Config{}, err
+	}
 	for name, window := range map[string]time.Duration{"limit-edit-window": c.Limits.EditWindow, "limit-recall-window": c.Limits.RecallWindow} {
 		if window < time.Millisecond {
 			return server.Config{}, wrongUsage("--%s is %v: at least 1ms is needed", name, window)
@@ -117,9 +123,26 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 		Limits:         c.Limits.limits(),
 		CallsPerSecond: c.CallsPerSecond, FailuresPerSecond: c.FailuresPerSecond, FramesPerSecond: c.FramesPerSecond,
 		ConnectionsMax: c.ConnectionsMax, ConnectionsPerUserMax: c.ConnectionsPerUserMax, ConnectionsPerAddressMax: c.ConnectionsPerAddressMax,
-		Origins: c.Origin, Heartbeat: c.Heartbeat, Drain: c.Drain, Spread: c.Spread,
+		Proxies: proxies, Origins: c.Origin, Heartbeat: c.Heartbeat, Drain: c.Drain, Spread: c.Spread,
 		Version: buildVersion(), Out: output.Out, Err: output.Err, Log: log,
 	}, nil
+}
+
+// prefixes reads addresses and networks.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range texts {
+		if address, err := netip.ParseAddr(text); err == nil {
+			list = append(list, netip.PrefixFrom(address, address.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, wrongUsage("--proxy has %q: it must be an address or a network like 10.0.0.0/8", text)
+		}
+		list = append(list, prefix.Masked())
+	}
+	return list, nil
 }
 
 // limits are the flags as the server knows them.
