@@ -112,7 +112,13 @@ func (c *Client) WaitSent(ctx context.Context, id tidemark.ClientID) (Message, e
 			}
 			return c.sentMessage(o), nil
 		}
-		if !c.inOutbox(id, Queued, Sent, Failed, Stored) {
+		if c.replica != nil && !known { // answered in an earlier run: nothing more will be told of it
+			if in, seq, answered := c.replica.Answered(id); answered {
+				c.mu.Unlock()
+				return c.sentMessage(OutgoingChanged{Conversation: in, ClientID: id, State: Stored, Seq: seq}), nil
+			}
+		}
+		if !c.inOutbox(id, Queued, Sent, Failed) {
 			c.mu.Unlock()
 			return Message{}, errors.Join(replica.ErrNotInOutbox, c.failure)
 		}

@@ -5,10 +5,13 @@
 package replica_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -74,6 +77,45 @@ func TestOutboxSurvivesAndIsSentOnce(t *testing.T) {
 	equal(t, "outbox", len(alice.replica.Outbox()), 0)
 	equalList(t, "bob sees", bob.texts(team), "one", "two")
 	equalList(t, "alice sees", alice.texts(team), "one", "two")
+}
+
+// A submission that was answered in an earlier run, and cannot be shown because an event before it is not here, is stored:
+// who waits for it is told so at once, as nothing more will be told of it.
+func TestAnswerOfAnEarlierRunIsKnown(t *testing.T) {
+	s, alice, bob := world(t)
+	alice.connect(s)
+	bob.connect(s)
+	alice.settle()
+	bob.settle()
+	bob.say(team, "before")
+	for bob.upload() {
+	}
+	id := alice.say(team, "after")
+	alice.upload()
+	alice.session.out = alice.session.out[len(alice.session.out)-1:] // the answer comes, what it stands behind does not
+	alice.download()
+	alice.crash()
+	equal(t, "state after the crash", alice.replica.OutgoingState(id), replica.Stored)
+	in, seq, ok := alice.replica.Answered(id)
+	equal(t, "answered", ok, true)
+	equal(t, "in", in, team)
+	equal(t, "at", seq, 3)
+
+	err := alice.store.Update(func(tx client.Tx) error { return tx.Put(replica.FormatKey, []byte(replica.Format)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(client.Config{URL: "http://127.0.0.1:1", Token: client.StaticToken("token"), DeviceID: "phone", Store: alice.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	sent, err := c.WaitSent(ctx, id)
+	if err != nil {
+		t.Fatalf("WaitSent: %v", err)
+	}
+	equal(t, "WaitSent", sent.Seq, 3)
 }
 
 func TestOrderIsKeptWhenTheServerIsBusy(t *testing.T) {

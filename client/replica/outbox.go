@@ -245,6 +245,14 @@ func (r *Replica) OutgoingState(id tidemark.ClientID) State {
 	return 0
 }
 
+// Answered is where the server stored a submission that is still in the outbox because events before it are not here.
+func (r *Replica) Answered(id tidemark.ClientID) (in tidemark.ConversationID, seq tidemark.Seq, ok bool) {
+	if o := r.outbox.byClient[id]; o != nil && o.State == Stored {
+		return o.Conversation, o.answer.seq, true
+	}
+	return "", 0, false
+}
+
 // Pending is what is not settled in one conversation, as an app shows it below the stored messages.
 func (r *Replica) Pending(in tidemark.ConversationID) []Message {
 	l := r.outbox.lanes[in]
