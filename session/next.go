@@ -95,6 +95,8 @@ func (s *Session) choose() (what deed, answer reply, signal *wire.Signal) {
 		return doWelcome, answer, nil
 	case s.round.running():
 		return doRound, answer, nil
+	case s.owed >= repliesOwed && len(s.own) == 0: // others' events of the same commits have been given
+		return doCheckpoint, answer, nil
 	case s.inARow < repliesInARow && s.mayLeave():
 		return doReply, s.pop(), nil
 	case len(s.signals) > 0 && s.inARow < 2*repliesInARow:
@@ -104,8 +106,6 @@ func (s *Session) choose() (what deed, answer reply, signal *wire.Signal) {
 		s.signals[len(s.signals)-1] = nil
 		s.signals = s.signals[:len(s.signals)-1]
 		return doSignal, answer, signal
-	case s.owed >= repliesOwed:
-		return doCheckpoint, answer, nil
 	}
 	s.inARow = 0
 	switch {

@@ -158,7 +158,7 @@ type log struct {
 	info    *wire.ConversationInfo
 	floor   uint64 // known to have nothing at or below: before joining, or a gap left by hello
 	chain   map[uint64]tidemark.Digest
-	removed bool
+	own     map[uint64]uint64 // positions of own events, by seq, that no checkpoint has covered yet
 }
 
 func (tc *testWorld) device(user tidemark.UserID, name tidemark.DeviceID) *device {
@@ -297,7 +297,7 @@ func (d *device) store(frame *wire.ServerFrame) {
 func (d *device) log(id string) *log {
 	l := d.logs[id]
 	if l == nil {
-		l = &log{id: id, texts: map[uint64]string{}, events: map[uint64]*wire.Event{}, chain: map[uint64]tidemark.Digest{}}
+		l = &log{id: id, texts: map[uint64]string{}, events: map[uint64]*wire.Event{}, chain: map[uint64]tidemark.Digest{}, own: map[uint64]uint64{}}
 		l.chain[0] = chain.Start(tidemark.ConversationID(id))
 		d.logs[id] = l
 	}
@@ -349,7 +349,10 @@ func (d *device) storeConversation(c *wire.ConversationDelta) {
 	if c.Self != nil {
 		l.self = c.Self
 	}
-	l.head, l.digest, l.unread, l.mention = max(l.head, c.HeadSeq), c.HeadDigest, c.GetUnread(), c.GetMentions()
+	l.unread, l.mention = c.GetUnread(), c.GetMentions()
+	if c.HeadSeq >= l.head {
+		l.head, l.digest = c.HeadSeq, c.HeadDigest
+	}
 	if len(c.PrevDigest) > 0 {
 		l.chain[c.PrevSeq] = tidemark.Digest(c.PrevDigest)
 		if c.PrevSeq > l.floor && l.events[c.PrevSeq] == nil {
@@ -393,7 +396,6 @@ func (d *device) storeEvent(l *log, e *wire.Event) {
 	}
 	d.seen[doubleOf(l, e)] = true
 	l.events[e.Seq] = e
-	l.head = max(l.head, e.Seq)
 	if d.tc.format == wire.Proto && len(e.Body) > 0 {
 		body := &wire.Body{}
 		d.tc.must(body.UnmarshalVT(e.Body))
@@ -414,9 +416,7 @@ func (d *device) storeSubmitted(f *wire.Submitted) {
 		return // the event itself comes, or came, by delta
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: m.GetMessage()}})
-	if l := d.log(f.Conversation); f.Seq > l.head {
-		l.digest = f.Digest
-	}
+	d.log(f.Conversation).own[f.Seq] = f.Position // others' events of the same commit may still be on their way
 	d.storeEvent(d.log(f.Conversation), &wire.Event{
 		Seq: f.Seq, Id: f.Id, TimeMs: f.TimeMs, Sender: string(d.user), ClientId: m.ClientId, Counted: f.Counted,
 		Salt: f.Salt, Body: body, BodyJson: &wire.Body{Body: &wire.Body_Message{Message: m.GetMessage()}},
@@ -433,9 +433,16 @@ func (d *device) checkGaps(when string) {
 // checkGap fails unless the device has every event from its floor to the head, and their chain leads to the digest.
 func (d *device) checkGap(l *log, when string) {
 	d.tc.Helper()
-	if p := d.tc.set.Of(tidemark.ConversationID(l.id)); l.events != nil {
-		info, err := p.Info(tidemark.ConversationID(l.id))
-		d.tc.must(err)
+	p := d.tc.set.Of(tidemark.ConversationID(l.id))
+	for seq, position := range l.own {
+		if position <= d.cursor.GetPositions()[p.Number()] {
+			delete(l.own, seq)
+			if seq > l.head {
+				l.head, l.digest = seq, nil
+			}
+		}
+	}
+	if info, err := p.Info(tidemark.ConversationID(l.id)); err == nil {
 		if m, err := p.Member(info.Ordinal, d.user); err != nil || !m.Active() || uint64(m.JoinedSeq) > l.head {
 			return // who was removed sees nothing more, also of what came before; the news is on its way
 		}
