@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -183,6 +184,9 @@ func (cfg Config) begin() (*Meta, error) {
 func explain(err error) error {
 	if errors.Is(err, pebble.ErrDBDoesNotExist) {
 		return fmt.Errorf("its database (%s) is missing; restore the directory from a backup: %w", pebbleName, err)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("the disk is full; free some or enlarge it: %w", err)
 	}
 	return err
 }

@@ -188,9 +188,12 @@ func (f *stopFile) WriteAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// Preallocate implements vfs.File.
+// Preallocate implements vfs.File. It only makes later writes faster; without room for it, those decide.
 func (f *stopFile) Preallocate(offset, length int64) error {
-	return f.fs.write("preallocate", f.name, func() error { return f.File.Preallocate(offset, length) })
+	if f.fs.failure.err() == nil {
+		_ = f.File.Preallocate(offset, length)
+	}
+	return nil
 }
 
 // Sync implements vfs.File. A failed sync is never tried again.
