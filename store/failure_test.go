@@ -213,8 +213,8 @@ func TestFailedStoreDoesNotSpin(t *testing.T) {
 		t.Fatalf("flush: %v", err)
 	}
 	before := ops.Load()
-	for range 200 {
-		if _, err := appendEvents(db, 11, 11, 1<<20); !errors.Is(err, syscall.EIO) {
+	for range 50 {
+		if _, err := appendEvents(db, 11, 11, 10_000); !errors.Is(err, syscall.EIO) {
 			t.Fatalf("commit: %v", err)
 		}
 	}
@@ -233,13 +233,13 @@ func TestTablesWaitForRoom(t *testing.T) {
 		}
 		return nil
 	})
-	db := open(t, Config{Dir: "data", FS: fs, Partitions: 1, spaceRetry: time.Millisecond})
+	db := open(t, Config{Dir: "data", FS: fs, Partitions: 1, spaceRetry: time.Millisecond, memTableBytes: 1 << 20})
 	defer closeSoon(t, db)
 	full.Store(true)
 	var acknowledged tidemark.Seq
 	var err error
-	for err == nil && acknowledged < 500 { // 1 MiB each: more than the tables in memory hold
-		acknowledged, err = appendEvents(db, acknowledged+1, acknowledged+1, 1<<20)
+	for err == nil && acknowledged < 500 { // 20 KB each: more than the tables in memory hold
+		acknowledged, err = appendEvents(db, acknowledged+1, acknowledged+1, 20_000)
 	}
 	if !errors.Is(err, ErrLowSpace) {
 		t.Fatalf("%d commits, then %v", acknowledged, err)

@@ -37,7 +37,8 @@ type Config struct {
 	NowMs        func() uint64 // time of creation; nil: the clock
 	Entropy      io.Reader     // for the epoch; nil: crypto/rand
 
-	spaceRetry time.Duration // how often a table that met a full disk is tried again; 0: 250 ms
+	spaceRetry    time.Duration // how often a table that met a full disk is tried again; 0: 250 ms
+	memTableBytes uint64        // size of a table in memory; 0: 64 MiB
 }
 
 // ErrInUse is returned by Open where another process has the directory open.
@@ -85,6 +86,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.spaceRetry == 0 {
 		cfg.spaceRetry = 250 * time.Millisecond
 	}
+	if cfg.memTableBytes == 0 {
+		cfg.memTableBytes = 64 << 20
+	}
 	if cfg.Entropy == nil {
 		cfg.Entropy = rand.Reader
 	}
@@ -128,7 +132,7 @@ func (cfg Config) openLocked() (*DB, error) {
 			return nil, fmt.Errorf("store: make %s: %w", cfg.Dir, err)
 		}
 	}
-	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom()}
+	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom(cfg.memTableBytes)}
 	db.fs = newStopFS(cfg.fs(), db.failure, cfg.spaceRetry)
 	db.space = newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log)
 	db.pebble, err = openPebble(db, cfg.pebbleOptions(db, fresh))

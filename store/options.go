@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	memTableBytes     = 64 << 20
 	openFilesMax      = 512 // connections need the rest of the process's files
 	filterBitsPerKey  = 10
 	blockBytes        = 16 << 10
@@ -33,7 +32,7 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 		ErrorIfNotExists:            !fresh,
 		CacheSize:                   cfg.CacheBytes,
 		MaxOpenFiles:                openFilesMax,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                cfg.memTableBytes,
 		MemTableStopWritesThreshold: neverInPebble, // see room.go
 		L0CompactionThreshold:       level0Compact,
 		L0StopWritesThreshold:       neverInPebble,

@@ -13,19 +13,20 @@ import (
 )
 
 const (
-	unflushedBytesMax = 3 * memTableBytes // more than these in memory hold commits back
-	level0SublevelMax = 32                // as many overlapping layers of new tables hold commits back
+	unflushedMax      = 3  // more than so many tables' bytes in memory hold commits back
+	level0SublevelMax = 32 // as many overlapping layers of new tables hold commits back
 	neverInPebble     = 1 << 20
 )
 
 // room knows whether a commit may go on. Safe for concurrent use.
 type room struct {
-	rotated atomic.Bool                   // the log was rotated since somebody looked
-	moved   atomic.Pointer[chan struct{}] // closed and replaced when a flush or compaction ends
+	unflushedBytesMax uint64
+	rotated           atomic.Bool                   // the log was rotated since somebody looked
+	moved             atomic.Pointer[chan struct{}] // closed and replaced when a flush or compaction ends
 }
 
-func newRoom() *room {
-	r := &room{}
+func newRoom(memTableBytes uint64) *room {
+	r := &room{unflushedBytesMax: unflushedMax * memTableBytes}
 	ch := make(chan struct{})
 	r.moved.Store(&ch)
 	return r
@@ -50,7 +51,7 @@ func (db *DB) waitForRoom() error {
 	for told := false; ; told = true {
 		moved := *db.room.moved.Load()
 		m := db.pebble.Metrics()
-		if m.MemTable.Size <= unflushedBytesMax && m.Levels[0].Sublevels < level0SublevelMax {
+		if m.MemTable.Size <= db.room.unflushedBytesMax && m.Levels[0].Sublevels < level0SublevelMax {
 			if told {
 				db.log.Info("commits go on")
 			}
