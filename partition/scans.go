@@ -66,7 +66,12 @@ func (p *Partition) Currents(c record.Conversation, from, to tidemark.Seq) (map[
 	defer p.mu.RUnlock()
 	if flight := p.mem.flight; flight != nil {
 		for seq := range forms {
-			if r := flight.currents.find(seqKey{c, seq}); r != nil {
+			r := flight.currents.find(seqKey{c, seq})
+			switch {
+			case r == nil:
+			case r.base == nil:
+				delete(forms, seq)
+			default:
 				forms[seq] = r.base
 			}
 		}
@@ -282,8 +287,8 @@ func (p *Partition) list(u record.User) (*list, error) {
 	return l, nil
 }
 
-// listAsCommitted takes back what is in flight. Which position a row had before is not known; the last committed one is
-// not lower, and costs a look at the member record. It needs the lock.
+// listAsCommitted takes back what is in flight. Which position a row had before is not known; that of the member record
+// was not lower. It needs the lock.
 func (s *committed) listAsCommitted(u record.User, l *list) {
 	if s.flight == nil {
 		return
@@ -292,10 +297,10 @@ func (s *committed) listAsCommitted(u record.User, l *list) {
 	for _, e := range l.rows {
 		if e.position > s.state.Position {
 			r := s.flight.members.find(memberKey{e.c, u})
-			if r != nil && r.base.Member == nil {
+			if r == nil || r.base.Member == nil {
 				continue
 			}
-			e.position = s.state.Position
+			e.position = r.base.Member.Position
 		}
 		kept = append(kept, e)
 	}

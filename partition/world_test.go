@@ -6,6 +6,7 @@
 package partition
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -123,7 +124,7 @@ func (w *world) group(id tidemark.ConversationID, members ...tidemark.UserID) *r
 func (w *world) text(from tidemark.UserID, to tidemark.ConversationID, text string) *core.Submit {
 	w.ids++
 	return &core.Submit{
-		Actor: core.Actor{User: from}, Conversation: to, ClientID: tidemark.ClientID("c" + string(rune('0'+w.ids%10)) + text),
+		Actor: core.Actor{User: from}, Conversation: to, ClientID: tidemark.ClientID(fmt.Sprint("c", w.ids)),
 		Message: &wire.Message{Type: "text", Text: text},
 	}
 }
