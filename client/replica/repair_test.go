@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Servers that forge, rewrite and forget: stories of history that is not what it was.
+
+package replica_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client/replica"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// talk makes both devices be up to date with n messages of bob.
+func talk(s *server, alice, bob *device, n int) {
+	for _, d := range []*device{alice, bob} {
+		d.connect(s)
+		d.settle()
+	}
+	for i := range n {
+		bob.say(team, fmt.Sprint("m", i))
+		bob.settle()
+	}
+	alice.settle()
+}
+
+func react(seq uint64, key string) *wire.Body {
+	return &wire.Body{Body: &wire.Body_Reaction{Reaction: &wire.Reaction{Seq: seq, Key: key}}}
+}
+
+// An event that was changed on its way contradicts the digest beside it, and is never shown.
+func TestForgedEventIsNeverShown(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	forge := true
+	s.corrupt = func(f *wire.ServerFrame) {
+		for _, d := range f.GetDelta().GetConversations() {
+			head := s.logs[team].digest(team, d.HeadSeq)
+			d.HeadDigest = head[:]
+			for _, ev := range d.Events {
+				if forge {
+					ev.Body = wire.MarshalBody(text2body("forged"))
+				}
+			}
+		}
+	}
+	bob.say(team, "true")
+	for bob.upload() {
+	}
+	alice.session.round()
+	alice.download()
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "m2")
+	if c := alice.replica.Conversation(team); !c.Doubt.Open || c.HeadSeq != 5 {
+		t.Fatalf("alice knows of no contradiction: %+v", c)
+	}
+	forge = false
+	alice.settle()
+	equalList(t, "alice sees later", alice.texts(team), "m0", "m1", "m2", "true")
+	if _, n := noteOf[replica.HistoryChanged](alice); n > 0 {
+		t.Fatal("a forged frame is reported as changed history")
+	}
+}
+
+// A server that rewrote history without saying so: live, and on a page that the app asks for.
+func TestRewrittenHistoryIsReported(t *testing.T) {
+	for name, live := range map[string]bool{"live": true, "on a page": false} {
+		t.Run(name, func(t *testing.T) {
+			s, alice, bob := world(t)
+			talk(s, alice, bob, 10)
+			h := s.logs[team]
+			h.events = h.events[:6]
+			for i := range 5 {
+				s.append(team, "bob", fmt.Sprint("r", i), text2body(fmt.Sprint("rewritten ", i)))
+			}
+			if live {
+				s.position[h.partition]++
+				s.append(team, "bob", "r5", text2body("rewritten 5"))
+			} else {
+				alice.fetch(team, replica.Page{Before: 9, Limit: 4})
+			}
+			alice.settle()
+			report, n := noteOf[replica.HistoryChanged](alice)
+			if n != 1 || report.From != 7 || report.To != 11 || report.Dropped[0].Text() != "m5" {
+				t.Fatalf("%d reports, the last %+v", n, report)
+			}
+			equal(t, "sixth", alice.texts(team)[5], "rewritten 0")
+			alice.checkC1(s)
+		})
+	}
+}
+
+// What lost events did to messages that stay is undone.
+func TestLostEventsAreUndone(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 5)
+	bob.submit(team, react(2, "kept"))
+	bob.settle()
+	alice.settle()
+	backup := s.clone(8)
+	bob.submit(team, react(2, "lost"))
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 3, Message: &wire.Message{Text: "lost"}}}})
+	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 4}}})
+	bob.settle()
+	alice.settle()
+	equalList(t, "before", alice.texts(team), "m0", "lost", "-", "m3", "m4")
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	equalList(t, "after", alice.texts(team), "m0", "m1", "m2", "m3", "m4")
+	equal(t, "reactions", fmt.Sprint(alice.messages(team)[1].Reactions), "[{kept 1 false}]")
+	fresh := newDevice(t, "alice", "fresh", replica.Config{})
+	fresh.connect(backup)
+	fresh.settle()
+	equal(t, "a fresh device", fresh.fingerprint(), alice.fingerprint())
+}
+
+// What an answer promised and a restore lost is sent again, under the same client id.
+func TestAnsweredAndLostIsSentAgain(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 30)
+	backup := s.clone(8)
+	tablet := newDevice(t, "alice", "tablet", replica.Config{Full: 1, Tail: 1})
+	s.create("other", "alice", "bob")
+	tablet.connect(s)
+	for tablet.upload() || tablet.download() { // the team comes as a summary
+	}
+	id := tablet.say(team, "precious")
+	tablet.upload()
+	tablet.download()
+	equal(t, "state", tablet.replica.OutgoingState(id), replica.Stored)
+	tablet.crash()
+	tablet.connect(backup)
+	tablet.settle()
+	if texts := tablet.texts(team); !slices.Contains(texts, "precious") {
+		t.Fatalf("the restored server never got it; the tablet has %v", texts)
+	}
+	equal(t, "stored at the restored server", backup.submitted, 1)
+}
+
+// A conversation of which a server that lost its history tells nothing is one that the user is not in.
+func TestLostConversationIsRemoved(t *testing.T) {
+	s, alice, bob := world(t)
+	backup := s.clone(8)
+	s.create("later", "alice", "bob")
+	talk(s, alice, bob, 1)
+	equal(t, "before", alice.replica.Conversation("later").Removed, false)
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	equal(t, "after", alice.replica.Conversation("later").Removed, true)
+	equal(t, "the other", alice.replica.Conversation(team).Removed, false)
+}
+
+// A page was read before an event that the device hears of first.
+func TestPageOvertakenByDelta(t *testing.T) {
+	s, alice, bob := world(t)
+	bob.connect(s)
+	bob.settle()
+	for i := range 20 {
+		bob.say(team, fmt.Sprint("m", i))
+		bob.settle()
+	}
+	alice.cfg.Tail, alice.cfg.Backfill = 2, replica.FillNone
+	alice.load()
+	alice.connect(s)
+	alice.settle()
+	alice.fetch(team, replica.Page{Before: 10, Limit: 5})
+	alice.upload()
+	bob.submit(team, react(7, "+1"))
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 8, Message: &wire.Message{Text: "edited"}}}})
+	bob.settle()
+	alice.session.round()
+	slices.Reverse(alice.session.out)
+	alice.settle()
+	for _, m := range alice.messages(team) {
+		if m.Seq == 7 && fmt.Sprint(m.Reactions) != "[{+1 1 false}]" || m.Seq == 8 && m.Text() != "edited" {
+			t.Errorf("message %d: %q %v", m.Seq, m.Text(), m.Reactions)
+		}
+	}
+}
+
+// After a refusal for a while, a conversation's messages go one at a time.
+func TestOneAtATimeAfterRefusal(t *testing.T) {
+	s, alice, _ := world(t)
+	alice.cfg.Window = 4
+	alice.load()
+	busy := true
+	s.refuse = func(string) *tidemark.Error {
+		if busy {
+			return tidemark.Refuse(tidemark.Unavailable, "later")
+		}
+		return nil
+	}
+	alice.connect(s)
+	var want []string
+	for i := range 6 {
+		want = append(want, fmt.Sprint("m", i))
+		alice.say(team, want[i])
+	}
+	for alice.upload() || alice.download() {
+	}
+	busy = false
+	for range 20 {
+		alice.tick(1_500)
+		submits := 0
+		for _, f := range alice.toward {
+			if f.GetSubmit() != nil {
+				submits++
+			}
+		}
+		if submits > 1 {
+			t.Fatalf("%d submissions are in flight", submits)
+		}
+		for alice.upload() || alice.download() {
+			alice.session.round()
+		}
+	}
+	alice.settle()
+	equalList(t, "alice sees", alice.texts(team), want...)
+}
