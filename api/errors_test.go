@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Refusals and faults on their way to the caller: every reason has its code, and no fault shows its inside.
+
 package api
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Limits on the rate of calls, and on how many may wait.
+
 package api
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The terminal client as its user meets it: stories on a screen of fixed size, with a device that is made up.
+
 package chat
 
 import (

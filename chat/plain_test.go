@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The line mode: what is printed for what happens, and that nothing goes on when it has ended.
+
 package chat
 
 import (

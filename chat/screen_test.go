@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// A screen without a terminal, for the stories of model_test.go.
+
 package chat
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What others write must not command the terminal, and must fit it.
+
 package chat
 
 import (

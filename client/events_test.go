@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Who listens to events: slow consumers, ends, and the configuration.
+
 package client
 
 import (

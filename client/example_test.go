@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Examples of the SDK, which are run as tests.
+
 package client_test
 
 import (

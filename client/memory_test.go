@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The store in memory is a store as storetest understands it.
+
 package client_test
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Lines of logs: every kind, odd ones, and whatever else a file may hold.
+
 package irc
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Files of logs: which there are, and when their lines were written.
+
 package irc
 
 import (

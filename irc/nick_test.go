@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Nicks to user ids: no two nicks become one user.
+
 package irc
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What becomes of each line, held against files of expected entries.
+
 package irc
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Imports as a whole: twice, interrupted, and into a target that fails.
+
 package irc
 
 import (

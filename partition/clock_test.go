@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Caches are bounded, and keep what is used.
+
 package partition
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The tail in memory and the log in the store are one log.
+
 package partition
 
 import (

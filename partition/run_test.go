@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The shell around the machine: queues that are full, cursors that are saved late, and the end.
+
 package partition
 
 import (

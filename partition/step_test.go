@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// One step of the machine: a batch is one commit, seen whole or not at all.
+
 package partition
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// What the tests of this package may change in a configuration and nobody else.
+
 package server
 
 import "github.com/tidemark-im/tidemark/journal"

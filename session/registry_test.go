@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Sessions beside each other: replaced, kicked, counted, and what they tell each other's users.
+
 package session
 
 import (

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The store in a file is a store as storetest understands it, opens again, and refuses what is not its own.
+
 package boltstore_test
 
 import (

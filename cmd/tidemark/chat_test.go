@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// tidemark chat in line mode, against a server in this process.
+
 package main
 
 import (

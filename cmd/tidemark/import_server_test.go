@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// tidemark import irc into a running server.
+
 package main
 
 import (

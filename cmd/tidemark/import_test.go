@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// tidemark import irc into the directory of a stopped server, again and again.
+
 package main
 
 import (
