@@ -30,7 +30,7 @@ type Config struct {
 	Full     int              // how many of the most recent conversations bring their tail; 0: 100; the rest come as summaries
 	Backfill replica.Backfill // which gaps are filled without being asked; zero: [FillHoles]
 	Keep     int              // stored events of a conversation, the oldest dropped first; 0: all. Not with [FillAll]
-	Window   int              // submissions to one conversation in flight; 0: 16. See [Client.Send] for what 1 gives
+	Window   int              // submissions to one conversation in flight; 0: 1, which keeps their order whatever the server refuses; see [Client.Send]
 
 	Logger     *slog.Logger  // nil: nothing is logged
 	HTTPClient *http.Client  // for the API and the WebSocket handshake; nil: one of its own

@@ -17,9 +17,9 @@ import (
 // Send sends a text to a conversation. When it returns, the message is in the outbox on this device's store: it will be at
 // the server exactly once, whatever crashes, or be reported as failed. The client id names it in [OutgoingChanged] events.
 //
-// Messages to one conversation keep their order. (With Config.Window above 1, up to that many are in flight at once; if the
-// server then refuses one for a while, RATE_LIMITED or UNAVAILABLE, and takes a later one, the two change places. A window
-// of 1 rules that out and costs a round trip a message.)
+// Messages to one conversation keep their order, at the cost of a round trip each. With Config.Window above 1, up to that
+// many are in flight at once; if the server then refuses one for a while, RATE_LIMITED or UNAVAILABLE, and takes a later
+// one, the two change places.
 func (c *Client) Send(ctx context.Context, to tidemark.ConversationID, text string) (tidemark.ClientID, error) {
 	return c.SendMessage(ctx, to, textMessage(text))
 }

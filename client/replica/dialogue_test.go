@@ -53,6 +53,7 @@ func TestMessageGoesFromOneToTheOther(t *testing.T) {
 
 func TestOutboxSurvivesAndIsSentOnce(t *testing.T) {
 	s, alice, bob := world(t)
+	alice.cfg.Window = 2
 	alice.connect(s)
 	alice.settle()
 	alice.disconnect()

@@ -24,7 +24,7 @@ type Config struct {
 	Full     uint32 // conversations wanted with their tail; 0: the server's default
 	Backfill Backfill
 	Keep     uint64 // stored events of a conversation; 0: all
-	Window   int    // submissions to one conversation in flight; 0: 16
+	Window   int    // submissions to one conversation in flight; 0: 1, which keeps their order
 	Fetches  int    // pages and probes in flight; 0: 4
 	PageMax  uint32 // events asked for at once when filling gaps; 0: 200
 }
@@ -64,7 +64,7 @@ type Replica struct {
 
 // Load reads the state of a device. An empty store is a new device.
 func Load(cfg Config, view View) (*Replica, error) {
-	cfg.Window = cmp.Or(cfg.Window, 16)
+	cfg.Window = cmp.Or(cfg.Window, 1)
 	cfg.Fetches = cmp.Or(cfg.Fetches, 4)
 	cfg.PageMax = cmp.Or(cfg.PageMax, 200)
 	r := &Replica{
