@@ -133,10 +133,11 @@ func median(times []time.Duration) time.Duration {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// allocatedBytes is what a file takes on disk.
+// allocatedBytes is what a file takes on disk, up to its end.
 func allocatedBytes(info fs.FileInfo) uint64 {
+	length := uint64(info.Size())
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(stat.Blocks) * 512
+		return min(length, uint64(stat.Blocks)*512) // less where it has holes
 	}
-	return uint64(info.Size())
+	return length
 }

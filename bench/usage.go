@@ -55,7 +55,8 @@ func processUsage(pid int) (Usage, error) {
 	}, nil
 }
 
-// diskBytes is what a directory takes on disk: blocks, not lengths, so that preallocated files count as the disk counts them.
+// diskBytes is what a directory's files take on disk, without room that is only reserved behind their ends: the store
+// reserves some 70 MB for each of its logs, which would hide everything else in a short run.
 func diskBytes(dir string) uint64 {
 	var total uint64
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
