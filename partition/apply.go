@@ -17,7 +17,7 @@ func (p *Partition) apply() {
 	defer p.mu.Unlock()
 	o, s := p.overlay, &p.mem
 	s.state, s.flight = o.state, nil
-	each(&o.users, func(id tidemark.UserID, u record.User) { s.users.put(id, u, 1) })
+	each(&o.users, func(id tidemark.UserID, u record.User) { s.users.put(id, u) })
 	for i := range o.infos.rows {
 		if r := &o.infos.rows[i]; r.changed {
 			s.applyInfo(r.key, r.now, r.base == nil)

@@ -22,8 +22,8 @@ type Subscriber interface {
 	// Wake says that the commit at position concerns a conversation. It comes before the position is published. It
 	// answers whether Ready must follow.
 	Wake(partition uint32, c record.Conversation, position tidemark.Position) (ready bool)
-	// Ready comes once the position is published.
-	Ready()
+	// Ready comes once the position is published, after a Wake of this partition that asked for it.
+	Ready(partition uint32)
 	// Signal hands over what is not stored. The signal is shared and must not be changed.
 	Signal(s *wire.Signal)
 }

@@ -72,7 +72,7 @@ func (c *counter) Wake(uint32, record.Conversation, tidemark.Position) bool {
 	c.wakes++
 	return true
 }
-func (c *counter) Ready()              {}
+func (c *counter) Ready(uint32)        {}
 func (c *counter) Signal(*wire.Signal) {}
 
 // BenchmarkChanged compares the heads of all of a user's conversations with a cursor, of which ten are past it.

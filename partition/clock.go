@@ -98,3 +98,31 @@ func (c *clock[K, V]) remove(s *slot[K, V]) {
 	c.cost -= s.cost
 	delete(c.entries, s.key)
 }
+
+// generations is a bounded map for small values that are cheap to read again: without a word of overhead for an entry.
+// When the young half is full, the old one is dropped, and the young becomes the old.
+type generations[K comparable, V any] struct {
+	max        int // len(young) + len(old) <= max
+	young, old map[K]V
+}
+
+func newGenerations[K comparable, V any](max int) generations[K, V] {
+	return generations[K, V]{max: max, young: make(map[K]V)}
+}
+
+// get needs at least the read lock.
+func (g *generations[K, V]) get(k K) (V, bool) {
+	if v, ok := g.young[k]; ok {
+		return v, true
+	}
+	v, ok := g.old[k]
+	return v, ok
+}
+
+// put needs the write lock.
+func (g *generations[K, V]) put(k K, v V) {
+	if len(g.young) >= max(g.max/2, 1) {
+		g.old, g.young = g.young, make(map[K]V)
+	}
+	g.young[k] = v
+}

@@ -64,7 +64,7 @@ func (p *Partition) User(id tidemark.UserID) (u record.User, ok bool, err error)
 		u = 0 // of a commit in flight
 	}
 	if p.unchanged(since) {
-		p.mem.users.put(id, u, 1)
+		p.mem.users.put(id, u)
 	}
 	return u, u != 0, nil
 }

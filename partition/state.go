@@ -19,7 +19,7 @@ type CacheLimits struct {
 	Conversations int // conversations in use (head, info, members, recalls), in units of about 512 bytes; 0: 8,192
 	Members       int // member records, about 250 bytes each; 0: 32,768
 	ListRows      int // rows of users' conversation lists, all users together, 16 bytes each; 0: 524,288
-	Users         int // user ids with their ordinals, about 100 bytes each; 0: 65,536
+	Users         int // user ids with their ordinals, about 30 bytes each; 0: 65,536
 	Profiles      int // of the users at home here; 0: 16,384
 	Devices       int // of the users at home here; 0: 16,384
 	HeadPages     int // pages of 256 heads, 4 KiB each; 0: 1,024
@@ -56,7 +56,7 @@ type committed struct {
 	heads    headPages                                           // bounded by HeadPages
 	hot      clock[record.Conversation, *conversation]           // bounded by Conversations
 	ids      clock[tidemark.ConversationID, record.Conversation] // bounded by Conversations
-	users    clock[tidemark.UserID, record.User]                 // bounded by Users; 0: has no ordinal here
+	users    generations[tidemark.UserID, record.User]           // bounded by Users; 0: has no ordinal here
 	members  clock[memberKey, *record.Member]                    // bounded by Members; nil: never was a member
 	lists    clock[record.User, *list]                           // bounded by ListRows
 	tails    clock[record.Conversation, []*LogEntry]             // bounded by TailBytes; see log.go
@@ -80,7 +80,7 @@ func newCommitted(l CacheLimits, state record.Partition) committed {
 		heads:    headPages{max: l.HeadPages},
 		hot:      newClock[record.Conversation, *conversation](l.Conversations),
 		ids:      newClock[tidemark.ConversationID, record.Conversation](l.Conversations),
-		users:    newClock[tidemark.UserID, record.User](l.Users),
+		users:    newGenerations[tidemark.UserID, record.User](l.Users),
 		members:  newClock[memberKey, *record.Member](l.Members),
 		lists:    newClock[record.User, *list](l.ListRows),
 		tails:    newClock[record.Conversation, []*LogEntry](l.TailBytes),

@@ -42,15 +42,16 @@ func (p *Partition) wake() {
 	p.published.Store(uint64(position))
 	p.online.mu.RUnlock()
 	for _, sub := range p.woken {
-		sub.Ready()
+		sub.Ready(p.number)
 	}
 	clear(p.woken)
 	p.woken = p.woken[:0]
 }
 
 func (p *Partition) wakeAudience(a *audience, c record.Conversation, position tidemark.Position) {
-	for _, sub := range a.all() {
-		p.stats.wakes.Add(1)
+	subscribers := a.all()
+	p.stats.wakes.Add(uint64(len(subscribers)))
+	for _, sub := range subscribers {
 		if sub.Wake(p.number, c, position) {
 			p.woken = append(p.woken, sub)
 		}

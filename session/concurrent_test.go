@@ -42,6 +42,8 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		})
 	}
+	listener := tc.device("user0", "listener") // connected all the time, and reads only when it is told to
+	clients.Go(func() { listen(listener, groups, people*each/len(groups)+1) })
 	clients.Go(func() {
 		for i := range 100 {
 			group := groups[i%3]
@@ -67,9 +69,34 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// runClient connects, sends its share, and reads until all of it is answered.
-func runClient(d *device, groups []tidemark.ConversationID, share int) {
-	ready := make(chan struct{}, 1)
+// listen reads until every group has so many events.
+func listen(d *device, groups []tidemark.ConversationID, events int) {
+	ready := d.open()
+	deadline := time.After(30 * time.Second)
+	for {
+		d.drain()
+		missing := 0
+		for _, id := range groups {
+			if l := d.logs[string(id)]; l == nil || len(l.events) < events {
+				missing++
+			}
+		}
+		if missing == 0 {
+			d.disconnect()
+			return
+		}
+		select {
+		case <-ready:
+		case <-deadline:
+			d.tc.Errorf("the listener misses events of %d groups, and is not told of any", missing)
+			return
+		}
+	}
+}
+
+// open says hello, and answers what tells that there is something to read.
+func (d *device) open() (ready chan struct{}) {
+	ready = make(chan struct{}, 1)
 	d.s = New(Config{
 		User: d.user, Device: d.name, Format: wire.Proto, Set: d.tc.set, Registry: d.tc.registry, NowMs: d.tc.clock,
 		OnReady: func() {
@@ -84,6 +111,12 @@ func runClient(d *device, groups []tidemark.ConversationID, share int) {
 		d.forget()
 	}
 	d.tc.must(d.s.Open(d.tc.Context(), &wire.Hello{Cursor: d.cursor, Tail: d.tail}))
+	return ready
+}
+
+// runClient connects, sends its share, and reads until all of it is answered.
+func runClient(d *device, groups []tidemark.ConversationID, share int) {
+	ready := d.open()
 	d.drain()
 	for i := range share {
 		id := fmt.Sprint(d.user, "-", d.request)

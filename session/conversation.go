@@ -27,7 +27,7 @@ type stretch struct {
 // appendConversation writes what items[next] has for the device, at most bytesMax of events or one event; more: it goes
 // on in the next frame. It may write nothing.
 func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byte, more bool, err error) {
-	r := &s.round
+	r := s.round
 	t := stretch{p: s.cfg.Set.At(k.partition()), c: k.conversation()}
 	u, err := s.ordinal(t.p)
 	if err != nil || u == 0 {
@@ -89,7 +89,7 @@ func (s *Session) ordinal(p *partition.Partition) (record.User, error) {
 
 // measure finds what of the conversation lies past from and up to upTo. there is false if the user was no member then.
 func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool, err error) {
-	r := &s.round
+	r := s.round
 	if t.last, err = t.p.SeqAt(t.c, upTo); err != nil || t.last < t.Member.JoinedSeq {
 		return false, err
 	}
@@ -132,7 +132,7 @@ func back(last, n tidemark.Seq) tidemark.Seq { return last - min(last, n) + 1 }
 
 // appendStretch writes one ConversationDelta, or nothing if there is nothing that the device does not know.
 func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partition.LogEntry) ([]byte, error) {
-	r := &s.round
+	r := s.round
 	first := 0
 	for first < len(entries) && s.isOwn(k, t, entries[first].Seq) {
 		first++

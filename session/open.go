@@ -65,7 +65,7 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 			return err
 		}
 	}
-	s.round = round{
+	s.round = &round{
 		initial: true, newDevice: true, eventsLeft: eventBytesMax, bounded: eventBytesMax > 0,
 		from: make([]tidemark.Position, set.Partitions()), upTo: make([]tidemark.Position, set.Partitions()),
 		tail: cmp.Or(h.GetTail(), tailDefault), full: int(cmp.Or(h.GetFull(), fullDefault)),

@@ -26,7 +26,8 @@ type round struct {
 	at   tidemark.Seq // where items[next] goes on; 0: it has not begun
 	last tidemark.Seq // where items[next] ends, once it has begun
 
-	sent partitionSet // partitions of which something was given in this round
+	sent    partitionSet      // partitions of which something was given in this round
+	senders []tidemark.UserID // whose profiles the frame being made needs
 
 	initial    bool   // the round that answers hello
 	newDevice  bool   // first round: the device came without a cursor, or it was reset
@@ -37,7 +38,7 @@ type round struct {
 }
 
 // running reports whether there is a round. The first one runs until synced was given, also with no items.
-func (r *round) running() bool { return r.initial || r.next < len(r.items) }
+func (r *round) running() bool { return r != nil && (r.initial || r.next < len(r.items)) }
 
 // plan begins a round with what is dirty, and answers whether there is anything to do. It needs the lock.
 //
@@ -47,11 +48,11 @@ func (s *Session) plan() bool {
 	if s.dirty.len() == 0 {
 		return false
 	}
-	r := &s.round
-	if r.from == nil {
+	if s.round == nil {
 		n := s.cfg.Set.Partitions()
-		r.from, r.upTo = make([]tidemark.Position, n), make([]tidemark.Position, n)
+		s.round = &round{from: make([]tidemark.Position, n), upTo: make([]tidemark.Position, n)}
 	}
+	r := s.round
 	for n := range s.cfg.Set.Partitions() {
 		r.from[n], r.upTo[n] = s.checkpoint[n], s.checkpoint[n]
 		if s.unclean.has(n) {
@@ -79,14 +80,14 @@ func (s *Session) plan() bool {
 // appendRound writes the next frame of the round: a delta of up to frameBytes or a little more; after the last of the
 // first round, synced.
 func (s *Session) appendRound(dst []byte) []byte {
-	r := &s.round
+	r := s.round
 	if r.initial && r.next >= len(r.items) {
 		return s.appendSynced(dst)
 	}
 	start := len(dst)
 	dst, frame := openField(dst, frameDelta)
 	empty := len(dst)
-	s.senders = s.senders[:0]
+	s.round.senders = s.round.senders[:0]
 	for r.next < len(r.items) && len(dst)-start < frameBytes {
 		k := r.items[r.next]
 		var more bool
@@ -119,7 +120,7 @@ func (s *Session) appendRound(dst []byte) []byte {
 // appendCheckpoints ends the round in the partitions whose conversations are all done, and tells their checkpoints where
 // something was given; otherwise the device is as well off with the old one.
 func (s *Session) appendCheckpoints(dst []byte) []byte {
-	r := &s.round
+	r := s.round
 	going := uint32(len(r.upTo))
 	if r.next < len(r.items) {
 		going = r.items[r.next].partition()
@@ -145,7 +146,7 @@ func (s *Session) appendCheckpoints(dst []byte) []byte {
 
 // cover moves the checkpoint of a partition to the end of the round. It needs the lock.
 func (s *Session) cover(n uint32) {
-	r := &s.round
+	r := s.round
 	s.checkpoint[n] = max(s.checkpoint[n], r.upTo[n])
 	r.from[n] = r.upTo[n] // done
 	// A conversation leaves the dirty set only when the checkpoint covers its head.
@@ -173,7 +174,7 @@ func (s *Session) appendSynced(dst []byte) []byte {
 		}
 		s.cover(n)
 	}
-	s.round, s.stage = round{}, live
+	s.round, s.stage = nil, live // an idle session is small
 	s.mu.Unlock()
 	return closeField(closeField(dst, cursor), frame)
 }
@@ -186,7 +187,7 @@ func (s *Session) giveUp(err error) {
 
 // appendProfiles writes the profiles, not given before, of the users that the frame names.
 func (s *Session) appendProfiles(dst []byte) []byte {
-	for _, id := range s.senders {
+	for _, id := range s.round.senders {
 		if s.given.len() >= givenMax {
 			s.given = listSet[tidemark.UserID]{}
 		}
@@ -204,10 +205,10 @@ func (s *Session) appendProfiles(dst []byte) []byte {
 
 // name notes a user whose profile the frame needs.
 func (s *Session) name(id tidemark.UserID) {
-	if n := len(s.senders); n > 0 && s.senders[n-1] == id {
+	if n := len(s.round.senders); n > 0 && s.round.senders[n-1] == id {
 		return
 	}
-	if !s.given.has(id) && !slices.Contains(s.senders, id) {
-		s.senders = append(s.senders, id)
+	if !s.given.has(id) && !slices.Contains(s.round.senders, id) {
+		s.round.senders = append(s.round.senders, id)
 	}
 }

@@ -5,9 +5,12 @@
 package session
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -26,7 +29,7 @@ func (s *spy) Wake(partition uint32, _ record.Conversation, position tidemark.Po
 	return true
 }
 
-func (s *spy) Ready() {
+func (s *spy) Ready(uint32) {
 	if s.ready != nil {
 		s.ready()
 	}
@@ -121,6 +124,49 @@ func TestConnectingWhileSomebodySends(t *testing.T) {
 	phone.want("what was sent after it was registered", string(other), "just after")
 	phone.wantIdle("nothing comes twice")
 	old.disconnect()
+}
+
+// Two partitions that wake a session at the same time both tell it when they have published: neither relies on the other.
+func TestEveryPartitionTellsWhatItHasPublished(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob", "carol")
+	other := tidemark.ConversationID("other")
+	for tc.set.Of(other) == tc.set.Of("team") {
+		other += "-"
+	}
+	tc.group("team", "alice", "bob", "carol")
+	tc.group(other, "alice", "bob", "carol")
+	phone := tc.device("bob", "phone").connect()
+	phone.drain()
+	woken, goOn := make(chan uint32), map[uint32]chan bool{}
+	for _, id := range []tidemark.ConversationID{"team", other} {
+		goOn[tc.set.Of(id).Number()] = make(chan bool)
+	}
+	tc.must(tc.set.Subscribe("carol", &spy{wake: func(partition uint32, _ tidemark.Position) { // carol is woken after bob
+		woken <- partition
+		<-goOn[partition]
+	}}))
+	var steps sync.WaitGroup
+	for _, id := range []tidemark.ConversationID{"team", other} {
+		tc.must(tc.set.Submit(t.Context(), &core.Submit{
+			Actor: core.Actor{User: "alice"}, Conversation: id, ClientID: "c1", Message: &wire.Message{Text: "hello"},
+		}, nil))
+		steps.Go(func() { tc.set.Of(id).Step(tc.now) })
+	}
+	<-woken
+	<-woken // bob is woken by both, and neither has published
+	for _, id := range []tidemark.ConversationID{"team", other} {
+		told := phone.ready.Load()
+		goOn[tc.set.Of(id).Number()] <- true
+		for start := time.Now(); phone.ready.Load() == told; time.Sleep(time.Millisecond) {
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("nobody told that %s is published", id)
+			}
+		}
+		phone.drain()
+		phone.want("what was published", string(id), "hello")
+	}
+	steps.Wait()
 }
 
 // The order on one connection: answers of a commit leave after all deltas of earlier commits and before those of later

@@ -50,7 +50,7 @@ type Session struct {
 	mu       sync.Mutex
 	stage    stage          // guarded by mu; only rises
 	ready    bool           // guarded by mu; OnReady was called, and Next has not yet found nothing
-	woken    bool           // guarded by mu; Ready will follow
+	woken    partitionSet   // guarded by mu; of which Ready will follow
 	dirty    dirtySet       // guarded by mu; conversations with something past the checkpoint, but for those in the round
 	unclean  partitionSet   // guarded by mu; partitions with something dirty or in the round
 	outbox   []reply        // guarded by mu; answers in the order of their commits; len(outbox) <= inFlight
@@ -64,10 +64,10 @@ type Session struct {
 	checkpoint []tidemark.Position
 
 	// Owned by the drain.
-	told     []tidemark.Position // told <= checkpoint: what the device has been told
-	ordinals []record.User       // by partition; 0: not met there yet
-	welcome  *wire.Welcome       // until it was given
-	round    round
+	told     []tidemark.Position      // told <= checkpoint: what the device has been told
+	ordinals []record.User            // by partition; 0: not met there yet
+	welcome  *wire.Welcome            // until it was given
+	round    *round                   // nil: there is none, and there was no live one
 	own      []ownEvent               // events that a submitted frame stood for, past the checkpoint
 	given    listSet[tidemark.UserID] // whose profiles were given; at most givenMax
 	owed     int                      // answers since the last checkpoint told

@@ -25,15 +25,15 @@ func (s *Session) Wake(partition uint32, c record.Conversation, position tidemar
 		}
 	}
 	s.dirty.add(keyOf(partition, c))
-	ready = !s.woken
-	s.woken = true
+	ready = !s.woken.has(partition)
+	s.woken.add(partition)
 	return ready
 }
 
 // Ready implements [partition.Subscriber].
-func (s *Session) Ready() {
+func (s *Session) Ready(partition uint32) {
 	s.mu.Lock()
-	s.woken = false
+	s.woken.remove(partition)
 	s.poke()
 }
 

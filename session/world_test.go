@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -137,7 +138,7 @@ type device struct {
 	pending  map[uint64]*wire.Submit // submissions not answered
 	request  uint64
 	synced   bool
-	ready    int // times OnReady was called
+	ready    atomic.Int64 // times OnReady was called
 	welcome  *wire.Welcome
 	bye      *wire.Bye
 	frames   []*wire.ServerFrame // since the last look
@@ -183,7 +184,7 @@ func (d *device) hello() {
 	}
 	d.s = New(Config{
 		User: d.user, Device: d.name, Platform: "test", Client: "test/1", Format: d.tc.format, Set: d.tc.set,
-		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready++ },
+		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready.Add(1) },
 	})
 	if d.cursor == nil {
 		d.forget() // it was never synced: what it has is not stored
