@@ -43,6 +43,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	listener := tc.device("user0", "listener") // connected all the time, and reads only when it is told to
+	listener.tail, listener.gapless = 500, true
 	clients.Go(func() { listen(listener, groups, people*each/len(groups)+1) })
 	clients.Go(func() {
 		for i := range 100 {
