@@ -54,11 +54,11 @@ func Idle(ctx context.Context, target *Target, config IdleConfig, output Output)
 	}
 	connected, _ := target.Usage()
 	output.say("idle: settling for %s, then idle for %s", config.Settle, config.Hold)
-	if err := pause(ctx, config.Settle); err != nil {
+	if err := rest(ctx, conns, config.Settle); err != nil {
 		return nil, err
 	}
 	settled, _ := target.Usage()
-	if err := pause(ctx, config.Hold); err != nil {
+	if err := rest(ctx, conns, config.Hold); err != nil {
 		return nil, err
 	}
 	held, _ := target.Usage()
@@ -111,6 +111,22 @@ func closeAll(conns []*conn) {
 	}
 }
 
+// heartbeat is how often an idle connection says that it is alive; the server asks for once in 30 s.
+const heartbeat = 25 * time.Second
+
+// rest waits, with a heartbeat of every connection where it takes that long.
+func rest(ctx context.Context, conns []*conn, d time.Duration) error {
+	for ; d > heartbeat; d -= heartbeat {
+		if err := pause(ctx, heartbeat); err != nil {
+			return err
+		}
+		if err := pingAll(ctx, conns); err != nil {
+			return err
+		}
+	}
+	return pause(ctx, d)
+}
+
 // pingAll asks every connection for a pong.
 func pingAll(ctx context.Context, conns []*conn) error {
 	return forEach(ctx, len(conns), func(_ context.Context, i int) error {
@@ -131,6 +147,7 @@ func pingAll(ctx context.Context, conns []*conn) error {
 			}
 			switch kind {
 			case framePong:
+				c.rest()
 				return nil
 			case frameDelta, frameSignal:
 			default:

@@ -7,6 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+skipped=77 # the status of a check that could not be made here
+
 tool() { go tool -modfile=tools/go.mod "$@"; }
 
 # The Go files that belong to the repository, generated ones included.
@@ -29,8 +31,8 @@ check_vulnerabilities() {
 	if [ $status -eq 0 ]; then return 0; fi
 	if [ $status -eq 3 ]; then printf '%s\n' "$out"; return 1; fi # 3: govulncheck found something
 	if [ $status -eq 124 ] || grep -qE 'fetching vulnerabilities:|dial tcp|no such host|i/o timeout|TLS handshake' <<<"$out"; then
-		echo "SKIPPED: the vulnerability database cannot be reached from here, so nothing was looked up"
-		return 0
+		echo "the vulnerability database cannot be reached from here, so nothing was looked up"
+		return $skipped
 	fi
 	printf '%s\n' "$out"
 	return 1
@@ -68,10 +70,16 @@ check_scripts() {
 
 failed=()
 run() {
-	local name=$1 begin=$SECONDS
+	local name=$1 begin=$SECONDS status=0 verdict
 	shift
 	echo "== $name"
-	if "$@"; then echo "   ok ($((SECONDS - begin)) s)"; else echo "   FAILED ($((SECONDS - begin)) s)"; failed+=("$name"); fi
+	"$@" || status=$?
+	case $status in
+	0) verdict=ok ;;
+	"$skipped") verdict=SKIPPED ;;
+	*) verdict=FAILED failed+=("$name") ;;
+	esac
+	echo "   $verdict ($((SECONDS - begin)) s)"
 }
 
 run "gofmt" check_format
