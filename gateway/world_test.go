@@ -159,6 +159,7 @@ func (c *client) ping(request uint64) {
 // next is the next WebSocket frame.
 func (c *client) next() (ws.Frame, error) {
 	_ = c.socket.SetReadDeadline(time.Now().Add(patience))
+	//lint:ignore SA1019 the frames are our own: nobody sends long ones here
 	f, err := ws.ReadFrame(c.reader)
 	if err == nil && (f.Header.Masked || f.Header.Rsv != 0 || !f.Header.Fin) {
 		c.t.Errorf("the server sent a frame with header %+v", f.Header)
