@@ -63,15 +63,6 @@ func (c *clock[K, V]) drop(k K) {
 	}
 }
 
-// grow changes the cost of an entry that is there. It needs the write lock.
-func (c *clock[K, V]) grow(k K, by int) {
-	if s := c.entries[k]; s != nil {
-		s.cost += by
-		c.cost += by
-		c.shrink(s)
-	}
-}
-
 // shrink evicts until the bound holds again, sparing keep.
 func (c *clock[K, V]) shrink(keep *slot[K, V]) {
 	for c.cost > c.max && len(c.ring) > 1 {

@@ -134,32 +134,30 @@ func (p *Partition) memberAsCommitted(c record.Conversation, u record.User, m *r
 
 // loadMembers brings the set of active members into memory. The answer is nil for a conversation that does not exist.
 func (p *Partition) loadMembers(c record.Conversation) (*roaring.Bitmap, error) {
-	for {
-		p.mu.RLock()
-		h, ok := p.mem.hot.get(c)
-		since := p.mem.state.Position
-		p.mu.RUnlock()
-		if ok && h.members != nil {
-			return h.members, nil
-		}
-		set := roaring.New()
-		err := p.scanMembers(c, 0, func(u record.User, _ *record.Member) bool {
-			set.Add(uint32(u))
-			return true
-		})
-		if err != nil {
-			return nil, err
-		}
-		set.RunOptimize()
-		p.mu.Lock()
-		if p.unchanged(since) {
-			h := p.mem.inUse(c)
-			h.members = set
-			p.mem.weigh(c, h)
-		}
-		p.mu.Unlock()
-		return set, nil
+	p.mu.RLock()
+	h, ok := p.mem.hot.get(c)
+	since := p.mem.state.Position
+	p.mu.RUnlock()
+	if ok && h.members != nil {
+		return h.members, nil
 	}
+	set := roaring.New()
+	err := p.scanMembers(c, 0, func(u record.User, _ *record.Member) bool {
+		set.Add(uint32(u))
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	set.RunOptimize()
+	p.mu.Lock()
+	if p.unchanged(since) {
+		h := p.mem.inUse(c)
+		h.members = set
+		p.mem.weigh(c, h)
+	}
+	p.mu.Unlock()
+	return set, nil
 }
 
 // Hours are the rows of the hour index from an hour (since the Unix epoch) on, at most limit.

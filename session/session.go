@@ -73,7 +73,6 @@ type Session struct {
 	owed     int                      // answers since the last checkpoint told
 	owing    partitionSet             // the partitions they came from
 	inARow   int                      // answers and signals since the last round
-	senders  []tidemark.UserID        // whose profiles the frame being made needs
 }
 
 // stage is how far the life of a session has come.
