@@ -30,6 +30,8 @@ type world struct {
 	set *Set
 	now uint64
 	ids int
+
+	other tidemark.ConversationID // see describe
 }
 
 // newWorld opens a new store. change may adjust the configuration.
