@@ -5,6 +5,7 @@
 package partition
 
 import (
+	"slices"
 	"sync"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -23,11 +24,15 @@ type acks struct {
 	pending []deviceKey                         // guarded by mu; in the order of their first acknowledgement
 	known   clock[deviceKey, tidemark.Position] // guarded by mu; only rises
 	waiting map[deviceKey]tidemark.Position     // guarded by mu; the same devices as pending
+	saving  map[deviceKey]tidemark.Position     // guarded by mu; taken by the loop, and not known to be saved yet
 	sinceMs uint64                              // guarded by mu; when pending was last empty
 }
 
 func newAcks() acks {
-	return acks{known: newClock[deviceKey, tidemark.Position](acksKnown), waiting: make(map[deviceKey]tidemark.Position)}
+	return acks{
+		known:   newClock[deviceKey, tidemark.Position](acksKnown),
+		waiting: make(map[deviceKey]tidemark.Position), saving: make(map[deviceKey]tidemark.Position),
+	}
 }
 
 // Ack remembers that a device has everything of a partition up to a position, for saving it lazily. A position that is
@@ -91,6 +96,7 @@ func (a *acks) take(work []request, nowMs uint64, max int) []request {
 	for _, k := range a.pending[:n] {
 		if position, ok := a.waiting[k]; ok {
 			work = append(work, request{cmd: &core.SaveCursor{User: k.user, Device: k.device, Position: position}})
+			a.saving[k] = position
 			delete(a.waiting, k)
 		}
 	}
@@ -100,11 +106,28 @@ func (a *acks) take(work []request, nowMs uint64, max int) []request {
 	return work
 }
 
+// settle forgets the commands of take that have been carried out, whatever became of them: the store says it now.
+func (a *acks) settle(work []request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.saving) == 0 {
+		return
+	}
+	for _, r := range work {
+		if cmd, ok := r.cmd.(*core.SaveCursor); ok && !cmd.Forget {
+			if k := (deviceKey{cmd.User, cmd.Device}); a.saving[k] == cmd.Position {
+				delete(a.saving, k)
+			}
+		}
+	}
+}
+
 // forget drops what is known of a device.
 func (a *acks) forget(user tidemark.UserID, device tidemark.DeviceID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.waiting, deviceKey{user, device}) // its place in pending goes with the next take
+	delete(a.saving, deviceKey{user, device})
 	a.known.drop(deviceKey{user, device})
 }
 
@@ -115,23 +138,29 @@ func (a *acks) due() (ms uint64, ok bool) {
 	return a.sinceMs + ackDelayMs, len(a.pending) > 0
 }
 
-// over puts the pending positions over the saved ones.
-func (a *acks) over(user tidemark.UserID, saved []DeviceCursor) []DeviceCursor {
+// unsaved are the positions of a user's devices that wait, or are being saved.
+func (a *acks) unsaved(user tidemark.UserID) (cursors []DeviceCursor) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for k, position := range a.waiting {
-		if k.user != user {
-			continue
-		}
-		found := false
-		for i := range saved {
-			if saved[i].Device == k.device {
-				saved[i].Position, found = max(saved[i].Position, position), true
+	for _, positions := range [...]map[deviceKey]tidemark.Position{a.saving, a.waiting} {
+		for k, position := range positions {
+			if k.user == user {
+				cursors = append(cursors, DeviceCursor{k.device, position})
 			}
 		}
-		if !found {
-			saved = append(saved, DeviceCursor{k.device, position})
+	}
+	return cursors
+}
+
+// over puts one set of positions over another.
+func over(saved, unsaved []DeviceCursor) []DeviceCursor {
+	for _, c := range unsaved {
+		i := slices.IndexFunc(saved, func(s DeviceCursor) bool { return s.Device == c.Device })
+		if i < 0 {
+			saved = append(saved, c)
+			continue
 		}
+		saved[i].Position = max(saved[i].Position, c.Position)
 	}
 	return saved
 }

@@ -44,7 +44,7 @@ type Partition struct {
 	failure   atomic.Pointer[failure] // set once, by the loop: why writing has stopped
 
 	// Owned by the loop, and reused from batch to batch.
-	work    []request                           // taken from the queue, not yet evaluated
+	work    []request                           // taken from the queue, not yet evaluated; at most 2*batchMax
 	replies []core.Reply                        // of the batch, in the order of its commands
 	overlay *overlay                            // the view of the batch; readers look into it while it is in flight
 	command record.Changes                      // of one command

@@ -359,6 +359,7 @@ func (p *Partition) Cursors(user tidemark.UserID) ([]DeviceCursor, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
+	unsaved := p.acks.unsaved(user) // before the store is read: what is saved meanwhile is in the one or the other
 	var cursors []DeviceCursor
 	err = p.db.Cursors(u, func(device tidemark.DeviceID, position tidemark.Position) bool {
 		cursors = append(cursors, DeviceCursor{device, position})
@@ -367,7 +368,7 @@ func (p *Partition) Cursors(user tidemark.UserID) ([]DeviceCursor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("partition: cursors of %s: %w", user, err)
 	}
-	return p.acks.over(user, cursors), nil
+	return over(cursors, unsaved), nil
 }
 
 // start is the chain value before the first event.

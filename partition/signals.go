@@ -99,8 +99,8 @@ func (p *Partition) tellReceipts() {
 	}
 }
 
-// tellAuthors sends a receipt to the online authors of the events from < seq <= to that are in the tail; in a direct
-// conversation to the peer.
+// tellAuthors sends a receipt to the online authors, as far as they are members, of the events from < seq <= to that are
+// in the tail; in a direct conversation to the peer.
 func (p *Partition) tellAuthors(
 	c record.Conversation, but tidemark.UserID, from, to tidemark.Seq, receipt *wire.ReceiptSignal,
 ) {
@@ -131,7 +131,10 @@ func (p *Partition) tellAuthors(
 		p.online.mu.RLock()
 		a := p.online.audiences[u]
 		p.online.mu.RUnlock()
-		if a != nil {
+		if a == nil {
+			continue
+		}
+		if m, err := p.member(c, u); err == nil && m.Active() { // an author may have left
 			p.signalTo(a, sig)
 		}
 	}

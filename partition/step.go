@@ -17,11 +17,13 @@ import (
 // batchBytesMax ends a batch early: what its commands wrote, bytes.
 const batchBytesMax = 4 << 20
 
-// Step carries out what is queued, as one batch of at most BatchMax commands, and answers whether there was anything.
+// Step carries out what is queued, as one batch of at most BatchMax commands and as many acknowledgements, and answers whether there was anything.
 // nowMs is the time of the batch. It is the whole of a partition's work: Run only repeats it.
 func (p *Partition) Step(nowMs uint64) (did bool) {
-	p.work = p.queue.take(p.work, p.batchMax-len(p.work))
-	p.work = p.acks.take(p.work, nowMs, p.batchMax)
+	if room := p.batchMax - len(p.work); room > 0 { // there may be more left over than a batch takes: acks came on top
+		p.work = p.queue.take(p.work, room)
+		p.work = p.acks.take(p.work, nowMs, p.batchMax)
+	}
 	if len(p.work) == 0 {
 		return false
 	}
@@ -135,6 +137,7 @@ func (p *Partition) reply(n int) {
 
 // drop forgets the first n commands of the work.
 func (p *Partition) drop(n int) {
+	p.acks.settle(p.work[:n])
 	rest := copy(p.work, p.work[n:])
 	clear(p.work[rest:])
 	p.work = p.work[:rest]

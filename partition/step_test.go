@@ -23,12 +23,16 @@ import (
 // its commit is known.
 type moment struct {
 	journal.Journal
+	before  func() // before the store has the batch
 	look    func() error
 	commits int
 }
 
 func (m *moment) Commit(b *store.Batch) error {
 	m.commits++
+	if m.before != nil {
+		m.before()
+	}
 	err := m.Journal.Commit(b)
 	if m.look != nil {
 		return errors.Join(err, m.look())
