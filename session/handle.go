@@ -134,8 +134,12 @@ func (s *Session) handleRead(ctx context.Context, f *wire.Read) {
 	})
 }
 
-// handleAck remembers how far the device has come; what it cannot have is passed over.
+// handleAck remembers how far the device has come; what it cannot have is passed over. A session that is ending may be
+// that of a device which is being forgotten: then nothing of it may be remembered again.
 func (s *Session) handleAck(ctx context.Context, f *wire.Ack) {
+	if s.ending() {
+		return
+	}
 	c := f.GetCursor()
 	if tidemark.Epoch(c.GetEpoch()) != s.cfg.Set.Epoch() {
 		s.refuse(ctx, 0, tidemark.Refuse(tidemark.BadArgument, "ack of epoch %d: welcome named %d", c.GetEpoch(), s.cfg.Set.Epoch()))

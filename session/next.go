@@ -93,6 +93,9 @@ func (s *Session) choose() (what deed, answer reply, signal *wire.Signal) {
 		return doBye, answer, nil
 	case s.welcome != nil:
 		return doWelcome, answer, nil
+	case s.meeting && s.round.given(): // met will poke
+		s.ready = false
+		return doNothing, answer, nil
 	case s.round.running():
 		return doRound, answer, nil
 	case s.owed >= repliesOwed && len(s.own) == 0: // others' events of the same commits have been given

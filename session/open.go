@@ -37,7 +37,7 @@ func (s *Session) Open(ctx context.Context, h *wire.Hello) error {
 }
 
 // open is Open, of a session that may ask not to be woken, and to get no events once eventBytesMax of them were given
-// (0: no bound).
+// (0: no bound). With a bound, synced does not wait for the record of an unknown device.
 func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, eventBytesMax int) error {
 	set := s.cfg.Set
 	if !s.cfg.Device.Valid() {
@@ -46,7 +46,7 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 	if err := set.CheckUsers(s.cfg.User); err != nil {
 		return err
 	}
-	known, err := s.meetDevice(ctx)
+	known, err := s.meetDevice(ctx, eventBytesMax == 0)
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,9 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 	return nil
 }
 
-// meetDevice reports whether the device is known, and has its record made or refreshed.
-func (s *Session) meetDevice(ctx context.Context) (known bool, err error) {
+// meetDevice reports whether the device is known, and has its record made or refreshed. With wait, an unknown device is
+// given synced only once its record is made: with the cursor in it, it may come back at once, and must be known then.
+func (s *Session) meetDevice(ctx context.Context, wait bool) (known bool, err error) {
 	d, err := s.cfg.Set.OfUser(s.cfg.User).Device(s.cfg.User, s.cfg.Device)
 	if err != nil {
 		return false, err
@@ -91,14 +92,21 @@ func (s *Session) meetDevice(ctx context.Context) (known bool, err error) {
 	if d != nil && d.Platform == s.cfg.Platform && d.Client == s.cfg.Client && d.LastSeenMs+seenEveryMs > s.connectedMs {
 		return true, nil
 	}
-	err = s.cfg.Set.Submit(ctx, s.seen(), func(r core.Reply) {
-		// Where nothing can be written, the device may sync all the same.
-		if r.Err != nil && r.Err.Reason == tidemark.TooMany {
-			s.put(reply{frame: wire.ErrorFrame(0, r.Err), unasked: true})
-			s.Bye(wire.ByeReason_PROTOCOL, 0, r.Err.Message)
-		}
-	})
-	return d != nil, err
+	s.mu.Lock()
+	s.meeting = wait && d == nil
+	s.mu.Unlock()
+	return d != nil, s.cfg.Set.Submit(ctx, s.seen(), s.met)
+}
+
+// met takes the reply about the device's record. Where nothing can be written, the device may sync all the same.
+func (s *Session) met(r core.Reply) {
+	if r.Err != nil && r.Err.Reason == tidemark.TooMany {
+		s.put(reply{frame: wire.ErrorFrame(0, r.Err), unasked: true})
+		s.Bye(wire.ByeReason_PROTOCOL, 0, r.Err.Message)
+	}
+	s.mu.Lock()
+	s.meeting = false
+	s.poke()
 }
 
 // takeCursor sets where the device stands, or answers why its cursor cannot be used and it is treated as new.

@@ -108,6 +108,9 @@ func (s *Session) gather(answer *wire.PullResponse) error {
 			}
 		case *wire.ServerFrame_Synced:
 			answer.Cursor = f.Synced.Cursor
+			if answer.Cursor.Positions == nil { // nothing was ever written: what comes next is the first
+				answer.Cursor.Positions = make(map[uint32]uint64)
+			}
 		case *wire.ServerFrame_Error:
 			return wire.ToError(f.Error)
 		case *wire.ServerFrame_Bye:

@@ -40,6 +40,9 @@ type round struct {
 // running reports whether there is a round. The first one runs until synced was given, also with no items.
 func (r *round) running() bool { return r != nil && (r.initial || r.next < len(r.items)) }
 
+// given reports whether of the first round only synced is left.
+func (r *round) given() bool { return r != nil && r.initial && r.next >= len(r.items) }
+
 // plan begins a round with what is dirty, and answers whether there is anything to do. It needs the lock.
 //
 // The position is read as published under the lock under which wakes come in, so that the set holds all there is up to
@@ -81,7 +84,7 @@ func (s *Session) plan() bool {
 // first round, synced.
 func (s *Session) appendRound(dst []byte) []byte {
 	r := s.round
-	if r.initial && r.next >= len(r.items) {
+	if r.given() {
 		return s.appendSynced(dst)
 	}
 	start := len(dst)

@@ -58,6 +58,7 @@ type Session struct {
 	freed    chan struct{}  // guarded by mu; closed when inFlight falls; nil while nobody waits
 	signals  []*wire.Signal // guarded by mu; len(signals) <= signalsMax
 	bye      *wire.Bye      // guarded by mu; the last frame; nil: none yet
+	meeting  bool           // guarded by mu; the record of an unknown device is being made, which synced waits for
 
 	// checkpoint <= round.upTo <= published, for each partition: everything up to the checkpoint was given by Next, or
 	// concerns the session not at all. Guarded by mu; moved by the drain, and by Wake where nothing is dirty.
@@ -153,6 +154,13 @@ func (s *Session) Done() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stage == ended
+}
+
+// ending reports whether the bye was given, or is to be given.
+func (s *Session) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stage == ended || s.bye != nil
 }
 
 // Bye makes a bye the next frame and the last. Only the first call counts.
