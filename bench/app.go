@@ -113,25 +113,6 @@ func (a *App) MakeGroup(ctx context.Context, id string, users ...string) error {
 	return nil
 }
 
-// deviceKnown waits until the server lists a device: it notes a new one beside the first sync, and a cursor of a device
-// that it has not noted yet is reset.
-func (a *App) deviceKnown(ctx context.Context, user, device string) error {
-	for {
-		listed, err := a.users.Devices(ctx, &wire.DevicesRequest{UserId: user})
-		if err != nil {
-			return fmt.Errorf("bench: devices of %s: %w", user, err)
-		}
-		for _, d := range listed.Devices {
-			if d.DeviceId == device {
-				return nil
-			}
-		}
-		if err := pause(ctx, time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
 // say submits one message for a user.
 func (a *App) say(ctx context.Context, user, conversation, clientID, text string) error {
 	_, err := a.messages.Submit(as(ctx, user), &wire.SubmitRequest{

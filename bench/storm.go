@@ -107,10 +107,8 @@ func (s *storm) prepare(ctx context.Context, output Output) (err error) {
 		}
 		defer c.close()
 		_ = c.net.SetDeadline(time.Now().Add(drainMax))
-		if s.cursors[i], err = c.awaitSynced(ignore{}); err != nil {
-			return err
-		}
-		return s.app.deviceKnown(ctx, s.users[i].User, "storm")
+		s.cursors[i], err = c.awaitSynced(ignore{})
+		return err
 	})
 	if err != nil {
 		return err

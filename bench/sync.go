@@ -90,10 +90,8 @@ func newReturning(ctx context.Context, a *App, config SyncConfig, run, conversat
 		return nil, err
 	}
 	defer c.close()
-	if u.cursor, err = c.awaitSynced(ignore{}); err != nil {
-		return nil, err
-	}
-	return u, a.deviceKnown(ctx, u.user.User, u.device)
+	u.cursor, err = c.awaitSynced(ignore{})
+	return u, err
 }
 
 func (u *returning) dialConfig() dialConfig {
