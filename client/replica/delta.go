@@ -79,7 +79,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		touched[id] = true
 	}
 	had := len(c.Segments) > 0
-	s.summary(c, d, stale)
+	s.summary(c, d, stale, isLive)
 	s.list(c)
 	if s.checkHead(c) == taken && !c.Doubt.Open {
 		s.deltaEvents(c, d, isLive)
@@ -90,13 +90,25 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	s.tellRead(c)
 }
 
-// summary takes over what a delta says about a conversation as a whole, unless something newer is known.
-func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale bool) {
+// summary takes over what a delta says about a conversation as a whole, unless something newer is known. Of the log, a
+// page or an answer may have told more than a delta that comes after it; of the rest, deltas alone tell, and once.
+func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive bool) {
+	conn := &s.r.conn
 	head := tidemark.Seq(d.HeadSeq)
-	if head > seqMax || !s.r.conn.full && (stale || head < c.HeadSeq) {
+	behind := !conn.full && head < c.HeadSeq
+	if head > seqMax || !conn.full && stale || behind && isLive != (conn.phase == live) {
 		return
 	}
-	if s.r.conn.full && head < c.Tail() {
+	if d.Info != nil {
+		c.Info = d.Info
+	}
+	if d.Self != nil {
+		c.Self = d.Self
+	}
+	if behind {
+		return
+	}
+	if conn.full && head < c.Tail() {
 		s.doubt(c, 0) // the server has lost what is stored here, or rewritten it
 	}
 	c.HeadSeq = head
@@ -104,12 +116,6 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale bool) {
 		c.HeadDigest, c.DigestSeq = digest, head
 	} else if c.DigestSeq > head {
 		c.DigestSeq = 0
-	}
-	if d.Info != nil {
-		c.Info = d.Info
-	}
-	if d.Self != nil {
-		c.Self = d.Self
 	}
 	c.Unread, c.Mentions, c.LastTimeMs = d.GetUnread(), d.GetMentions(), d.LastTimeMs
 }

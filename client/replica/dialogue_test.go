@@ -453,3 +453,29 @@ func TestStoreOfAnotherUser(t *testing.T) {
 		t.Fatalf("the store of alice is given to bob: %v", err)
 	}
 }
+
+// A page may tell of events that no delta has told of yet. What a delta from before says of the conversation and of the
+// user's own settings counts all the same: it is not said again.
+func TestDeltaBehindAPage(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	h := s.logs[team]
+	s.position[h.partition]++
+	delta := &wire.Delta{Live: true, Checkpoints: map[uint32]uint64{h.partition: s.position[h.partition]}}
+	muted := s.summary(team, "alice")
+	muted.Info.Title, muted.Self.Muted = "renamed", true
+	delta.Conversations = append(delta.Conversations, muted)
+	s.position[h.partition]++
+	s.append(team, "bob", "b", text2body("new"))
+	alice.fetch(team, replica.Page{Limit: 10})
+	alice.upload()
+	alice.download()
+	equalList(t, "the page", alice.texts(team), "m0", "new")
+	alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: delta}})
+	c := alice.replica.Conversation(team)
+	equal(t, "muted", c.Self.Muted, true)
+	equal(t, "title", c.Info.Title, "renamed")
+	equal(t, "head", c.HeadSeq, 3)
+	alice.settle()
+	alice.checkC1(s)
+}
