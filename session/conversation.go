@@ -56,6 +56,7 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	if err != nil {
 		return dst, false, err
 	}
+	entries = s.fit(entries)
 	if len(entries) > 0 && entries[len(entries)-1].Seq < t.last {
 		more = true
 		r.at, r.last = entries[len(entries)-1].Seq+1, t.last
@@ -65,6 +66,22 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	}
 	out, err = s.appendStretch(dst, k, &t, entries)
 	return out, more, err
+}
+
+// fit is those of the entries with whose senders' profiles the frame does not get too large, and at least the first.
+func (s *Session) fit(entries []*partition.LogEntry) []*partition.LogEntry {
+	r := s.round
+	before := len(r.senders)
+	if before+len(entries) <= sendersMax {
+		return entries
+	}
+	defer func() { r.senders = r.senders[:before] }()
+	for i, e := range entries {
+		if s.name(e.SenderID); len(r.senders) > sendersMax && i > 0 {
+			return entries[:i]
+		}
+	}
+	return entries
 }
 
 // spend counts the bytes of events where they are bounded.

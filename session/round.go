@@ -91,7 +91,7 @@ func (s *Session) appendRound(dst []byte) []byte {
 	dst, frame := openField(dst, frameDelta)
 	empty := len(dst)
 	s.round.senders = s.round.senders[:0]
-	for r.next < len(r.items) && len(dst)-start < frameBytes {
+	for r.next < len(r.items) && len(dst)-start < frameBytes && len(r.senders) < sendersMax {
 		k := r.items[r.next]
 		var more bool
 		var err error
