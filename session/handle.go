@@ -134,10 +134,10 @@ func (s *Session) handleRead(ctx context.Context, f *wire.Read) {
 	})
 }
 
-// handleAck remembers how far the device has come; what it cannot have is passed over. A session that is ending may be
-// that of a device which is being forgotten: then nothing of it may be remembered again.
+// handleAck remembers how far the device has come; what it cannot have is passed over. A device that was kicked is
+// being forgotten: nothing of it may be remembered again.
 func (s *Session) handleAck(ctx context.Context, f *wire.Ack) {
-	if s.ending() {
+	if s.kicked() {
 		return
 	}
 	c := f.GetCursor()

@@ -88,3 +88,19 @@ func TestPullFromNothing(t *testing.T) {
 		t.Errorf("answered %v", answer)
 	}
 }
+
+// The cursor of hello is what the device has. It counts as an acknowledgement: one sent before may have been lost.
+func TestHelloAcknowledges(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	phone := tc.device("bob", "phone").connect()
+	tc.post("alice", "team", "hello")
+	phone.drain()
+	phone.connect().drain()
+	p := tc.set.Of("team")
+	cursors, err := p.Cursors("bob")
+	if err != nil || len(cursors) != 1 || cursors[0].Position != p.Published() {
+		t.Errorf("the server knows of %v (%v), want %d", cursors, err, p.Published())
+	}
+}

@@ -128,6 +128,9 @@ func (s *Session) takeCursor(c *wire.Cursor, known bool) wire.ResetReason {
 	s.round.newDevice = false
 	for n, position := range c.GetPositions() {
 		s.round.from[n] = tidemark.Position(position)
+		if !s.round.bounded { // it also acknowledges: an ack before may have been lost with its connection, or not saved
+			s.cfg.Set.Ack(s.cfg.User, s.cfg.Device, n, tidemark.Position(position))
+		}
 	}
 	return wire.ResetReason_RESET_UNSPECIFIED
 }

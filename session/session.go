@@ -157,11 +157,11 @@ func (s *Session) Done() bool {
 	return s.stage == ended
 }
 
-// ending reports whether the bye was given, or is to be given.
-func (s *Session) ending() bool {
+// kicked reports whether the session ends because the device was kicked.
+func (s *Session) kicked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stage == ended || s.bye != nil
+	return s.bye.GetReason() == wire.ByeReason_KICKED
 }
 
 // Bye makes a bye the next frame and the last. Only the first call counts.
