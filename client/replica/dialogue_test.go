@@ -479,3 +479,21 @@ func TestDeltaBehindAPage(t *testing.T) {
 	alice.settle()
 	alice.checkC1(s)
 }
+
+// Who reacts has not read: the mark stays, here as at the server, and can be moved over the reaction later.
+func TestReactionReadsNothing(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	alice.submit(team, react(2, "+1"))
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "read after a reaction", c.Self.ReadSeq, 0)
+	equal(t, "unread after a reaction", c.Unread, 2)
+	alice.markRead(team, 3)
+	alice.settle()
+	equal(t, "read at the server", s.logs[team].marks["alice"].read, 3)
+	equal(t, "unread at last", alice.replica.Conversation(team).Unread, 0)
+	alice.say(team, "mine")
+	alice.settle()
+	equal(t, "read after a message", alice.replica.Conversation(team).Self.ReadSeq, 5)
+}

@@ -57,9 +57,10 @@ func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Outpu
 	return s.end()
 }
 
-// ownRead notes that an own event moved the user's read mark: the server does so without telling.
+// ownRead notes that an own message moved the user's read mark: the server does so without telling. Other own events move
+// nothing.
 func (s *step) ownRead(c *Conversation, n *entry) {
-	if n.sender != s.r.meta.user || c.Self == nil || n.seq <= tidemark.Seq(c.Self.ReadSeq) {
+	if n.sender != s.r.meta.user || c.Self == nil || n.seq <= tidemark.Seq(c.Self.ReadSeq) || !n.counts() {
 		return
 	}
 	c.Self = proto.CloneOf(c.Self)

@@ -137,7 +137,9 @@ func (s *server) submit(user string, f *wire.Submit, gather func()) *wire.Server
 	s.position[h.partition]++
 	gather()
 	e := s.append(id, user, f.ClientId, body)
-	h.marks[user] = mark{tidemark.Seq(e.Seq), s.position[h.partition]}
+	if e.counts {
+		h.marks[user] = mark{tidemark.Seq(e.Seq), s.position[h.partition]}
+	}
 	s.submitted++
 	return answerOf(f.Request, id, h, e, false)
 }
