@@ -22,7 +22,7 @@ import (
 
 // Partition is one partition. Reads are safe for concurrent use; Step is for one goroutine.
 //
-// Locks are taken in this order: Set.mu, audience.mu, online.mu, whatever a Subscriber locks, mu. The loop calls
+// Locks are taken in this order: audience.mu, Set.mu, online.mu, whatever a Subscriber locks, mu. The loop calls
 // subscribers with online.mu held for reading and never with mu held; a subscriber may read the partition, and must not
 // subscribe, under its own lock.
 type Partition struct {

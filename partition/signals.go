@@ -43,7 +43,7 @@ func (p *Partition) signal(c record.Conversation, but tidemark.UserID, sig *wire
 		return
 	}
 	p.online.mu.RLock()
-	present := p.present(c)
+	present := p.present(c, false)
 	p.online.mu.RUnlock()
 	for _, a := range present {
 		if a.user != but {

@@ -28,7 +28,7 @@ func (p *Partition) wake() {
 	p.online.mu.RLock()
 	if len(p.online.audiences) > 0 {
 		each(&p.overlay.heads, func(c record.Conversation, _ *record.Head) {
-			for _, a := range p.present(c) {
+			for _, a := range p.present(c, true) {
 				p.wakeAudience(a, c, position)
 			}
 		})
@@ -94,7 +94,7 @@ func (p *Partition) encodeFresh() {
 }
 
 // bringMembers loads the members of changed conversations where that is better than looking up who is online. A failure
-// of the store is only logged: then they are looked up, and if that fails too, are not woken before they sync anew.
+// of the store is only logged: then they are looked up, and if that fails too, everybody online is woken.
 func (p *Partition) bringMembers() {
 	online := p.online.count()
 	each(&p.overlay.heads, func(c record.Conversation, h *record.Head) {
@@ -107,8 +107,10 @@ func (p *Partition) bringMembers() {
 	})
 }
 
-// present are the members of a conversation that are online. It needs online.mu for reading.
-func (p *Partition) present(c record.Conversation) []*audience {
+// present are the members of a conversation that are online; with unsure also those online whose record cannot be read:
+// who is woken for nothing finds nothing, but who is not woken for something passes over it. It needs online.mu for
+// reading.
+func (p *Partition) present(c record.Conversation, unsure bool) []*audience {
 	var found []*audience
 	p.mu.RLock()
 	if h, ok := p.mem.hot.get(c); ok && h.members != nil {
@@ -133,9 +135,8 @@ func (p *Partition) present(c record.Conversation) []*audience {
 		m, err := p.member(c, u)
 		if err != nil {
 			p.log.Error("member cannot be read", "conversation", c, "err", err)
-			continue
 		}
-		if m.Active() {
+		if m.Active() || err != nil && unsure {
 			found = append(found, a)
 		}
 	}
