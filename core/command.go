@@ -143,6 +143,7 @@ type SeeDevice struct {
 	Device   tidemark.DeviceID
 	Platform string
 	Client   string
+	Gone     bool // it has left: refresh its record if there is one, and make none
 }
 
 // ForgetDevice removes a device record, in the user's home partition.

@@ -82,6 +82,8 @@ func (t *turn) handleSeeDevice(cmd *SeeDevice) Reply {
 	old, exists := t.view.Device(cmd.User, cmd.Device)
 	if exists {
 		device = *old
+	} else if cmd.Gone {
+		return Reply{} // it was forgotten meanwhile
 	} else if n := t.view.Devices(cmd.User); n >= int(t.limits.DevicesMax) {
 		return refuse(tidemark.TooMany, "%s has %d devices, more are not allowed: forget one first", cmd.User, n)
 	}

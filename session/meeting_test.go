@@ -104,3 +104,21 @@ func TestHelloAcknowledges(t *testing.T) {
 		t.Errorf("the server knows of %v (%v), want %d", cursors, err, p.Published())
 	}
 }
+
+// A connection that ends tells when the device was last seen, but does not bring back a device that was forgotten.
+func TestEndDoesNotBringBackADevice(t *testing.T) {
+	tc := newTest(t)
+	tc.users("bob")
+	phone, tablet := tc.device("bob", "phone").connect(), tc.device("bob", "tablet").connect()
+	phone.drain()
+	tablet.drain()
+	tc.now += 2 * seenEveryMs
+	tc.do(&core.ForgetDevice{User: "bob", Device: "phone"})
+	phone.disconnect()
+	tablet.disconnect()
+	tc.step()
+	devices, err := tc.set.OfUser("bob").Devices("bob")
+	if err != nil || len(devices) != 1 || devices[0].ID != "tablet" || devices[0].LastSeenMs != tc.now {
+		t.Errorf("the devices are %+v (%v)", devices, err)
+	}
+}

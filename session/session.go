@@ -188,7 +188,9 @@ func (s *Session) Close() {
 	}
 	s.cfg.Set.Unsubscribe(s.cfg.User, s)
 	if s.cfg.Registry != nil && s.cfg.Registry.remove(s) && s.cfg.NowMs() >= s.connectedMs+seenEveryMs {
-		s.cfg.Set.Offer(s.seen(), nil)
+		last := s.seen()
+		last.Gone = true
+		s.cfg.Set.Offer(last, nil)
 	}
 }
 
