@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -26,6 +27,7 @@ type DB struct {
 	space      *spaceWatch
 	room       *room
 	pebble     *pebble.DB
+	figures    atomic.Pointer[pebble.Metrics] // as last taken
 	partitions []*Partition
 	lock       io.Closer
 }
@@ -116,9 +118,20 @@ type Metrics struct {
 	FreeBytes         uint64 // of the disk, for us; 0: not known
 }
 
+// measure takes Pebble's figures. While the manifest waits for room on the disk, and Pebble's figures for the manifest,
+// the last ones must do.
+func (db *DB) measure() *pebble.Metrics {
+	if last := db.figures.Load(); last != nil && db.fs.held.Load() > 0 {
+		return last
+	}
+	m := db.pebble.Metrics()
+	db.figures.Store(m)
+	return m
+}
+
 // Metrics takes the figures; it costs some microseconds.
 func (db *DB) Metrics() Metrics {
-	m := db.pebble.Metrics()
+	m := db.measure()
 	total := m.Total()
 	out := Metrics{
 		DiskBytes: m.DiskSpaceUsage(), WALBytes: m.WAL.PhysicalSize, MemTableBytes: m.MemTable.Size,

@@ -8,6 +8,7 @@
 // log or manifest cannot be written, with its locks held. It is therefore kept from seeing such errors:
 //
 //   - its log goes on into nothing, so that nobody who waits for it is stuck, and [DB.Commit] reports the failure;
+//   - so does its manifest;
 //   - whatever else wants to write (a flush, a compaction) waits until Close, and comes to nothing then;
 //   - nothing is removed, so that the directory stays as it was at the failure.
 //

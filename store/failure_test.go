@@ -95,6 +95,18 @@ func closeSoon(t *testing.T, db *DB) {
 	}
 }
 
+// appendWaiting appends like one who comes again while the disk is full.
+func appendWaiting(db *DB, from, to tidemark.Seq, bodyBytes int) (acknowledged tidemark.Seq, err error) {
+	acknowledged = from - 1
+	for range 5000 {
+		if acknowledged, err = appendEvents(db, acknowledged+1, to, bodyBytes); !errors.Is(err, ErrLowSpace) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return acknowledged, err
+}
+
 // workload opens, appends, flushes, appends, compacts and appends; it returns what was acknowledged and, if it came
 // that far, the open store.
 func workload(cfg Config) (db *DB, acknowledged tidemark.Seq, err error) {
@@ -103,7 +115,7 @@ func workload(cfg Config) (db *DB, acknowledged tidemark.Seq, err error) {
 		return nil, 0, err
 	}
 	for round := range tidemark.Seq(4) {
-		if acknowledged, err = appendEvents(db, round*5+1, round*5+5, 1000); err != nil {
+		if acknowledged, err = appendWaiting(db, round*5+1, round*5+5, 1000); err != nil {
 			return db, acknowledged, err
 		}
 		if err = db.Flush(context.Background()); err != nil {
@@ -113,7 +125,7 @@ func workload(cfg Config) (db *DB, acknowledged tidemark.Seq, err error) {
 	if err = db.Compact(context.Background()); err != nil {
 		return db, acknowledged, err
 	}
-	acknowledged, err = appendEvents(db, 21, 25, 1000)
+	acknowledged, err = appendWaiting(db, 21, 25, 1000)
 	return db, acknowledged, err
 }
 
@@ -192,6 +204,38 @@ func checkFailed(t *testing.T, db *DB, what string, acknowledged tidemark.Seq) {
 	if e, err := db.Partition(0).Event(1, acknowledged); acknowledged > 0 && (err != nil || e == nil) {
 		t.Fatalf("%s: event %d after the failure: %v, %v", what, acknowledged, e, err)
 	}
+}
+
+// Pebble holds the lock on its versions while it writes its manifest. A manifest that waited for the end would hold up
+// everybody who asks for metrics, and with them the commits.
+func TestFailedManifestHoldsNobodyUp(t *testing.T) {
+	var broken atomic.Bool
+	fs := faultfs.New(vfs.NewMem(), func(op faultfs.Op) error {
+		if broken.Load() && op.What == "sync" && strings.Contains(op.Name, "MANIFEST") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	db := open(t, Config{Dir: "data", FS: fs, Partitions: 1})
+	if _, err := appendEvents(db, 1, 10, 100); err != nil {
+		t.Fatal(err)
+	}
+	broken.Store(true)
+	if err := db.Flush(context.Background()); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("flush: %v", err)
+	}
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		db.Metrics()
+	}()
+	select {
+	case <-answered:
+	case <-time.After(20 * time.Second):
+		t.Fatal("metrics hang")
+	}
+	checkFailed(t, db, "a failed sync of the manifest", 10)
+	closeSoon(t, db)
 }
 
 func TestFailedStoreDoesNotSpin(t *testing.T) {

@@ -50,7 +50,11 @@ func (db *DB) waitForRoom() error {
 	}
 	for told := false; ; told = true {
 		moved := *db.room.moved.Load()
-		m := db.pebble.Metrics()
+		if db.fs.held.Load() > 0 { // nobody knows how full it is
+			db.room.rotated.Store(true)
+			return db.tablesWait()
+		}
+		m := db.measure()
 		if m.MemTable.Size <= db.room.unflushedBytesMax && m.Levels[0].Sublevels < level0SublevelMax {
 			if told {
 				db.log.Info("commits go on")
@@ -59,7 +63,7 @@ func (db *DB) waitForRoom() error {
 		}
 		db.room.rotated.Store(true) // others look, too
 		if db.fs.waiting.Load() > 0 {
-			return fmt.Errorf("store: %w: tables wait for room on the disk of %s; free some or enlarge the disk", ErrLowSpace, db.dir)
+			return db.tablesWait()
 		}
 		if !told {
 			db.log.Warn("commits wait for the disk to catch up", "unflushedBytes", m.MemTable.Size, "sublevels", m.Levels[0].Sublevels)
@@ -73,4 +77,8 @@ func (db *DB) waitForRoom() error {
 			return fmt.Errorf("store: commit: %w", pebble.ErrClosed)
 		}
 	}
+}
+
+func (db *DB) tablesWait() error {
+	return fmt.Errorf("store: %w: tables wait for room on the disk of %s; free some or enlarge the disk", ErrLowSpace, db.dir)
 }

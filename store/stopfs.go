@@ -24,7 +24,8 @@ type stopFS struct {
 	vfs.FS
 	failure *failure
 	retry   time.Duration // how often a writer that waits for room tries again
-	waiting atomic.Int32  // writers of tables that wait for room
+	waiting atomic.Int32  // writers of tables and of the manifest that wait for room
+	held    atomic.Int32  // of them, those of the manifest: Pebble holds the lock on its versions meanwhile
 	changed chan struct{} // has room for one: something waits that did not
 }
 
@@ -57,28 +58,34 @@ func (fs *stopFS) logWrite(what, name string, write func() error) error {
 	return nil
 }
 
-// tableWrite does any other write: it waits while the disk is full, and for the end after a failure. Then a table
-// fails, which Pebble can take; the manifest pretends, since Pebble is in disorder after an error there.
+// tableWrite does any other write: it waits while the disk is full. After a failure a table waits for the end and then
+// fails, which Pebble can take. The manifest pretends, since Pebble is in disorder after an error there; and at once,
+// since Pebble holds the lock on its versions meanwhile, which everybody needs who asks for its metrics. As nothing is
+// removed any more, the manifest on the disk goes on naming what is there.
 func (fs *stopFS) tableWrite(what, name string, write func() error) error {
 	for fs.failure.err() == nil {
 		err := write()
 		if err == nil || fs.failure.passes(err) {
 			return err
 		}
-		if !errors.Is(err, syscall.ENOSPC) || what == "sync" || !fs.waitForRoom() {
+		if !errors.Is(err, syscall.ENOSPC) || what == "sync" || !fs.waitForRoom(name) {
 			_ = fs.failure.fail(fmt.Errorf("store: %s %s: %w", what, name, err))
 		}
 	}
-	if err := fs.failure.wait(); isTable(name) {
-		return err
+	if isTable(name) {
+		return fs.failure.wait()
 	}
 	return nil
 }
 
 // waitForRoom waits a moment; it reports false when the store is being closed.
-func (fs *stopFS) waitForRoom() bool {
+func (fs *stopFS) waitForRoom(name string) bool {
 	fs.waiting.Add(1)
 	defer fs.waiting.Add(-1)
+	if !isTable(name) {
+		fs.held.Add(1)
+		defer fs.held.Add(-1)
+	}
 	select {
 	case fs.changed <- struct{}{}:
 	default:
