@@ -26,6 +26,7 @@ type DB struct {
 	failure    *failure
 	space      *spaceWatch
 	room       *room
+	reached    *reached
 	pebble     *pebble.DB
 	figures    atomic.Pointer[pebble.Metrics] // as last taken
 	partitions []*Partition
@@ -61,6 +62,7 @@ func (db *DB) Commit(b *Batch) error {
 	if err := db.space.check(); err != nil {
 		return err
 	}
+	position, moved := b.state.Position, b.stateSet
 	if err := b.seal(); err != nil {
 		return db.failure.fail(err)
 	}
@@ -77,7 +79,13 @@ func (db *DB) Commit(b *Batch) error {
 	if err := b.pb.SyncWait(); err != nil {
 		return db.failure.fail(fmt.Errorf("store: commit: %w", err))
 	}
-	return db.Failed() // set before the sync returned, if the write or the sync behind it failed
+	if err := db.Failed(); err != nil { // set before the sync returned, if the write or the sync behind it failed
+		return err
+	}
+	if moved {
+		db.reached.committed(b.partition, position)
+	}
+	return nil
 }
 
 // Failed is nil, or why nothing is written any more: the first write, sync or check of the disk that failed. It stays
@@ -92,6 +100,9 @@ func (db *DB) Epoch() tidemark.Epoch { return db.meta.Epoch }
 
 // Close ends all work and releases the directory. No read may be running.
 func (db *DB) Close() error {
+	if db.writable() == nil {
+		db.reached.close()
+	}
 	db.failure.closing()
 	err := db.pebble.Close()
 	if db.Failed() != nil {

@@ -122,22 +122,27 @@ func writeMeta(fs vfs.FS, dir string, m Meta) error {
 	if err != nil {
 		return err
 	}
-	temp := fs.PathJoin(dir, metaTempName)
+	return replaceFile(fs, dir, metaTempName, metaName, append(b, '\n'), true)
+}
+
+// replaceFile writes a file under another name and renames it. Without sync a power cut may leave anything in it.
+func replaceFile(fs vfs.FS, dir, tempName, name string, content []byte, sync bool) error {
+	temp := fs.PathJoin(dir, tempName)
 	f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
+	_, err = f.Write(content)
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	if err == nil {
-		err = fs.Rename(temp, fs.PathJoin(dir, metaName))
+		err = fs.Rename(temp, fs.PathJoin(dir, name))
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = syncDir(fs, dir)
 	}
 	return err

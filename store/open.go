@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/gofrs/flock"
@@ -142,14 +143,23 @@ func (cfg Config) openLocked() (*DB, error) {
 	if fresh {
 		meta.Unfinished = false
 		if err := writeMeta(cfg.fs(), cfg.Dir, *meta); err != nil {
+			db.failure.closing()
 			return nil, errors.Join(fmt.Errorf("store: make %s: %w", cfg.Dir, err), db.pebble.Close())
 		}
 		db.meta = *meta
 	}
-	db.failure.opened()
 	for n := range meta.Partitions {
 		db.partitions = append(db.partitions, newPartition(uint8(n), db.pebble))
 	}
+	db.reached = newReached(cfg, *meta)
+	if !cfg.ReadOnly {
+		if err := db.checkReached(); err != nil {
+			db.failure.closing()
+			return nil, errors.Join(fmt.Errorf("store: open %s: %w", cfg.Dir, err), db.pebble.Close())
+		}
+	}
+	db.failure.opened()
+	db.fs.letRemove()
 	return db, nil
 }
 
@@ -188,6 +198,10 @@ func (cfg Config) begin() (*Meta, error) {
 func explain(err error) error {
 	if errors.Is(err, pebble.ErrDBDoesNotExist) {
 		return fmt.Errorf("its database (%s) is missing; restore the directory from a backup: %w", pebbleName, err)
+	}
+	if pebble.IsCorruptionError(err) || oserror.IsNotExist(err) {
+		return fmt.Errorf("%w: a file of its database (%s) is damaged or missing; keep a copy of the directory, and restore "+
+			"it from a backup: %w", ErrDamaged, pebbleName, err)
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("the disk is full; free some or enlarge it: %w", err)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,10 +28,16 @@ type stopFS struct {
 	waiting atomic.Int32  // writers of tables and of the manifest that wait for room
 	held    atomic.Int32  // of them, those of the manifest: Pebble holds the lock on its versions meanwhile
 	changed chan struct{} // has room for one: something waits that did not
+
+	mu      sync.Mutex
+	opening bool                    // guarded by mu; what is to be removed stays until letRemove
+	kept    map[string]func() error // guarded by mu; removals that were held back, by name
 }
 
 func newStopFS(fs vfs.FS, f *failure, retry time.Duration) *stopFS {
-	return &stopFS{FS: fs, failure: f, retry: retry, changed: make(chan struct{}, 1)}
+	return &stopFS{
+		FS: fs, failure: f, retry: retry, changed: make(chan struct{}, 1), opening: true, kept: make(map[string]func() error),
+	}
 }
 
 // Unwrap implements vfs.FS.
@@ -122,6 +129,7 @@ func (fs *stopFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opt
 }
 
 func (fs *stopFS) opened(what, name string, open func() (vfs.File, error)) (f vfs.File, err error) {
+	fs.written(name)
 	err = fs.write(what, name, func() (err error) {
 		f, err = open()
 		return err
@@ -146,28 +154,57 @@ func (fs *stopFS) OpenDir(name string) (vfs.File, error) {
 
 // Remove implements vfs.FS.
 func (fs *stopFS) Remove(name string) error {
-	return fs.unlessFailed(func() error { return fs.FS.Remove(name) })
+	return fs.remove(name, func() error { return fs.FS.Remove(name) })
 }
 
 // RemoveAll implements vfs.FS.
 func (fs *stopFS) RemoveAll(name string) error {
-	return fs.unlessFailed(func() error { return fs.FS.RemoveAll(name) })
+	return fs.remove(name, func() error { return fs.FS.RemoveAll(name) })
 }
 
-func (fs *stopFS) unlessFailed(remove func() error) error {
+// remove holds back what is asked for while the directory is opened: it may turn out that what is left has lost
+// something that the file has.
+func (fs *stopFS) remove(name string, remove func() error) error {
 	if fs.failure.err() != nil {
 		return nil
 	}
+	fs.mu.Lock()
+	if fs.opening {
+		defer fs.mu.Unlock()
+		fs.kept[name] = remove
+		return nil
+	}
+	fs.mu.Unlock()
 	return remove()
+}
+
+// letRemove does the removals that were held back, and holds none back from now on. A file that stays is one too many.
+func (fs *stopFS) letRemove() {
+	fs.mu.Lock()
+	kept := fs.kept
+	fs.opening, fs.kept = false, nil
+	fs.mu.Unlock()
+	for _, remove := range kept {
+		_ = remove()
+	}
+}
+
+// written forgets that a file was to be removed: it is there anew.
+func (fs *stopFS) written(name string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.kept, name)
 }
 
 // Rename implements vfs.FS.
 func (fs *stopFS) Rename(oldname, newname string) error {
+	fs.written(newname)
 	return fs.write("rename", newname, func() error { return fs.FS.Rename(oldname, newname) })
 }
 
 // Link implements vfs.FS.
 func (fs *stopFS) Link(oldname, newname string) error {
+	fs.written(newname)
 	return fs.write("link", newname, func() error { return fs.FS.Link(oldname, newname) })
 }
 

@@ -23,6 +23,7 @@ type checker struct {
 	p           *store.Partition
 	number      uint32
 	partitions  uint32
+	reached     tidemark.Position // up to which there were commits once
 	state       record.Partition
 	counts      Counts
 	told        Counts
@@ -40,7 +41,7 @@ type checker struct {
 
 func newChecker(ctx context.Context, db *store.DB, n uint32, damagesMax int, t *teller) *checker {
 	return &checker{
-		ctx: ctx, p: db.Partition(n), number: n, partitions: db.Meta().Partitions, damagesMax: damagesMax, teller: t,
+		ctx: ctx, p: db.Partition(n), reached: db.Reached(n), number: n, partitions: db.Meta().Partitions, damagesMax: damagesMax, teller: t,
 	}
 }
 
@@ -57,6 +58,9 @@ func (c *checker) run() (err error) {
 	}()
 	if c.state, err = c.p.State(); err != nil {
 		return c.unreadable("partition state", err)
+	}
+	if c.state.Position < c.reached {
+		c.damaged(0, "last position (commits that were acknowledged are lost)", c.state.Position, c.reached)
 	}
 	for _, check := range []func() error{
 		c.checkUsers, c.checkConversations, c.checkConversationIDs, c.checkLists, c.checkCommits,
