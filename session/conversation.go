@@ -158,7 +158,7 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 	if len(events) > 0 && t.begins && t.Member.Position > r.from[k.partition()] {
 		t.self = true
 	}
-	if len(events) == 0 && !t.info && !t.self && !r.initial {
+	if len(events) == 0 && !t.info && !t.self && !r.initial && !s.hasRecalled(k, t) {
 		return dst, nil
 	}
 	digest, timeMs, err := t.end(entries)
@@ -224,6 +224,14 @@ func (t *stretch) end(entries []*partition.LogEntry) (tidemark.Digest, uint64, e
 func (s *Session) isOwn(k key, t *stretch, seq tidemark.Seq) bool {
 	return len(s.own) > 0 && slices.ContainsFunc(s.own, func(e ownEvent) bool {
 		return e.seq == seq && e.partition == k.partition() && e.conversation == t.Info.ID
+	})
+}
+
+// hasRecalled reports whether a recall is among the events that the device has by answers: it may change what is unread, which
+// the device cannot know.
+func (s *Session) hasRecalled(k key, t *stretch) bool {
+	return slices.ContainsFunc(s.own, func(e ownEvent) bool {
+		return e.recall && e.seq <= t.last && e.partition == k.partition() && e.conversation == t.Info.ID
 	})
 }
 

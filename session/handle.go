@@ -75,7 +75,7 @@ func (s *Session) handleSubmit(ctx context.Context, f *wire.Submit) {
 		Seen: f.GetSeen(),
 	}
 	n, request := s.cfg.Set.Of(id).Number(), f.GetRequest()
-	s.submit(ctx, request, cmd, func(r core.Reply) { s.answer(n, request, id, r) })
+	s.submit(ctx, request, cmd, func(r core.Reply) { s.answer(n, request, id, f.GetRecall() != nil, r) })
 }
 
 // submit queues a command for which a place was acquired.

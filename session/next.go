@@ -177,7 +177,7 @@ func (s *Session) remember(r *reply) {
 	}
 	s.owed++
 	s.owing.add(r.partition)
-	s.own = append(s.own, ownEvent{r.partition, r.submitted.conversation, r.submitted.reply.Seq, r.position})
+	s.own = append(s.own, ownEvent{r.partition, r.submitted.conversation, r.submitted.reply.Seq, r.position, r.submitted.recall})
 }
 
 // refusal is what the client is told of an error: a refusal as it is, a fault of the server without its inside.

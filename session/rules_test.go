@@ -270,3 +270,31 @@ func TestDirectConversationComesIntoBeing(t *testing.T) {
 		t.Errorf("writing to nobody is answered by %v", phone.frames[0])
 	}
 }
+
+// A session hears of its own events by answers, which tell no counts. A recall of what others wrote changes them: they come
+// by a delta without events.
+func TestOwnRecallTellsCounts(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.do(&core.Create{Actor: core.Actor{App: true}, Conversation: "team", Kind: record.Group, Owner: "alice", Members: []tidemark.UserID{"alice", "bob"}})
+	alice := tc.device("alice", "phone").connect()
+	alice.drain()
+	seq := uint64(tc.post("bob", "team", "wrong").Seq)
+	alice.drain()
+	alice.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: &wire.Submit{
+		Request: 77, ClientId: "take-back", Conversation: "team", Action: &wire.Submit_Recall{Recall: &wire.Recall{Seq: seq}},
+	}}})
+	tc.step()
+	var answered, told bool
+	for data, ok := alice.s.Next(nil); ok; data, ok = alice.s.Next(nil) {
+		f, err := wire.DecodeServerFrame(tc.format, data)
+		tc.must(err)
+		answered = answered || f.GetSubmitted() != nil
+		for _, c := range f.GetDelta().GetConversations() {
+			told = told || c.Unread != nil && *c.Unread == 0 && len(c.Events) == 0 && c.HeadSeq == seq+1
+		}
+	}
+	if !answered || !told {
+		t.Errorf("answered: %t, told that nothing is unread: %t", answered, told)
+	}
+}

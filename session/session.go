@@ -102,6 +102,7 @@ type reply struct {
 type submitted struct {
 	conversation tidemark.ConversationID
 	reply        core.Reply
+	recall       bool
 }
 
 // ownEvent is an event that the session heard of by submitted and so not by delta.
@@ -110,6 +111,7 @@ type ownEvent struct {
 	conversation tidemark.ConversationID
 	seq          tidemark.Seq
 	position     tidemark.Position
+	recall       bool // it changes counts, which no answer tells
 }
 
 // Bounds of what a session holds.
