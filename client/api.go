@@ -30,7 +30,10 @@ type calls struct {
 func newCalls(cfg Config) calls {
 	h := cfg.HTTPClient
 	if h == nil {
-		h = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		h = &http.Client{} // an app may have put a transport of another type in the place of the default one
+		if t, ok := http.DefaultTransport.(*http.Transport); ok {
+			h.Transport = t.Clone()
+		}
 	}
 	d := &authorised{http: h, token: cfg.Token}
 	return calls{

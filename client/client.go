@@ -27,6 +27,7 @@ type Client struct {
 	mu      sync.Mutex       // owns everything below
 	replica *replica.Replica // nil after a failure of the store
 	failure error            // why it is nil
+	failed  chan struct{}    // closed with the failure
 	running bool
 	link    *link // the connection; nil: none
 	state   ConnectionState
@@ -54,7 +55,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, start: time.Now(), moved: make(chan struct{}), pages: map[uint64]chan replica.Done{},
+		cfg: cfg, start: time.Now(), moved: make(chan struct{}), failed: make(chan struct{}), pages: map[uint64]chan replica.Done{},
 		sends: map[tidemark.ClientID][]chan struct{}{}, settled: map[tidemark.ClientID]OutgoingChanged{},
 	}
 	c.calls = newCalls(cfg)
@@ -183,6 +184,13 @@ func (c *Client) fail(actions []*action, err error) {
 		waiter <- replica.Done{Token: key, Err: c.failure}
 		delete(c.pages, key)
 	}
+	close(c.failed)
+	for id, waiters := range c.sends {
+		for _, waiter := range waiters {
+			close(waiter)
+		}
+		delete(c.sends, id)
+	}
 }
 
 // release lets out what a committed step asks for. The caller holds mu.
@@ -239,7 +247,8 @@ func (c *Client) State() ConnectionState {
 	return c.state
 }
 
-// WaitSynced waits until the device is connected and has everything. It errs when ctx ends or the client has stopped.
+// WaitSynced waits until the device is connected and has everything. It errs when ctx ends, the client has stopped, or its
+// store has failed.
 func (c *Client) WaitSynced(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -253,10 +262,19 @@ func (c *Client) WaitSynced(ctx context.Context) error {
 		}
 		select {
 		case <-moved:
+		case <-c.failed:
+			return c.broken()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// broken is why the store's state is not known any more; nil while it is.
+func (c *Client) broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
 }
 
 // read runs fn with the replica and the stored state. fn must not keep the replica.

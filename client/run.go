@@ -41,6 +41,9 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) connections(ctx context.Context) error {
 	failures, tokens := 0, 0
 	for {
+		if err := c.broken(); err != nil {
+			return err
+		}
 		c.mu.Lock()
 		c.setState(Connecting, nil)
 		c.mu.Unlock()
@@ -61,7 +64,7 @@ func (c *Client) connections(ctx context.Context) error {
 		c.mu.Lock()
 		c.setState(Offline, end.err)
 		c.mu.Unlock()
-		if !sleep(ctx, c.pause(end, failures)) {
+		if !c.sleep(ctx, c.pause(end, failures)) {
 			return nil
 		}
 		failures++
@@ -81,12 +84,14 @@ func (c *Client) pause(end ending, failures int) time.Duration {
 	return end.retryAfter + time.Duration(rand.Int64N(int64(bound)+1))
 }
 
-// sleep waits; false: ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits, or until the store fails; false: ctx ended first.
+func (c *Client) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-c.failed:
 		return true
 	case <-ctx.Done():
 		return false
