@@ -158,7 +158,7 @@ func (s *subscriber) add(events []Event) {
 func (s *subscriber) addOne(e Event) {
 	switch a := e.(type) {
 	case Arrived:
-		if s.arrived >= arrivedMax {
+		if _, missed := s.waiting[missedKey(a.Message.Conversation)]; missed || s.arrived >= arrivedMax { // in order
 			e = Missed{Conversation: a.Message.Conversation, From: a.Message.Seq, To: a.Message.Seq}
 		} else {
 			s.arrived++

@@ -125,3 +125,42 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// What arrives while messages were missed already is missed too: none is told twice, or out of order.
+func TestMissedStaysInOrder(t *testing.T) {
+	var h hub
+	s := h.subscribe()
+	next := tidemark.Seq(1)
+	take := func() {
+		e, ok := s.next()
+		if !ok {
+			t.Fatal("nothing waits")
+		}
+		switch e := e.(type) {
+		case Arrived:
+			if e.Message.Seq != next {
+				t.Fatalf("%d came, wanted %d", e.Message.Seq, next)
+			}
+			next++
+		case Missed:
+			if e.From != next {
+				t.Fatalf("missed from %d, wanted %d", e.From, next)
+			}
+			next = e.To + 1
+		}
+	}
+	seq := tidemark.Seq(0)
+	for range 3 * arrivedMax {
+		seq++
+		h.publish([]Event{arrived(seq)})
+		if seq%3 == 0 {
+			take()
+		}
+	}
+	for len(s.queue) > 0 {
+		take()
+	}
+	if next != seq+1 {
+		t.Errorf("heard of everything below %d, want %d", next, seq+1)
+	}
+}
