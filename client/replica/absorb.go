@@ -305,6 +305,9 @@ func (s *step) trim(c *Conversation) {
 			c.Segments = c.Segments[1:]
 		}
 	}
+	if len(c.Segments) > 0 {
+		c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq < c.Segments[0].From })
+	}
 }
 
 // toDigest is the digest in a field; ok is false when the field holds none.

@@ -346,7 +346,11 @@ func (r *Replica) DeadlineMs() uint64 {
 	if conn.phase >= syncing {
 		due = append(due, conn.sentMs+conn.heartbeatMs)
 	}
-	for _, at := range []uint64{conn.ackDueMs, r.tasks.dueMs(), r.outbox.dueMs()} {
+	pages := r.tasks.dueMs()
+	if conn.phase < live {
+		pages = 0 // they wait for synced
+	}
+	for _, at := range []uint64{conn.ackDueMs, pages, r.outbox.dueMs()} {
 		if at > 0 {
 			due = append(due, at)
 		}

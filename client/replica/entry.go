@@ -10,6 +10,8 @@ import (
 	"errors"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
 	"github.com/tidemark-im/tidemark/wire"
@@ -80,17 +82,17 @@ func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
 		pinSeq: tidemark.Seq(ev.Pinned),
 	}
 	n.asOf = max(asOf, n.seq)
-	original := len(ev.Salt) == len(n.salt)
+	original := len(ev.Salt) == len(n.salt) && len(ev.Body) > 0
 	switch {
 	case original:
 		copy(n.salt[:], ev.Salt)
-		n.body = append([]byte{}, ev.Body...)
+		n.body = bytes.Clone(ev.Body)
 		n.bodyHash = chain.BodyHash(n.salt, n.body)
 		if len(ev.BodyHash) > 0 && !bytes.Equal(ev.BodyHash, n.bodyHash[:]) {
 			return nil, errBadEvent
 		}
 		if n.kind == 0 {
-			n.kind = Kind(wire.BodyKind(parseBody(n.body)))
+			n.kind = kindOf(n.body)
 		}
 	case len(ev.BodyHash) == len(n.bodyHash):
 		copy(n.bodyHash[:], ev.BodyHash)
@@ -113,6 +115,16 @@ func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
 		n.dropContent()
 	}
 	return n, nil
+}
+
+// kindOf is the kind of an event with this body: the field number of its oneof, also one that only newer servers know. 0:
+// there is none.
+func kindOf(body []byte) Kind {
+	field, _, n := protowire.ConsumeField(body)
+	if n != len(body) || field > 255 {
+		return Kind(wire.BodyKind(parseBody(body))) // more than the oneof: what is known of it decides
+	}
+	return Kind(field)
 }
 
 // parseBody is the body, or nil when it is not one.

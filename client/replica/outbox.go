@@ -340,7 +340,11 @@ func (s *step) pumpOutbox() {
 			continue
 		}
 		l.ready = false
-		if o := l.next(s.r.cfg.Window); o != nil {
+		switch o := l.next(s.r.cfg.Window); {
+		case o == nil:
+		case s.tooLarge(o):
+			b.wake(id, l)
+		default:
 			l.flying++
 			b.flying++
 			s.submit(o)
@@ -360,6 +364,21 @@ func (l *lane) next(window int) *Outgoing {
 		}
 	}
 	return nil
+}
+
+// frameSpare is what a frame with a submission holds besides the body, at most: ids, numbers, lengths.
+const frameSpare = 512
+
+// tooLarge fails a submission for which no frame has room: over such a frame the server would end the connection, each time.
+func (s *step) tooLarge(o *Outgoing) bool {
+	most := int(s.r.conn.limits.GetFrameBytesMax())
+	if most == 0 || len(o.Body)+frameSpare <= most {
+		return false
+	}
+	o.Failure = tidemark.Refuse(tidemark.TooLarge, "the content has %d bytes, a frame holds %d: send less, or send a link to it", len(o.Body), most)
+	s.progress(o, Failed, 0)
+	s.saveOutgoing(o)
+	return true
 }
 
 // submit sends one submission.

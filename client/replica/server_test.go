@@ -42,6 +42,7 @@ type history struct {
 type mark struct {
 	read     tidemark.Seq
 	position uint64 // of its last change
+	loud     uint64 // of its last change but for own messages: the device that sends one knows
 }
 
 type event struct {
@@ -76,7 +77,7 @@ func (s *server) create(id tidemark.ConversationID, members ...string) {
 	s.position[h.partition]++
 	s.append(id, "system", "", &wire.Body{Body: &wire.Body_Members{Members: &wire.Members{Added: members}}})
 	for _, m := range members {
-		h.marks[m] = mark{0, s.position[h.partition]}
+		h.marks[m] = mark{0, s.position[h.partition], s.position[h.partition]}
 	}
 }
 
@@ -137,8 +138,8 @@ func (s *server) submit(user string, f *wire.Submit, gather func()) *wire.Server
 	s.position[h.partition]++
 	gather()
 	e := s.append(id, user, f.ClientId, body)
-	if e.counts {
-		h.marks[user] = mark{tidemark.Seq(e.Seq), s.position[h.partition]}
+	if e.counts { // a message moves its writer's read mark; a reaction or an edit does not
+		h.marks[user] = mark{tidemark.Seq(e.Seq), s.position[h.partition], h.marks[user].loud}
 	}
 	s.submitted++
 	return answerOf(f.Request, id, h, e, false)
@@ -172,7 +173,7 @@ func (s *server) read(user string, f *wire.Read) {
 		return
 	}
 	s.position[h.partition]++
-	h.marks[user] = mark{tidemark.Seq(f.Seq), s.position[h.partition]}
+	h.marks[user] = mark{tidemark.Seq(f.Seq), s.position[h.partition], s.position[h.partition]}
 }
 
 // form is the current form of a message, read off the log.
@@ -367,7 +368,7 @@ func (c *session) receive(f *wire.ClientFrame) {
 func (c *session) hello(h *wire.Hello) {
 	s := c.server
 	welcome := &wire.Welcome{SessionId: "s", User: c.user, DeviceId: h.DeviceId, Epoch: s.epoch, Partitions: partitions, HeartbeatMs: 30_000,
-		Limits: &wire.Limits{InFlightMax: 8, PageEventsMax: 10}}
+		Limits: &wire.Limits{InFlightMax: 8, PageEventsMax: 10, FrameBytesMax: 1 << 20}}
 	for p, position := range h.GetCursor().GetPositions() {
 		if h.Cursor.Epoch != s.epoch {
 			welcome.Reset_ = &wire.Reset{Reason: wire.ResetReason_EPOCH}
@@ -429,6 +430,16 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 		if e.position > c.cursor[h.partition] && e.position <= published[h.partition] && !(e.Sender == c.user && c.own[e.ClientId]) {
 			events = append(events, e)
 		}
+	}
+	cursor, m := c.cursor[h.partition], h.marks[c.user]
+	recalled := slices.ContainsFunc(h.events, func(e event) bool {
+		return e.kind == 3 && e.position > cursor && e.position <= published[h.partition]
+	})
+	if c.opened && len(events) == 0 && m.loud <= cursor && !recalled {
+		return nil // own events only, which were answered
+	}
+	if !(m.loud > cursor || (len(events) > 0 || !c.opened) && m.position > cursor) {
+		d.Self = nil
 	}
 	if len(events) > tail {
 		events = events[len(events)-tail:]
