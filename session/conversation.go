@@ -52,7 +52,11 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	} else if there, err := s.measure(&t, from, upTo); err != nil || !there {
 		return dst, false, err
 	}
-	entries, err := t.p.Log(t.c, t.start, t.last, int(s.cfg.Set.Limits().PageEventsMax), bytesMax)
+	most := int(s.cfg.Set.Limits().PageEventsMax)
+	if !r.initial {
+		most = min(most, eventsADigest)
+	}
+	entries, err := t.p.Log(t.c, t.start, t.last, most, bytesMax)
 	if err != nil {
 		return dst, false, err
 	}

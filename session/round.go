@@ -99,8 +99,8 @@ func (s *Session) appendRound(dst []byte) []byte {
 			s.giveUp(err)
 			return dst[:start]
 		}
-		if more {
-			continue
+		if more { // in the next frame: a conversation is in a delta once
+			break
 		}
 		r.at = 0
 		r.next++

@@ -119,6 +119,7 @@ const (
 	signalsMax    = 256
 	givenMax      = 4096     // profiles remembered as given; when there are more, they may be given again
 	frameBytes    = 64 << 10 // a delta ends when it has so many bytes
+	eventsADigest = 64       // live, a conversation has at most so many events in a delta: each delta tells the head's digest
 	sendersMax    = 64       // or when so many users' profiles go with it, which are not in that
 	repliesInARow = 64       // so many answers leave before others get their turn
 	repliesOwed   = 64       // after so many answers a checkpoint is told

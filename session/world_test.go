@@ -317,7 +317,15 @@ func (d *device) storeDelta(delta *wire.Delta) {
 		d.seen["profile "+p.Id] = true
 		d.profiles[p.Id] = p.Nickname
 	}
+	once := map[string]bool{}
 	for _, c := range delta.Conversations {
+		if once[c.Id] {
+			d.tc.Fatalf("%s: %s is in a delta twice", d.name, c.Id)
+		}
+		once[c.Id] = true
+		if delta.Live && len(c.Events) > 64 {
+			d.tc.Fatalf("%s: %d live events of %s with one digest", d.name, len(c.Events), c.Id)
+		}
 		d.storeConversation(c)
 	}
 	if len(delta.Checkpoints) == 0 {
