@@ -7,6 +7,7 @@ package tidemark
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // IDBytesMax is the length limit, in bytes, of every id: user, device, conversation, client id.
@@ -25,7 +26,7 @@ type DeviceID string
 // ConversationID names a conversation. Same alphabet as [UserID], or "a~b" for the direct conversation of a and b.
 type ConversationID string
 
-// ClientID is chosen by the device for each message it sends, unique per message: 1 to 64 bytes of any printable ASCII.
+// ClientID is chosen by the device for each message it sends, unique per message: 1 to 64 bytes of UTF-8.
 type ClientID string
 
 // EventID is unique over all conversations and rises inside a partition, also when the clock steps back.
@@ -61,15 +62,7 @@ func (id ConversationID) Valid() bool { return validID(string(id)) }
 
 // Valid reports whether the id may name a message of a device.
 func (id ClientID) Valid() bool {
-	if len(id) == 0 || len(id) > IDBytesMax {
-		return false
-	}
-	for i := 0; i < len(id); i++ {
-		if id[i] < 0x21 || id[i] > 0x7e {
-			return false
-		}
-	}
-	return true
+	return len(id) > 0 && len(id) <= IDBytesMax && utf8.ValidString(string(id))
 }
 
 // Direct is the id of the direct conversation of a and b, the same whichever comes first.

@@ -59,8 +59,8 @@ func (im *importing) entry(entry *wire.ImportEntry) (stored bool, err *tidemark.
 	case !id.Valid():
 		return false, tidemark.Refuse(tidemark.BadArgument, "user %q is not an id: it takes %s", id, tidemark.IDAlphabet)
 	case !clientID.Valid():
-		return false, tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of printable ASCII "+
-			"without spaces, the same whenever the entry is imported", clientID, tidemark.IDBytesMax)
+		return false, tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of UTF-8, "+
+			"the same whenever the entry is imported", clientID, tidemark.IDBytesMax)
 	case entry.TimeMs == 0 || entry.TimeMs > im.env.NowMs:
 		return false, tidemark.Refuse(tidemark.BadArgument, "time %d is not in the past", entry.TimeMs)
 	}

@@ -70,8 +70,8 @@ func checkSubmit(cmd *Submit) *tidemark.Error {
 			"a submission carries exactly one of message, edit, recall, reaction, pin; this one carries %d", actions)
 	}
 	if !cmd.ClientID.Valid() {
-		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of printable ASCII without spaces, "+
-			"unique per message", cmd.ClientID, tidemark.IDBytesMax)
+		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of UTF-8, unique per message",
+			cmd.ClientID, tidemark.IDBytesMax)
 	}
 	return nil
 }

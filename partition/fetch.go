@@ -83,7 +83,7 @@ func (s *Set) Fetch(user tidemark.UserID, f *wire.Fetch) (*wire.Fetched, error) 
 	}
 	answer := &wire.Fetched{
 		Request: f.GetRequest(), Conversation: f.GetConversation(), Events: events,
-		HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor),
+		HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
 	}
 	if len(events) == 0 {
 		return answer, nil

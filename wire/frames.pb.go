@@ -643,7 +643,7 @@ func (x *Hello) GetFull() uint32 {
 type Submit struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Request      uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
-	ClientId     string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 bytes, unique per message
+	ClientId     string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 bytes of UTF-8, unique per message
 	Conversation string                 `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	ToUser       string                 `protobuf:"bytes,4,opt,name=to_user,json=toUser,proto3" json:"to_user,omitempty"` // instead of conversation: the direct conversation with this user
 	// Types that are valid to be assigned to Action:
@@ -1764,7 +1764,7 @@ type Fetched struct {
 	HeadSeq       uint64                 `protobuf:"varint,4,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
 	HeadDigest    []byte                 `protobuf:"bytes,5,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"`
 	PrevDigest    []byte                 `protobuf:"bytes,6,opt,name=prev_digest,json=prevDigest,proto3" json:"prev_digest,omitempty"` // chain value before the first event
-	FloorSeq      uint64                 `protobuf:"varint,7,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing at or below is kept, or visible to this user
+	FloorSeq      uint64                 `protobuf:"varint,7,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing below is kept, or visible to this user
 	HasMore       bool                   `protobuf:"varint,8,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`         // further in the direction asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

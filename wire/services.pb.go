@@ -355,7 +355,7 @@ type VerifyResponse struct {
 	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // chain value at seq
 	HeadSeq       uint64                 `protobuf:"varint,3,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
 	HeadDigest    []byte                 `protobuf:"bytes,4,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"` // chain value at head_seq
-	FloorSeq      uint64                 `protobuf:"varint,5,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing at or below is kept, or visible to this user
+	FloorSeq      uint64                 `protobuf:"varint,5,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing below is kept, or visible to this user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -427,7 +427,7 @@ func (x *VerifyResponse) GetFloorSeq() uint64 {
 
 type SubmitRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
-	ClientId     string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 printable ASCII characters, unique per message of this sender
+	ClientId     string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 bytes of UTF-8, unique per message of this sender
 	Conversation string                 `protobuf:"bytes,2,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	ToUser       string                 `protobuf:"bytes,3,opt,name=to_user,json=toUser,proto3" json:"to_user,omitempty"` // instead of conversation: the direct conversation with this user
 	// Types that are valid to be assigned to Action:

@@ -211,6 +211,25 @@ func TestSummaryIsFetchedWhenRead(t *testing.T) {
 	equal(t, "no gap is filled below", alice.session.fetches, 1)
 }
 
+// What the server keeps no longer is no gap: floorSeq is the first that it has.
+func TestBelowTheFloorIsNoGap(t *testing.T) {
+	s, alice, bob := world(t)
+	bob.connect(s)
+	for i := range 30 {
+		bob.say(team, fmt.Sprint("m", i))
+	}
+	bob.settle()
+	s.logs[team].kept = 5
+	alice.connect(s)
+	alice.settle()
+	alice.fetch(team, replica.Page{Before: 12, Limit: 10})
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "first stored", c.Segments[0].From, 5)
+	equal(t, "floor", c.Floor, 4)
+	equal(t, "gaps", len(c.Gaps()), 0)
+}
+
 func TestFormsOfMessages(t *testing.T) {
 	s, alice, bob := world(t)
 	for _, d := range []*device{alice, bob} {

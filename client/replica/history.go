@@ -98,9 +98,12 @@ func (s *step) fetched(f *wire.Fetched) {
 	s.plan(c)
 }
 
+// floorOf is the seq at and below which nothing is kept, or visible to the user: just before the page's floorSeq.
+func floorOf(f *wire.Fetched) tidemark.Seq { return tidemark.Seq(f.FloorSeq - min(f.FloorSeq, 1)) }
+
 // pageSummary takes over what a page says about the conversation as a whole.
 func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
-	if floor := tidemark.Seq(f.FloorSeq); floor > c.Floor && floor <= tidemark.Seq(f.HeadSeq) {
+	if floor := floorOf(f); floor > c.Floor && floor <= tidemark.Seq(f.HeadSeq) {
 		c.Floor = floor
 	}
 	head := tidemark.Seq(f.HeadSeq)

@@ -214,7 +214,7 @@ func (r *Replica) checkSubmission(in tidemark.ConversationID, toUser tidemark.Us
 	_, _, direct := in.Peers()
 	switch kind := Kind(wire.BodyKind(body)); {
 	case !id.Valid():
-		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of printable ASCII", id, tidemark.IDBytesMax)
+		return tidemark.Refuse(tidemark.BadArgument, "client id %q: give 1 to %d bytes of UTF-8", id, tidemark.IDBytesMax)
 	case r.outbox.byClient[id] != nil:
 		return tidemark.Refuse(tidemark.AlreadyExists, "client id %q is in the outbox already", id)
 	case toUser != "" && (!toUser.Valid() || toUser == r.meta.user):

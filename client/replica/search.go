@@ -123,7 +123,7 @@ func (s *step) judge(c *Conversation, at tidemark.Seq, f *wire.Fetched) (agrees,
 	switch {
 	case !known || at > head:
 		return false, true
-	case at < tidemark.Seq(f.FloorSeq):
+	case at < floorOf(f):
 		return true, true // the server has forgotten it: nothing can be said against it
 	case at == head:
 		field = f.HeadDigest

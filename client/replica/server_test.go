@@ -35,6 +35,7 @@ type history struct {
 	partition uint32
 	members   []string
 	events    []event // seq n at n-1
+	kept      uint64  // what is below is not given
 	marks     map[string]mark
 	bodies    map[tidemark.Seq]*wire.Body
 }
@@ -318,8 +319,9 @@ func (s *server) fetch(user string, f *wire.Fetch) *wire.ServerFrame {
 	default:
 		from = head - min(head, limit) + 1
 	}
+	from = max(from, h.kept)
 	digest := h.digest(id, head)
-	page := &wire.Fetched{Request: f.Request, Conversation: f.Conversation, HeadSeq: head, HeadDigest: digest[:], HasMore: from > 1}
+	page := &wire.Fetched{Request: f.Request, Conversation: f.Conversation, HeadSeq: head, HeadDigest: digest[:], HasMore: from > max(h.kept, 1), FloorSeq: h.kept}
 	if from <= to {
 		prev := h.digest(id, from-1)
 		page.PrevDigest = prev[:]
