@@ -31,7 +31,7 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 	if err != nil {
 		return nil, err
 	}
-	event, err := traced(sight, request)
+	event, err := traced(sight, request, who.User)
 	if err != nil {
 		return nil, err
 	}
@@ -64,17 +64,18 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 	return answer, nil
 }
 
-// traced finds the event that a request names, among those the caller may see.
-func traced(sight *partition.Sight, request *wire.TraceRequest) (*record.Event, error) {
-	seq := tidemark.Seq(request.GetSeq())
+// traced finds the event that a request names, among those the caller may see. A client id is of the caller if the
+// request names no sender.
+func traced(sight *partition.Sight, request *wire.TraceRequest, user tidemark.UserID) (*record.Event, error) {
+	seq, sender := tidemark.Seq(request.GetSeq()), cmp.Or(tidemark.UserID(request.GetSender()), user)
 	switch byClientID := request.GetClientId() != ""; {
 	case byClientID == (seq != 0):
-		return nil, tidemark.Refuse(tidemark.BadArgument, "give seq, or clientId with sender")
-	case byClientID && request.GetSender() == "":
+		return nil, tidemark.Refuse(tidemark.BadArgument, "give seq, or clientId and the sender")
+	case byClientID && sender == "":
 		return nil, tidemark.Refuse(tidemark.BadArgument, "give the sender with clientId: client ids are unique per sender")
 	case byClientID:
 		var err error
-		seq, err = sight.Partition.ByClientID(sight.Info.Ordinal, tidemark.UserID(request.GetSender()), tidemark.ClientID(request.GetClientId()))
+		seq, err = sight.Partition.ByClientID(sight.Info.Ordinal, sender, tidemark.ClientID(request.GetClientId()))
 		if err != nil {
 			return nil, err
 		}

@@ -37,9 +37,13 @@ func (s *userService) Upsert(ctx context.Context, request *wire.UpsertUserReques
 	return &wire.UpsertUserResponse{User: partition.WireProfile(reply.Profile), Created: reply.Created}, nil
 }
 
-// Get answers a user's profile.
-func (s *userService) Get(_ context.Context, request *wire.GetUserRequest) (*wire.GetUserResponse, error) {
-	id, err := userID("id", request.GetId())
+// Get answers a user's profile: the caller's own if none is named.
+func (s *userService) Get(ctx context.Context, request *wire.GetUserRequest) (*wire.GetUserResponse, error) {
+	named := request.GetUserId()
+	if named == "" {
+		named = string(caller(ctx).User)
+	}
+	id, err := userID("userId", named)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,7 @@ func (s *userService) Get(_ context.Context, request *wire.GetUserRequest) (*wir
 
 // Update changes fields of a profile: the caller's own, or for the app anybody's.
 func (s *userService) Update(ctx context.Context, request *wire.UpdateUserRequest) (*wire.UpdateUserResponse, error) {
-	id, err := ownUser(caller(ctx), "id", request.GetId())
+	id, err := ownUser(caller(ctx), "userId", request.GetUserId())
 	if err != nil {
 		return nil, err
 	}

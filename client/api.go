@@ -87,7 +87,7 @@ func (c *Client) Profile(ctx context.Context, id tidemark.UserID) (*wire.Profile
 
 // RefreshProfile asks the server for a user's profile, and stores it.
 func (c *Client) RefreshProfile(ctx context.Context, id tidemark.UserID) (*wire.Profile, error) {
-	r, err := c.calls.users.Get(ctx, &wire.GetUserRequest{Id: string(id)})
+	r, err := c.calls.users.Get(ctx, &wire.GetUserRequest{UserId: string(id)})
 	if err != nil {
 		return nil, refused(err)
 	}

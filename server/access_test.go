@@ -50,8 +50,8 @@ var attempts = map[string]attempt{
 	"ConversationService/Settings":      {body: `{"conversation":"team","pinned":true}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none","pinned":true}`, why: "UNKNOWN_CONVERSATION", user: true},
 
 	"UserService/Upsert":     {body: `{"user":{"id":"alice"}}`, stranger: "NOT_ALLOWED", unknown: `{"user":{"id":"no spaces"}}`, why: "BAD_ARGUMENT", admin: true},
-	"UserService/Get":        {body: `{"id":"bob"}`, unknown: `{"id":"nobody"}`, why: "UNKNOWN_USER"},
-	"UserService/Update":     {body: `{"id":"alice","nickname":"A"}`, stranger: "NOT_ALLOWED", unknown: `{"id":"nobody","nickname":"A"}`, why: "UNKNOWN_USER"},
+	"UserService/Get":        {body: `{"userId":"bob"}`, unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
+	"UserService/Update":     {body: `{"userId":"alice","nickname":"A"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody","nickname":"A"}`, why: "UNKNOWN_USER"},
 	"UserService/IssueToken": {body: `{"userId":"alice"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER", admin: true},
 	"UserService/Devices":    {body: `{"userId":"alice"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
 	"UserService/Kick":       {body: `{"userId":"alice","deviceId":"gone"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
@@ -201,7 +201,7 @@ func TestProxiesAreBelieved(t *testing.T) {
 func TestPagesOfOtherOrigins(t *testing.T) {
 	n := world(t, func(c *server.Config) { c.Origins = []string{"https://app.example"} })
 	ask := func(method, origin string) answer {
-		request, _ := http.NewRequest(method, n.url+"/tidemark.v1.UserService/Get", strings.NewReader(`{"id":"bob"}`))
+		request, _ := http.NewRequest(method, n.url+"/tidemark.v1.UserService/Get", strings.NewReader(`{"userId":"bob"}`))
 		request.Header.Set("Origin", origin)
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Authorization", "Bearer "+n.key)

@@ -292,7 +292,11 @@ func TestTraceSaysWhy(t *testing.T) {
 	cursor = cursor[:strings.Index(cursor, "}}")+2]
 	n.ok(n.as("bob", "SyncService/Ack", `{"deviceId":"new",`+cursor+`}`))
 
-	a := n.ok(n.as("alice", "MessageService/Trace", `{"conversation":"team","clientId":"c1","sender":"alice"}`))
+	a := n.ok(n.app("MessageService/Trace", `{"conversation":"team","clientId":"c1","sender":"alice"}`))
+	if own := n.ok(n.as("alice", "MessageService/Trace", `{"conversation":"team","clientId":"c1"}`)); own.at("seq") != seq {
+		t.Errorf("without a sender: %s", own.text)
+	}
+	n.refuses(n.app("MessageService/Trace", `{"conversation":"team","clientId":"c1"}`), 400, "BAD_ARGUMENT")
 	if a.at("seq") != seq || a.at("sender") != "alice" || number(t, a.at("position")) == 0 {
 		t.Errorf("%s", a.text)
 	}

@@ -37,6 +37,11 @@ func TestTheFirstCalls(t *testing.T) {
 	if token, _ := a.at("token").(string); strings.Count(token, ".") != 2 {
 		t.Errorf("IssueToken: %s", a.text)
 	}
+	for _, body := range []string{`{}`, `{"userId":"alice"}`} {
+		if a = n.ok(n.as("alice", "UserService/Get", body)); a.at("user", "nickname") != "Alice" {
+			t.Errorf("Get %s: %s", body, a.text)
+		}
+	}
 	n.users("bob")
 	bob := n.token("bob")
 	a = n.ok(n.post("ConversationService/Create", `{"id":"team","kind":"GROUP","title":"Team","members":["alice","bob"]}`, admin))
@@ -203,7 +208,7 @@ func TestGRPCOnTheSamePort(t *testing.T) {
 	if err != nil || !answer.GetCreated() || answer.GetUser().GetNickname() != "Carol" {
 		t.Fatalf("%v %v", answer, err)
 	}
-	_, err = users.Get(context.Background(), &wire.GetUserRequest{Id: "nobody"})
+	_, err = users.Get(context.Background(), &wire.GetUserRequest{UserId: "nobody"})
 	var refusal *connect.Error
 	if !errors.As(err, &refusal) || refusal.Code() != connect.CodeNotFound || len(refusal.Details()) != 1 {
 		t.Fatalf("%v", err)

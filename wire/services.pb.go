@@ -1029,9 +1029,9 @@ func (x *ReadResponse) GetMentions() uint64 {
 type TraceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                          // or:
-	ClientId      string                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // with sender
-	Sender        string                 `protobuf:"bytes,4,opt,name=sender,proto3" json:"sender,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                           // or:
+	ClientId      string                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`  // of a message of sender
+	Sender        string                 `protobuf:"bytes,4,opt,name=sender,proto3" json:"sender,omitempty"`                      // with client_id; empty: the asking user
 	PageSize      uint32                 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // members; 0: 100
 	PageToken     string                 `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2501,7 +2501,7 @@ func (x *UpsertUserResponse) GetCreated() bool {
 
 type GetUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // empty: the asking user
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2536,9 +2536,9 @@ func (*GetUserRequest) Descriptor() ([]byte, []int) {
 	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{37}
 }
 
-func (x *GetUserRequest) GetId() string {
+func (x *GetUserRequest) GetUserId() string {
 	if x != nil {
-		return x.Id
+		return x.UserId
 	}
 	return ""
 }
@@ -2589,7 +2589,7 @@ func (x *GetUserResponse) GetUser() *Profile {
 
 type UpdateUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // empty: the asking user
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // empty: the asking user
 	Nickname      *string                `protobuf:"bytes,2,opt,name=nickname,proto3,oneof" json:"nickname,omitempty"`
 	Avatar        *string                `protobuf:"bytes,3,opt,name=avatar,proto3,oneof" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,4,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // keys set; an empty value removes the key
@@ -2627,9 +2627,9 @@ func (*UpdateUserRequest) Descriptor() ([]byte, []int) {
 	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{39}
 }
 
-func (x *UpdateUserRequest) GetId() string {
+func (x *UpdateUserRequest) GetUserId() string {
 	if x != nil {
-		return x.Id
+		return x.UserId
 	}
 	return ""
 }
@@ -3865,13 +3865,13 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x14.tidemark.v1.ProfileR\x04user\"X\n" +
 	"\x12UpsertUserResponse\x12(\n" +
 	"\x04user\x18\x01 \x01(\v2\x14.tidemark.v1.ProfileR\x04user\x12\x18\n" +
-	"\acreated\x18\x02 \x01(\bR\acreated\" \n" +
-	"\x0eGetUserRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\";\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\")\n" +
+	"\x0eGetUserRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\";\n" +
 	"\x0fGetUserResponse\x12(\n" +
-	"\x04user\x18\x01 \x01(\v2\x14.tidemark.v1.ProfileR\x04user\"\xf8\x01\n" +
-	"\x11UpdateUserRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\x04user\x18\x01 \x01(\v2\x14.tidemark.v1.ProfileR\x04user\"\x81\x02\n" +
+	"\x11UpdateUserRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1f\n" +
 	"\bnickname\x18\x02 \x01(\tH\x00R\bnickname\x88\x01\x01\x12\x1b\n" +
 	"\x06avatar\x18\x03 \x01(\tH\x01R\x06avatar\x88\x01\x01\x12B\n" +
 	"\x06custom\x18\x04 \x03(\v2*.tidemark.v1.UpdateUserRequest.CustomEntryR\x06custom\x1a9\n" +

@@ -146,7 +146,7 @@ func (c *chatCommand) tryToken(ctx context.Context) error {
 		return err
 	}
 	users := wireconnect.NewUserServiceClient(http.DefaultClient, base, options)
-	_, err = users.Get(ctx, &wire.GetUserRequest{Id: c.User})
+	_, err = users.Get(ctx, &wire.GetUserRequest{UserId: c.User})
 	switch connect.CodeOf(err) {
 	case connect.CodeUnauthenticated:
 		return fmt.Errorf("the server does not take the token: %w", err)
@@ -173,7 +173,7 @@ func ensureUser(ctx context.Context, users wireconnect.UserServiceClient, user s
 	if user == "" {
 		return nil
 	}
-	_, err := users.Get(ctx, &wire.GetUserRequest{Id: user})
+	_, err := users.Get(ctx, &wire.GetUserRequest{UserId: user})
 	if connect.CodeOf(err) == connect.CodeNotFound {
 		_, err = users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user, Nickname: user}})
 	}

@@ -156,12 +156,12 @@ func (s *serverTarget) Users(ctx context.Context, users []irc.User) error {
 }
 
 func (s *serverTarget) user(ctx context.Context, user irc.User) error {
-	have, err := s.users.Get(ctx, &wire.GetUserRequest{Id: string(user.ID)})
+	have, err := s.users.Get(ctx, &wire.GetUserRequest{UserId: string(user.ID)})
 	switch {
 	case connect.CodeOf(err) == connect.CodeNotFound:
 		_, err = s.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: string(user.ID), Nickname: user.Nickname}})
 	case err == nil && have.GetUser().GetNickname() != user.Nickname:
-		_, err = s.users.Update(ctx, &wire.UpdateUserRequest{Id: string(user.ID), Nickname: &user.Nickname})
+		_, err = s.users.Update(ctx, &wire.UpdateUserRequest{UserId: string(user.ID), Nickname: &user.Nickname})
 	}
 	return err
 }

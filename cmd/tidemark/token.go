@@ -100,7 +100,7 @@ func (c *tokenCommand) ask(ctx context.Context) (string, error) {
 	}
 	users := wireconnect.NewUserServiceClient(http.DefaultClient, base, options)
 	if c.Create {
-		_, err := users.Get(ctx, &wire.GetUserRequest{Id: c.User})
+		_, err := users.Get(ctx, &wire.GetUserRequest{UserId: c.User})
 		if connect.CodeOf(err) == connect.CodeNotFound {
 			_, err = users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: c.User, Nickname: c.User}})
 		}
