@@ -68,11 +68,20 @@ func (c *importIRCCommand) Run(ctx context.Context, output *Output) (err error) 
 	})
 	shown.end()
 	if err := errors.Join(err, odd.close()); err != nil {
-		return fmt.Errorf("%w\nWhat was imported before is kept: run the same command again to go on", err)
+		if summary.Appended > 0 {
+			err = fmt.Errorf("%w\nWhat was imported before is kept: run the same command again to go on", err)
+		}
+		return err
 	}
 	printSummary(output.Out, c.Conversation, summary, odd.first, time.Since(start))
+	if summary.Interrupted {
+		return errInterrupted
+	}
 	return nil
 }
+
+// errInterrupted ends an import of which a part is missing.
+var errInterrupted = &interruptedError{"interrupted before all was imported: run the same command again to go on"}
 
 // into opens the target, runs the import and closes the target.
 func (c *importIRCCommand) into(ctx context.Context, id tidemark.ConversationID, run func(irc.Target) (irc.Summary, error)) (irc.Summary, error) {
@@ -120,9 +129,6 @@ func printSummary(out io.Writer, conversation string, s irc.Summary, odd []irc.O
 	}
 	if more := s.Lines[irc.Odd] - len(odd); more > 0 {
 		fmt.Fprintf(out, "  and %d more (--odd FILE writes all)\n", more)
-	}
-	if s.Interrupted {
-		fmt.Fprintln(out, "Interrupted. Run the same command again to go on.")
 	}
 }
 

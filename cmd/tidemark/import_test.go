@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,9 +191,20 @@ func TestImportIsToldWrongThings(t *testing.T) {
 		"expected \"<files> ...\"": {"-c", "#a"},
 	} {
 		status, _, errOut := command(t, append([]string{"import", "irc"}, args...)...)
-		if status == exitDone || !strings.Contains(errOut, want) {
-			t.Errorf("%v: status %d: %s, want %q", args, status, errOut, want)
+		if status == exitDone || !strings.Contains(errOut, want) || strings.Contains(errOut, "What was imported") {
+			t.Errorf("%v: status %d: %s, want %q, and not that anything was imported", args, status, errOut, want)
 		}
+	}
+}
+
+// Whoever removes the logs after an import that succeeded must not lose what an interrupted one left out.
+func TestInterruptedImportDoesNotSucceed(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"import", "irc", "--data", filepath.Join(t.TempDir(), "data"), "-c", "#harbour", importLogs(t)}, &Output{Out: &stdout, Err: &stderr})
+	if status != exitInterrupted || !strings.Contains(stderr.String(), "run the same command again") || !strings.Contains(stdout.String(), "appended 0") {
+		t.Errorf("status %d: %s%s", status, stdout.String(), stderr.String())
 	}
 }
 

@@ -12,7 +12,7 @@
 // YAML file given by --config. Flags win over the environment, the environment over the file, the file over defaults.
 //
 // Exit status: 0 done; 1 it failed (verify: damage was found); 2 the command line, environment or file is wrong;
-// 130 interrupted twice.
+// 130 interrupted: an import before its end, anything else by a second signal.
 package main
 
 import (
@@ -88,6 +88,9 @@ func run(ctx context.Context, args []string, output *Output) int {
 	case errors.As(err, new(*usageError)), errors.As(err, new(*server.ConfigError)):
 		fmt.Fprintln(output.Err, "tidemark:", err)
 		return exitUsage
+	case errors.As(err, new(*interruptedError)):
+		fmt.Fprintln(output.Err, "tidemark:", err)
+		return exitInterrupted
 	default:
 		fmt.Fprintln(output.Err, "tidemark:", err)
 		return exitFailed
@@ -100,7 +103,7 @@ func newParser(ctx context.Context, output *Output) (parser *kong.Kong, leave fu
 	parser, err = kong.New(&commandLine{},
 		kong.Name("tidemark"),
 		kong.Description("Tidemark is a synchronisation server for instant messaging: every message is written once, every reader leaves a mark.\n\n"+
-			"Exit status: 0 done; 1 failed (verify: damage found); 2 wrong command line, environment or file; 130 interrupted twice."),
+			"Exit status: 0 done; 1 failed (verify: damage found); 2 wrong command line, environment or file; 130 interrupted (import: before its end; others: twice)."),
 		kong.DefaultEnvars("TIDEMARK"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Writers(output.Out, output.Err),
@@ -119,6 +122,11 @@ func newParser(ctx context.Context, output *Output) (parser *kong.Kong, leave fu
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
+
+// interruptedError says what was not finished because of a signal: exit status 130.
+type interruptedError struct{ message string }
+
+func (e *interruptedError) Error() string { return e.message }
 
 // wrongUsage makes an error that ends the program with status 2.
 func wrongUsage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
