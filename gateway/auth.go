@@ -291,7 +291,10 @@ func (a *Auth) FromRequest(r *http.Request) (Identity, error) {
 		return Identity{App: true, User: actFor}, nil
 	}
 	id, err := a.Verify(token)
-	if err != nil {
+	switch {
+	case err != nil && strings.Count(token, ".") != 2: // it may have been meant as either
+		return Identity{}, tidemark.Refuse(tidemark.BadToken, "the admin key or token is wrong: it is neither the admin key of this server nor a JSON Web Token")
+	case err != nil:
 		return Identity{}, err
 	}
 	if actFor != "" && actFor != id.User {

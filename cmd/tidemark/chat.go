@@ -125,7 +125,9 @@ func (c *chatCommand) identify(ctx context.Context) (client.TokenSource, error) 
 	}
 	users := wireconnect.NewUserServiceClient(http.DefaultClient, base, options)
 	for _, user := range []string{c.User, c.To} {
-		if err := ensureUser(ctx, users, user); err != nil {
+		if err := ensureUser(ctx, users, user); errors.As(err, new(*connect.Error)) {
+			return nil, err // from a server
+		} else if err != nil {
 			return nil, fmt.Errorf("%w\nIs a server running? 'tidemark serve' starts one, --url names another", err)
 		}
 	}

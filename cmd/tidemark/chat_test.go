@@ -115,6 +115,11 @@ func TestTwoTerminalsTalk(t *testing.T) {
 
 func TestChatSaysWhatToDo(t *testing.T) {
 	url, data := serveHere(t)
+	const wrongKey = "0123456789abcdefghij"
+	if status, _, errOut := command(t, "chat", "--plain", "--user", "alice", "--admin-key", wrongKey, "--url", url); status != exitFailed ||
+		!strings.Contains(errOut, "admin key") || strings.Contains(errOut, "Is a server running?") {
+		t.Errorf("with a wrong admin key: status %d: %s", status, errOut)
+	}
 	for want, args := range map[string][]string{
 		"give --plain":                   {"--user", "alice"},
 		"who are you?":                   {"--plain"},
