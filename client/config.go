@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client/replica"
@@ -58,6 +59,8 @@ func (cfg Config) filled() (Config, error) {
 		return cfg, fmt.Errorf("client: Token is missing: give StaticToken(...) or a function")
 	case !cfg.DeviceID.Valid():
 		return cfg, fmt.Errorf("client: DeviceID %q: give %s", cfg.DeviceID, tidemark.IDAlphabet)
+	case !utf8.ValidString(cfg.Platform + cfg.Name):
+		return cfg, fmt.Errorf("client: Platform %q, Name %q: give valid UTF-8", cfg.Platform, cfg.Name)
 	case cfg.Store == nil:
 		return cfg, fmt.Errorf("client: Store is missing: give NewMemory() or boltstore.Open(...)")
 	case cfg.Keep < 0 || cfg.Keep > 0 && cfg.Backfill == replica.FillAll:

@@ -5,9 +5,10 @@
 //
 //	c, err := client.New(client.Config{URL: url, Token: client.StaticToken(token), DeviceID: "laptop", Store: client.NewMemory()})
 //	...
+//	events := c.Events(ctx)                            // what changes from here on, so before Run
 //	go c.Run(ctx)                                      // connects, and connects again, until ctx ends
 //	c.Send(ctx, "team", "hello")                       // durable in the outbox; delivered when it can be
-//	for event := range c.Events(ctx) {                 // what changed
+//	for event := range events {
 //		if a, ok := event.(client.Arrived); ok {
 //			fmt.Println(a.Message.Sender, a.Message.Text())
 //		}

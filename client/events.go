@@ -21,7 +21,7 @@ const arrivedMax = 1024
 // A slow consumer never holds up the synchronisation. What waits for it is bounded: events that say "look again" (Changed,
 // ConversationChanged, StateChanged, typing, presence, receipts, profiles) are joined with one that waits already, and when
 // too many messages wait, the new ones of a conversation become one [Missed] that names their range, to be read from the
-// store. Events of one conversation keep their order.
+// store. Of each own submission the last state waits. Events of one conversation keep their order.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 	s := c.hub.subscribe()
 	release := context.AfterFunc(ctx, func() { c.hub.unsubscribe(s) })

@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 var errFull = errors.New("no space left on device")
@@ -168,4 +171,49 @@ func TestEndInTheMiddle(t *testing.T) {
 		cancel()
 		work.Wait()
 	}
+}
+
+// What is stored of a conversation can be read after the user was removed from it.
+func TestHistoryOfAConversationThatWasLeft(t *testing.T) {
+	n := serve(t, t.TempDir())
+	n.people("alice", "bob")
+	bob := n.device("bob", client.Config{})
+	alice := n.device("alice", client.Config{}).synced()
+	alice.untilHead(bob.say("hello"))
+	_, err := n.conversations.RemoveMembers(alice.ctx, &wire.RemoveMembersRequest{Conversation: string(team), Members: []string{"alice"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice.until("removed", func() bool { c, ok := alice.Conversation(team); return ok && c.Removed })
+	for _, page := range []client.Page{{Latest: true}, {Before: 3}, {Start: true}, {After: 1}} {
+		got, err := alice.History(alice.ctx, team, page)
+		if err != nil || len(got.Messages) == 0 || got.Messages[len(got.Messages)-1].Text() != "hello" {
+			t.Errorf("%+v: %+v, %v", page, got, err)
+		}
+	}
+}
+
+// Content that is missing is refused, by the client or by the server, and does no harm.
+func TestNoContent(t *testing.T) {
+	n := serve(t, t.TempDir())
+	n.people("alice", "bob")
+	alice := n.device("alice", client.Config{}).synced()
+	seq := alice.say("hello")
+	send := func(id tidemark.ClientID, err error) {
+		ctx, cancel := context.WithTimeout(alice.ctx, 10*time.Second)
+		defer cancel()
+		if err == nil {
+			_, err = alice.WaitSent(ctx, id)
+		}
+		var refused *tidemark.Error
+		if !errors.As(err, &refused) {
+			t.Errorf("not refused: %v", err)
+		}
+	}
+	send(alice.SendMessage(alice.ctx, team, nil))
+	send(alice.EditMessage(alice.ctx, team, seq, nil))
+	send(alice.Send(alice.ctx, team, "\xff not UTF-8"))
+	send(alice.Send(alice.ctx, team, strings.Repeat("x", 3<<20)))
+	alice.say("after")
+	once(t, alice.texts(), []string{"hello", "after"})
 }

@@ -98,7 +98,7 @@ type HistoryPage struct {
 
 // History reads a page of history: from the store if it has all of it, otherwise from the server, which fills the store.
 // Without a connection it gives what is stored next to the place asked for, and [replica.ErrDisconnected] when that is
-// nothing.
+// nothing. Of a conversation that the user has left it gives what is stored.
 func (c *Client) History(ctx context.Context, in tidemark.ConversationID, page Page) (HistoryPage, error) {
 	page.Limit = cmp.Or(max(page.Limit, 0), 50)
 	from, to, whole := tidemark.Seq(0), tidemark.Seq(0), false
@@ -106,7 +106,7 @@ func (c *Client) History(ctx context.Context, in tidemark.ConversationID, page P
 	if known {
 		from, to, whole = c.storedPage(conversation, page)
 	}
-	if !whole {
+	if !whole && !(known && conversation.Removed) {
 		done, err := c.fetch(ctx, in, page)
 		switch {
 		case err == nil:

@@ -242,7 +242,7 @@ func (s *step) synced(f *wire.Synced) {
 	for _, id := range s.recentFirst() {
 		c := s.r.conversations[id]
 		s.plan(c)
-		if c.PendingRead > tidemark.Seq(c.Self.GetReadSeq()) {
+		if c.PendingRead > 0 && c.moves(c.PendingRead) {
 			s.sendRead(c)
 		}
 	}

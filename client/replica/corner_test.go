@@ -347,3 +347,83 @@ func TestDroppedMessageIsNotFetchedForItsReactions(t *testing.T) {
 	equal(t, "fetches for what was dropped", alice.session.fetches, before)
 	_ = bob
 }
+
+// A conversation that the user marked as unread is read by a mark where it stands already, and by an own message.
+func TestMarkedUnread(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	alice.markRead(team, 3)
+	alice.settle()
+	marked := func() {
+		d := s.summary(team, "alice")
+		d.Self.MarkedUnread = true
+		alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true, Conversations: []*wire.ConversationDelta{d}}}})
+		equal(t, "marked unread", alice.replica.Conversation(team).Self.MarkedUnread, true)
+	}
+	marked()
+	alice.say(team, "mine")
+	alice.settle()
+	equal(t, "marked unread after a message", alice.replica.Conversation(team).Self.MarkedUnread, false)
+
+	marked()
+	alice.disconnect()
+	alice.markRead(team, 4)
+	alice.crash()
+	alice.connect(s)
+	for alice.upload() || alice.download() {
+		for _, f := range alice.toward {
+			if f.GetRead().GetSeq() == 4 {
+				return
+			}
+		}
+	}
+	t.Fatal("the server is not told")
+}
+
+// What the user may see can grow: who is added again to a conversation with all its history.
+func TestVisibleFromFalls(t *testing.T) {
+	s, alice, bob := world(t)
+	for _, d := range []*device{alice, bob} {
+		d.connect(s)
+		d.settle()
+	}
+	h := s.logs[team]
+	for i := range 30 {
+		s.position[h.partition]++
+		s.append(team, "bob", fmt.Sprint("s", i), text2body("x"))
+	}
+	give := func(from uint64) {
+		d := s.summary(team, "alice")
+		d.Self.VisibleFrom = from
+		alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true, Conversations: []*wire.ConversationDelta{d}}}})
+	}
+	give(20)
+	alice.fetch(team, replica.Page{Latest: true, Limit: 5})
+	alice.upload()
+	alice.session.out[0].GetFetched().FloorSeq = 19
+	alice.download()
+	_, _, whole := alice.replica.Conversation(team).StoredBefore(20, 10)
+	equal(t, "nothing is below", whole, true)
+	give(1)
+	from, to, whole := alice.replica.Conversation(team).StoredBefore(20, 10)
+	equal(t, "what is below is asked for", fmt.Sprint(from, to, whole), "0 0 false")
+}
+
+// A submission that was answered and cannot be shown, because an event before it is not here, is settled when the user is no
+// member any more.
+func TestAnsweredAndRemoved(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	s.position[s.logs[team].partition]++
+	s.append(team, "bob", "b", text2body("before"))
+	alice.say(team, "after")
+	alice.upload()
+	alice.session.out = alice.session.out[len(alice.session.out)-1:]
+	alice.download()
+	equal(t, "outbox", len(alice.replica.Outbox()), 1)
+	alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true,
+		Conversations: []*wire.ConversationDelta{{Id: string(team), Partition: s.logs[team].partition, Removed: true}}}}})
+	equal(t, "outbox afterwards", len(alice.replica.Outbox()), 0)
+	alice.crash()
+	equal(t, "outbox after a restart", len(alice.replica.Outbox()), 0)
+}

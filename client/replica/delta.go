@@ -103,6 +103,9 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 		c.Info = d.Info
 	}
 	if d.Self != nil {
+		if d.Self.VisibleFrom < c.Self.GetVisibleFrom() {
+			c.Floor = 0 // it was the user's own: what pages say from now on counts
+		}
 		c.Self = d.Self
 	}
 	if behind {
@@ -151,12 +154,15 @@ func (s *step) removed(id tidemark.ConversationID) {
 	c := s.edit(id)
 	c.Removed, c.Unread, c.Mentions, c.PendingRead, c.Doubt = true, 0, 0, 0, Doubt{}
 	s.r.tasks.forget(id)
+	for _, seq := range s.r.outbox.answeredSeqs(id) {
+		s.forget(s.r.outbox.answered(id, seq)) // stored at the server; what stands before it will not come any more
+	}
 	s.list(c)
 }
 
 // tellRead keeps the counts right while the server has not confirmed a read mark set here.
 func (s *step) tellRead(c *Conversation) {
-	if c.PendingRead > 0 && c.PendingRead <= tidemark.Seq(c.Self.GetReadSeq()) {
+	if !c.moves(c.PendingRead) {
 		c.PendingRead = 0
 	}
 	if c.PendingRead > 0 && c.PendingRead >= c.HeadSeq {

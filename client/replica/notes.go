@@ -13,7 +13,9 @@ import (
 type Note interface{ note() }
 
 // Arrived is a message that came to the end of a conversation: live, or while catching up. Own messages of other devices
-// of the user arrive too. Each arrives once.
+// of the user arrive too. Each arrives once. Of a conversation that went far ahead while the device was away, the last ones
+// arrive (Config.Tail); those between are fetched as pages, and [Changed] tells of them: who must see every message reads
+// the store from where it was.
 type Arrived struct {
 	Message Message
 	Live    bool // not part of catching up

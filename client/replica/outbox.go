@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
 	"github.com/tidemark-im/tidemark/wire"
@@ -223,6 +225,9 @@ func (r *Replica) checkSubmission(in tidemark.ConversationID, toUser tidemark.Us
 		return tidemark.Refuse(tidemark.BadArgument, "conversation %q: give %s", in, tidemark.IDAlphabet)
 	case kind < KindMessage || kind > KindPin:
 		return tidemark.Refuse(tidemark.BadArgument, "give one of message, edit, recall, reaction and pin")
+	}
+	if _, err := proto.Marshal(body); err != nil { // a server takes such a frame for damaged and ends the connection, each time
+		return tidemark.Refuse(tidemark.BadArgument, "the content is not valid UTF-8")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func (r *Replica) MarkRead(view View, nowMs uint64, in tidemark.ConversationID, 
 	s := r.begin(view, nowMs)
 	if c := r.conversations[in]; c != nil && !c.Removed {
 		seq = min(seq, c.HeadSeq)
-		if seq > max(c.PendingRead, tidemark.Seq(c.Self.GetReadSeq())) {
+		if seq > c.PendingRead && c.moves(seq) {
 			c = s.edit(in)
 			c.PendingRead = seq
 			s.tellRead(c)
@@ -28,6 +28,13 @@ func (r *Replica) MarkRead(view View, nowMs uint64, in tidemark.ConversationID, 
 		}
 	}
 	return s.end()
+}
+
+// moves reports whether a read mark at a seq changes something, as far as the server told: one that stands there already
+// still ends the conversation's being marked as unread.
+func (c *Conversation) moves(seq tidemark.Seq) bool {
+	read := tidemark.Seq(c.Self.GetReadSeq())
+	return seq > read || seq == read && seq > 0 && c.Self.GetMarkedUnread()
 }
 
 func (s *step) sendRead(c *Conversation) {
@@ -64,6 +71,6 @@ func (s *step) ownRead(c *Conversation, n *entry) {
 		return
 	}
 	c.Self = proto.CloneOf(c.Self)
-	c.Self.ReadSeq = uint64(n.seq)
+	c.Self.ReadSeq, c.Self.MarkedUnread = uint64(n.seq), false
 	s.tellRead(c)
 }
