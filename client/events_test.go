@@ -117,6 +117,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Store":    func(c *Config) { c.Store = nil },
 		"Keep":     func(c *Config) { c.Keep, c.Backfill = 10, FillAll },
 		"Window":   func(c *Config) { c.Window = -1 },
+		"Name":     func(c *Config) { c.Name = "\xff" },
 	} {
 		cfg := good
 		change(&cfg)
