@@ -168,6 +168,9 @@ func (d *device) tick(ms uint64) {
 	d.t.Helper()
 	d.nowMs += ms
 	d.step(func(r *replica.Replica, v replica.View) (replica.Output, error) { return r.Tick(v, d.nowMs) })
+	if at := d.replica.DeadlineMs(); d.session != nil && at <= d.nowMs {
+		d.t.Fatalf("%s: a tick at %d leaves what is due at %d: the caller turns in circles", d.name, d.nowMs, at)
+	}
 }
 
 // submit puts a submission into the outbox.
