@@ -12,7 +12,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -68,32 +70,42 @@ type Keys struct {
 	Audience    string // what tokens must have as aud; "": anything
 }
 
-// ConfigError says what is wrong with a [Config]: the field, its value, and what is allowed.
-type ConfigError struct{ message string }
+// ConfigError says what is wrong with a [Config].
+type ConfigError struct {
+	Field   string // such as "Listen" or "Limits.BodyBytesMax"
+	Problem string // its value and what is allowed, to be read after the field's name: "is 5: allowed are 1 to 3"
+}
 
 // Error implements the error interface.
-func (e *ConfigError) Error() string { return "server: " + e.message }
+func (e *ConfigError) Error() string { return "server: " + e.Field + " " + e.Problem }
 
-func wrong(format string, args ...any) error { return &ConfigError{fmt.Sprintf(format, args...)} }
+func wrong(field, format string, args ...any) error {
+	return &ConfigError{field, fmt.Sprintf(format, args...)}
+}
 
 // complete fills in defaults and checks the rest. Its errors are [*ConfigError].
 func (c *Config) complete() error {
 	if c.DataDir == "" {
-		return wrong("DataDir is empty: give the directory where data is kept")
+		return wrong("DataDir", "is empty: give the directory where data is kept")
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"
 	}
 	for name, address := range map[string]string{"Listen": c.Listen, "DebugListen": c.DebugListen} {
 		if err := checkAddress(address); err != nil {
-			return wrong("%s is %q: %v", name, address, err)
+			return wrong(name, "is %q: %v", address, err)
+		}
+	}
+	for _, origin := range c.Origins {
+		if !isOrigin(origin) {
+			return wrong("Origins", "has %q: an origin is like https://app.example, without a path; * is all", origin)
 		}
 	}
 	if c.Partitions > tidemark.PartitionsMax {
-		return wrong("Partitions is %d: allowed are 1 to %d", c.Partitions, tidemark.PartitionsMax)
+		return wrong("Partitions", "is %d: allowed are 1 to %d", c.Partitions, tidemark.PartitionsMax)
 	}
 	if c.CacheBytes < 0 {
-		return wrong("CacheBytes is %d: it cannot be negative", c.CacheBytes)
+		return wrong("CacheBytes", "is %d: it cannot be negative", c.CacheBytes)
 	}
 	c.Limits = withDefaults(c.Limits)
 	if err := checkLimits(c.Limits); err != nil {
@@ -113,7 +125,7 @@ func (c *Config) complete() error {
 			*d.value = d.normal
 		}
 		if *d.value < d.least || *d.value > d.utmost {
-			return wrong("%s is %v: allowed are %v to %v", d.name, *d.value, d.least, d.utmost)
+			return wrong(d.name, "is %v: allowed are %v to %v", *d.value, d.least, d.utmost)
 		}
 	}
 	c.completeWorld()
@@ -155,6 +167,15 @@ func checkAddress(address string) error {
 		return fmt.Errorf("the port must be a number from 0 (any free one) to 65535, not %q", port)
 	}
 	return nil
+}
+
+// isOrigin accepts what browsers send as Origin, and "*".
+func isOrigin(text string) bool {
+	if text == "*" || text == "null" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && strings.EqualFold(text, u.Scheme+"://"+u.Host)
 }
 
 // rate is a rate with its default, and a burst that many times as large.

@@ -53,15 +53,15 @@ func withDefaults(l tidemark.Limits) tidemark.Limits {
 func checkLimits(l tidemark.Limits) error {
 	for _, field := range limitsOf(&l) {
 		if v := *field.value; v < field.least || v > field.utmost {
-			return wrong("Limits.%s is %d: allowed are %d to %d", field.name, v, field.least, field.utmost)
+			return wrong("Limits."+field.name, "is %d: allowed are %d to %d", v, field.least, field.utmost)
 		}
 	}
 	const roomForFields = 2 << 10 // of a frame, beside the body
 	if l.FrameBytesMax < l.BodyBytesMax+roomForFields {
-		return wrong("Limits.FrameBytesMax is %d: at least BodyBytesMax (%d) and %d bytes are needed", l.FrameBytesMax, l.BodyBytesMax, roomForFields)
+		return wrong("Limits.FrameBytesMax", "is %d: at least the limit of a body (%d) and %d bytes are needed", l.FrameBytesMax, l.BodyBytesMax, roomForFields)
 	}
 	if l.PageBytesMax < l.BodyBytesMax {
-		return wrong("Limits.PageBytesMax is %d: at least BodyBytesMax (%d) is needed", l.PageBytesMax, l.BodyBytesMax)
+		return wrong("Limits.PageBytesMax", "is %d: at least the limit of a body (%d) is needed", l.PageBytesMax, l.BodyBytesMax)
 	}
 	return nil
 }

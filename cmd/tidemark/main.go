@@ -25,8 +25,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/tidemark-im/tidemark/server"
 )
 
 // commandLine lists the commands. One file each; a command is a struct of flags with Run(context.Context, *Output) error.
@@ -85,7 +83,7 @@ func run(ctx context.Context, args []string, output *Output) int {
 	switch err := parsed.Run(); {
 	case err == nil:
 		return exitDone
-	case errors.As(err, new(*usageError)), errors.As(err, new(*server.ConfigError)):
+	case errors.As(err, new(*usageError)):
 		fmt.Fprintln(output.Err, "tidemark:", err)
 		return exitUsage
 	case errors.As(err, new(*interruptedError)):

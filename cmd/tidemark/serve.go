@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
@@ -87,6 +88,9 @@ func (c *serveCommand) Run(ctx context.Context, output *Output) error {
 		return err
 	}
 	s, err := server.New(config)
+	if refused, is := errors.AsType[*server.ConfigError](err); is {
+		return wrongUsage("%s %s", flagOf(refused.Field), refused.Problem)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +113,9 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
+	if err := c.checkZeros(); err != nil {
+		return server.Config{}, err
+	}
 	for name, window := range map[string]time.Duration{"limit-edit-window": c.Limits.EditWindow, "limit-recall-window": c.Limits.RecallWindow} {
 		if window < time.Millisecond {
 			return server.Config{}, wrongUsage("--%s is %v: at least 1ms is needed", name, window)
@@ -126,6 +133,42 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 		Proxies: proxies, Origins: c.Origin, Heartbeat: c.Heartbeat, Drain: c.Drain, Spread: c.Spread,
 		Version: buildVersion(), Out: output.Out, Err: output.Err, Log: log,
 	}, nil
+}
+
+// checkZeros refuses 0 where the server would take it for its default.
+func (c *serveCommand) checkZeros() error {
+	l := &c.Limits
+	for flag, isZero := range map[string]bool{
+		"cache-bytes": c.CacheBytes == 0, "heartbeat": c.Heartbeat == 0, "drain": c.Drain == 0, "spread": c.Spread == 0,
+		"connections-max": c.ConnectionsMax == 0, "connections-per-user-max": c.ConnectionsPerUserMax == 0,
+		"frames-per-second": c.FramesPerSecond == 0, "calls-per-second": c.CallsPerSecond == 0, "failures-per-second": c.FailuresPerSecond == 0,
+		"limit-body-bytes": l.BodyBytes == 0, "limit-frame-bytes": l.FrameBytes == 0, "limit-page-events": l.PageEvents == 0,
+		"limit-page-bytes": l.PageBytes == 0, "limit-members": l.Members == 0, "limit-conversations": l.Conversations == 0,
+		"limit-devices": l.Devices == 0, "limit-in-flight": l.InFlight == 0, "limit-mentions": l.Mentions == 0,
+		"limit-custom-bytes": l.CustomBytes == 0, "limit-title-bytes": l.TitleBytes == 0,
+	} {
+		if isZero {
+			return wrongUsage("--%s is 0, which is not allowed: leave it out for the default ('tidemark serve --help' has it)", flag)
+		}
+	}
+	return nil
+}
+
+// flagOf is the flag that sets a field of [server.Config].
+func flagOf(field string) string {
+	flag, found := map[string]string{
+		"DataDir": "data", "Listen": "listen", "DebugListen": "debug-listen", "Partitions": "partitions", "CacheBytes": "cache-bytes",
+		"Origins": "origin", "Heartbeat": "heartbeat", "Drain": "drain", "Spread": "spread",
+		"Keys.Admin": "admin-key", "Keys.HS256Secret": "token-secret", "Keys.PublicKeys": "token-public-keys", "Keys.JWKSURL": "token-jwks-url",
+		"Limits.BodyBytesMax": "limit-body-bytes", "Limits.FrameBytesMax": "limit-frame-bytes", "Limits.PageEventsMax": "limit-page-events",
+		"Limits.PageBytesMax": "limit-page-bytes", "Limits.MembersMax": "limit-members", "Limits.ConversationsMax": "limit-conversations",
+		"Limits.DevicesMax": "limit-devices", "Limits.InFlightMax": "limit-in-flight", "Limits.MentionsMax": "limit-mentions",
+		"Limits.CustomBytesMax": "limit-custom-bytes", "Limits.TitleBytesMax": "limit-title-bytes",
+	}[field]
+	if !found {
+		return field
+	}
+	return "--" + flag
 }
 
 // prefixes reads addresses and networks.
