@@ -100,6 +100,9 @@ func NewAuth(c AuthConfig) (*Auth, error) {
 	if a.verified, err = lru.New[[32]byte, verifiedToken](verifiedMax); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
 	if err := a.readSecrets(); err != nil {
 		return nil, err
 	}
@@ -107,9 +110,7 @@ func NewAuth(c AuthConfig) (*Auth, error) {
 		return nil, err
 	}
 	if c.JWKSURL != "" {
-		if a.jwks, err = newKeySet(c.JWKSURL, c.HTTPClient, c.NowMs, c.Log); err != nil {
-			return nil, err
-		}
+		a.jwks = newKeySet(c.JWKSURL, c.HTTPClient, c.NowMs, c.Log)
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{"HS256", "EdDSA", "RS256"}),
@@ -126,24 +127,35 @@ func NewAuth(c AuthConfig) (*Auth, error) {
 	return a, nil
 }
 
+// Check says what is wrong with the keys that are given here, without making or reading any file.
+func (c AuthConfig) Check() error {
+	if n := len(c.HS256Secret); n > 0 && n < secretBytesMin {
+		return fmt.Errorf("gateway: the HS256 secret has %d bytes: at least %d are needed", n, secretBytesMin)
+	}
+	if n := len(c.AdminKey); n > 0 && n < adminKeyBytesMin {
+		return fmt.Errorf("gateway: the admin key has %d bytes: at least %d are needed", n, adminKeyBytesMin)
+	}
+	if _, err := parsePublicKeys(c.PublicKeys); err != nil {
+		return err
+	}
+	if c.JWKSURL != "" {
+		return checkKeySetURL(c.JWKSURL)
+	}
+	return nil
+}
+
 func (a *Auth) readSecrets() error {
 	var err error
 	if a.config.HS256Secret != "" {
-		if len(a.config.HS256Secret) < 32 {
-			return fmt.Errorf("gateway: the HS256 secret has %d bytes: at least 32 are needed", len(a.config.HS256Secret))
-		}
 		a.secret = []byte(a.config.HS256Secret)
-	} else if a.secret, _, err = keyFile(a.config.Dir, "auth.key", 32, a.config.Log); err != nil {
+	} else if a.secret, _, err = keyFile(a.config.Dir, "auth.key", secretBytesMin, a.config.Log); err != nil {
 		return err
 	}
 	if a.config.AdminKey != "" {
-		if len(a.config.AdminKey) < 16 {
-			return fmt.Errorf("gateway: the admin key has %d bytes: at least 16 are needed", len(a.config.AdminKey))
-		}
 		a.adminKey = a.config.AdminKey
 	} else {
 		var key []byte
-		if key, a.created, err = keyFile(a.config.Dir, "admin.key", 16, a.config.Log); err != nil {
+		if key, a.created, err = keyFile(a.config.Dir, "admin.key", adminKeyBytesMin, a.config.Log); err != nil {
 			return err
 		}
 		a.adminKey = string(key)

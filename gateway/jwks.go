@@ -45,15 +45,20 @@ type keySet struct {
 	triedMs   uint64 // of the last attempt
 }
 
-func newKeySet(address string, client *http.Client, nowMs func() uint64, log *slog.Logger) (*keySet, error) {
+// checkKeySetURL refuses addresses whose answer anybody on the way could change.
+func checkKeySetURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname()))) {
-		return nil, fmt.Errorf("gateway: the JWKS URL %q is not an https URL (http is for this machine only)", address)
+		return fmt.Errorf("gateway: the JWKS URL %q is not an https URL (http is for this machine only)", address)
 	}
+	return nil
+}
+
+func newKeySet(address string, client *http.Client, nowMs func() uint64, log *slog.Logger) *keySet {
 	if client == nil {
 		client = &http.Client{Timeout: jwksTimeout}
 	}
-	return &keySet{url: address, client: client, nowMs: nowMs, log: log}, nil
+	return &keySet{url: address, client: client, nowMs: nowMs, log: log}
 }
 
 func loopback(host string) bool {

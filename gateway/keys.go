@@ -22,7 +22,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-const rsaBitsMin = 2048
+const (
+	rsaBitsMin       = 2048
+	secretBytesMin   = 32 // of HS256
+	adminKeyBytesMin = 16
+)
 
 // publicKey is a key that may sign tokens, and the one algorithm it does so with.
 type publicKey struct {
@@ -90,6 +94,9 @@ func parsePublicKeys(data []byte) ([]publicKey, error) {
 		if block, rest = pem.Decode(rest); block == nil {
 			if strings.TrimSpace(string(rest)) != "" {
 				return nil, errors.New("gateway: the public keys hold something that is not PEM")
+			}
+			if len(keys) == 0 && len(data) > 0 {
+				return nil, errors.New("gateway: the public keys are empty")
 			}
 			return keys, nil
 		}

@@ -19,6 +19,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/api"
+	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/journal"
 )
 
@@ -70,6 +71,19 @@ type Keys struct {
 	Audience    string // what tokens must have as aud; "": anything
 }
 
+// check looks at the keys before anything is opened or made.
+func (k *Keys) check() error {
+	for field, config := range map[string]gateway.AuthConfig{
+		"Keys.Admin": {AdminKey: k.Admin}, "Keys.HS256Secret": {HS256Secret: k.HS256Secret},
+		"Keys.PublicKeys": {PublicKeys: k.PublicKeys}, "Keys.JWKSURL": {JWKSURL: k.JWKSURL},
+	} {
+		if err := config.Check(); err != nil {
+			return wrong(field, "is refused: %s", strings.TrimPrefix(err.Error(), "gateway: "))
+		}
+	}
+	return nil
+}
+
 // ConfigError says what is wrong with a [Config].
 type ConfigError struct {
 	Field   string // such as "Listen" or "Limits.BodyBytesMax"
@@ -106,6 +120,9 @@ func (c *Config) complete() error {
 	}
 	if c.CacheBytes < 0 {
 		return wrong("CacheBytes", "is %d: it cannot be negative", c.CacheBytes)
+	}
+	if err := c.Keys.check(); err != nil {
+		return err
 	}
 	c.Limits = withDefaults(c.Limits)
 	if err := checkLimits(c.Limits); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -79,6 +80,9 @@ func (c *tokenCommand) sign() (string, error) {
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) { // which NewAuth would make
 			return "", wrongUsage("no key in %s: give --data with a server's data directory, or --url of a running server", path)
 		}
+	}
+	if err := (gateway.AuthConfig{HS256Secret: c.TokenSecret}).Check(); err != nil {
+		return "", wrongUsage("--token-secret is refused: %s", strings.TrimPrefix(err.Error(), "gateway: "))
 	}
 	auth, err := gateway.NewAuth(gateway.AuthConfig{
 		Dir: c.Data, HS256Secret: c.TokenSecret, Issuer: c.TokenIssuer, Audience: c.TokenAudience,
