@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,11 +81,27 @@ func (p *printer) run(ctx context.Context) error {
 		}
 		return fmt.Errorf("chat: %w", err)
 	}
+	if err := p.checkPlace(); err != nil {
+		return err
+	}
 	if err := p.tail(ctx); err != nil {
 		return err
 	}
 	p.release()
 	return p.sendLines(ctx)
+}
+
+// checkPlace refuses a conversation that this user has not: nothing would be printed, and nothing taken. A direct one is
+// made by its first message.
+func (p *printer) checkPlace() error {
+	id := p.cfg.Conversation
+	if _, direct := id.Peer(p.cfg.User); id == "" || direct {
+		return nil
+	}
+	if _, known := p.cfg.Device.Conversation(id); !known {
+		return fmt.Errorf("chat: there is no conversation %q for user %s: make it, or add or invite the user", CleanLine(string(id)), CleanLine(string(p.cfg.User)))
+	}
+	return nil
 }
 
 // printer writes lines; mu keeps those of two goroutines apart.
@@ -261,7 +278,7 @@ func (p *printer) finish(ctx context.Context, last tidemark.ClientID) error {
 	for _, out := range p.cfg.Device.Outbox() {
 		ids = append(ids, out.ClientID)
 	}
-	if last != "" {
+	if last != "" && !slices.Contains(ids, last) {
 		ids = append(ids, last)
 	}
 	for _, id := range ids {

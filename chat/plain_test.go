@@ -160,9 +160,14 @@ func TestPlainSaysWhatWasRefused(t *testing.T) {
 	d := &liveDevice{fakeDevice: harbour(), events: make(chan client.Event), synced: make(chan struct{}), sent: make(chan string, 10),
 		refuse: tidemark.Refuse(tidemark.NotMember, "you are not a member: /join it")}
 	close(d.synced)
-	cfg := PlainConfig{Device: d, Conversation: "pier", In: strings.NewReader("hi\n"), Out: io.Discard, Err: io.Discard}
-	if err := RunPlain(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "not a member") {
+	d.outbox = append(d.outbox, client.Outgoing{ClientID: "c"}) // it is still there when the input has ended
+	cfg := PlainConfig{Device: d, Conversation: "harbour", In: strings.NewReader("hi\n"), Out: io.Discard, Err: io.Discard}
+	if err := RunPlain(t.Context(), cfg); err == nil || strings.Count(err.Error(), "not sent: you are not a member") != 1 {
 		t.Errorf("err %v", err)
+	}
+	cfg.Conversation, cfg.In = "pier", strings.NewReader("")
+	if err := RunPlain(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), `no conversation "pier"`) {
+		t.Errorf("with a conversation that is not there, and no input: err %v", err)
 	}
 	cfg.Conversation, cfg.In = "", strings.NewReader("hi\n")
 	if err := RunPlain(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--to") {
