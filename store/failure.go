@@ -19,6 +19,7 @@ package store
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,9 +111,9 @@ func (f *failure) wait() error {
 // background is told of errors of flushes and compactions. Pebble tries again at once and for ever, so what is not
 // our own doing stops the store.
 func (f *failure) background(err error) {
-	f.log.Warn("work in the background failed", "err", err)
+	f.log.Warn("work in the background failed", "err", readable(err))
 	if !f.passes(err) && !errors.Is(err, pebble.ErrCancelledCompaction) {
-		_ = f.fail(err)
+		_ = f.fail(readable(err))
 	}
 }
 
@@ -122,3 +123,25 @@ func (f *failure) fatalMayReturn() bool {
 	defer f.mu.Unlock()
 	return f.opening || f.isEnded || f.first != nil
 }
+
+// readable gives an error of Pebble a text of one line: to one about damage Pebble joins another that says nothing.
+func readable(err error) error {
+	if err == nil || !strings.Contains(err.Error(), detailCarrier) {
+		return err
+	}
+	return &damagedFile{err}
+}
+
+const detailCarrier = "<corruption detail carrier>"
+
+// damagedFile is an error of Pebble with a text of one line.
+type damagedFile struct{ err error }
+
+// Error implements the error interface.
+func (e *damagedFile) Error() string {
+	text := strings.ReplaceAll(e.err.Error(), "\n"+detailCarrier, "")
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+}
+
+// Unwrap lets errors.Is find what Pebble said.
+func (e *damagedFile) Unwrap() error { return e.err }

@@ -201,7 +201,7 @@ func explain(err error) error {
 	}
 	if pebble.IsCorruptionError(err) || oserror.IsNotExist(err) {
 		return fmt.Errorf("%w: a file of its database (%s) is damaged or missing; keep a copy of the directory, and restore "+
-			"it from a backup: %w", ErrDamaged, pebbleName, err)
+			"it from a backup: %w", ErrDamaged, pebbleName, readable(err))
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("the disk is full; free some or enlarge it: %w", err)

@@ -42,7 +42,7 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { db.failure.background(err) },
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				_ = db.failure.fail(fmt.Errorf("store: %w: keep a copy of the directory, and restore it from a backup: %s", ErrDamaged, i.Details))
+				_ = db.failure.fail(fmt.Errorf("store: %w: keep a copy of the directory, and restore it from a backup: %w", ErrDamaged, readable(i.Details)))
 			},
 		},
 	}

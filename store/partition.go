@@ -47,7 +47,7 @@ func (p *Partition) get(k Key, decode func(value []byte) error) (found bool, err
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("store: read %s of partition %d: %w", k.Kind, p.number, err)
+		return false, fmt.Errorf("store: read %s of partition %d: %w", k.Kind, p.number, readable(err))
 	}
 	defer closer.Close()
 	if err := decode(value); err != nil {

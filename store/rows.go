@@ -53,7 +53,7 @@ func (r *Rows) Next() bool {
 	if !ok {
 		if err := r.it.Error(); err != nil {
 			r.err = fmt.Errorf("store: read a %s of partition %d, after key %x: %w",
-				r.kind, r.partition.number, AppendKey(nil, r.key), err)
+				r.kind, r.partition.number, AppendKey(nil, r.key), readable(err))
 		}
 		return false
 	}

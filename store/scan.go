@@ -18,11 +18,11 @@ import (
 func (p *Partition) scan(lower, upper []byte, descending bool, fn func(k Key, value []byte) (more bool, err error)) error {
 	it, err := p.pebble.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return fmt.Errorf("store: scan partition %d: %w", p.number, err)
+		return fmt.Errorf("store: scan partition %d: %w", p.number, readable(err))
 	}
 	err = walk(it, descending, fn)
 	if closeErr := it.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("store: scan partition %d: %w", p.number, closeErr)
+		err = fmt.Errorf("store: scan partition %d: %w", p.number, readable(closeErr))
 	}
 	return err
 }
@@ -39,7 +39,7 @@ func walk(it *pebble.Iterator, descending bool, fn func(k Key, value []byte) (mo
 		}
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return fmt.Errorf("store: read %s of partition %d: %w", k.Kind, k.Partition, err)
+			return fmt.Errorf("store: read %s of partition %d: %w", k.Kind, k.Partition, readable(err))
 		}
 		more, err := fn(k, value)
 		if err != nil {
