@@ -209,9 +209,28 @@ func (s *Server) Run(ctx context.Context) error {
 	cause = errors.Join(cause, s.finishCalls(base, debug))
 	stopCommits()
 	below.Wait()
+	if cause == nil && len(failed) == 0 {
+		s.flush(base)
+	}
 	err := errors.Join(cause, s.Close())
 	s.config.Log.Info("closed")
 	return err
+}
+
+// flushMax is how long an ordered end may take to write out what is in memory.
+const flushMax = 5 * time.Second
+
+// flush writes what is only in the log to tables, whose sums are checked at every read, so that the next start has nothing
+// to replay. It is not needed for durability, and does not happen after a failure or where the disk is nearly full.
+func (s *Server) flush(ctx context.Context) {
+	if s.set.Health() != nil || s.db.LowSpace() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushMax)
+	defer cancel()
+	if err := s.db.Flush(ctx); err != nil {
+		s.config.Log.Warn("the log was not written out to tables; the next start will read it", "err", err)
+	}
 }
 
 // serve is http.Server.Serve without the error that only says that it was closed.
