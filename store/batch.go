@@ -188,6 +188,9 @@ func (b *Batch) Empty() bool { return !b.stateSet && b.pb.Empty() }
 // Len is the size of what was put, in bytes.
 func (b *Batch) Len() int { return b.pb.Len() }
 
+// Rows is how many rows were put or deleted. After a commit it counts those that sum the batch up, too.
+func (b *Batch) Rows() int { return int(b.pb.Count()) }
+
 // Reset empties the batch for reuse.
 func (b *Batch) Reset() {
 	b.pb.Reset()

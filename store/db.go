@@ -126,6 +126,7 @@ type Metrics struct {
 	OpenTables        int64
 	ReadAmplification int
 	Compactions       int64
+	RowsRead          uint64 // by partitions, one by one or in ranges; looking for one that is not there counts
 	FreeBytes         uint64 // of the disk, for us; 0: not known
 }
 
@@ -148,6 +149,9 @@ func (db *DB) Metrics() Metrics {
 		DiskBytes: m.DiskSpaceUsage(), WALBytes: m.WAL.PhysicalSize, MemTableBytes: m.MemTable.Size,
 		CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
 		Tables: total.TablesCount, OpenTables: m.TableIters, ReadAmplification: m.ReadAmp(), Compactions: m.Compact.Count,
+	}
+	for _, p := range db.partitions {
+		out.RowsRead += p.rowsRead.Load()
 	}
 	if free, err := db.space.free(); err == nil {
 		out.FreeBytes = free

@@ -7,6 +7,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -22,9 +23,10 @@ const userIDsMax = 1 << 14
 // caller owns, and fail only for I/O or damage ([ErrDamaged]): what is not there is nil or zero. They see a batch from
 // shortly before its Commit returns. They must not be called once the store is being closed.
 type Partition struct {
-	number  uint8
-	pebble  *pebble.DB
-	userIDs *lru.Cache[record.User, tidemark.UserID]
+	number   uint8
+	pebble   *pebble.DB
+	userIDs  *lru.Cache[record.User, tidemark.UserID]
+	rowsRead atomic.Uint64 // see Metrics
 }
 
 func newPartition(number uint8, db *pebble.DB) *Partition {
@@ -41,6 +43,7 @@ func (p *Partition) get(k Key, decode func(value []byte) error) (found bool, err
 		return false, nil
 	}
 	k.Partition = p.number
+	p.rowsRead.Add(1)
 	var buf [64]byte
 	value, closer, err := p.pebble.Get(AppendKey(buf[:0], k))
 	if errors.Is(err, pebble.ErrNotFound) {

@@ -16,11 +16,16 @@ import (
 
 // scan calls fn for every row in [lower, upper), upwards or downwards, until it answers false or fails.
 func (p *Partition) scan(lower, upper []byte, descending bool, fn func(k Key, value []byte) (more bool, err error)) error {
+	rows := uint64(0)
 	it, err := p.pebble.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return fmt.Errorf("store: scan partition %d: %w", p.number, readable(err))
 	}
-	err = walk(it, descending, fn)
+	err = walk(it, descending, func(k Key, value []byte) (bool, error) {
+		rows++
+		return fn(k, value)
+	})
+	p.rowsRead.Add(rows)
 	if closeErr := it.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("store: scan partition %d: %w", p.number, readable(closeErr))
 	}

@@ -250,3 +250,30 @@ func checkRanges(t *testing.T, p *Partition, c *record.Changes) {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// What is put and what is read is counted in rows: the work of a call, whatever the machine.
+func TestRowsAreCounted(t *testing.T) {
+	db := open(t, Config{Dir: t.TempDir()})
+	defer db.Close()
+	b := db.NewBatch(0)
+	defer b.Close()
+	b.Put(&record.Changes{
+		Partition: record.Partition{Position: 1}, Users: []record.UserChange{{Ordinal: 1, ID: "alice"}},
+		Events: []record.EventChange{{Conversation: 1, Event: testEvent(1, 0)}, {Conversation: 1, Event: testEvent(2, 0)}},
+	})
+	if err := db.Commit(b); err != nil {
+		t.Fatal(err)
+	}
+	if rows := b.Rows(); rows != 6 { // two of the user, two events, the row of the commit, the state
+		t.Errorf("the batch has %d rows", rows)
+	}
+	before := db.Metrics().RowsRead
+	p := db.Partition(0)
+	_, err := p.State()
+	want(t, "reading the state", err, nil, nil)
+	err = p.Events(1, 1, 9, false, func(*record.Event) bool { return true })
+	want(t, "reading events", err, nil, nil)
+	if rows := db.Metrics().RowsRead - before; rows != 4 { // and the name of the sender, once
+		t.Errorf("%d rows were read", rows)
+	}
+}
