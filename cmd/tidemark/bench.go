@@ -31,6 +31,7 @@ type benchCommand struct {
 	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
 	Storm   benchStormCommand   `cmd:"" help:"Many devices that come back at once, while others write."`
 	Start   benchStartCommand   `cmd:"" help:"Time until a killed server serves again."`
+	Schemes benchSchemesCommand `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
 	All     benchAllCommand     `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
 }
 

@@ -47,8 +47,9 @@ var rooms = map[string]room{
 	"irc":    {"root wire", "a log becomes a plan of calls; who makes the calls is not its business"},
 	"verify": {"root record chain wire store core", "the verifier must find what the server got wrong: the partition's own code would repeat its mistake"},
 
-	"bench":        {"root chain wire wire/wireconnect client client/replica", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
-	"bench/replay": {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
+	"bench":         {"root chain wire wire/wireconnect client client/replica", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
+	"bench/schemes": {"root wire record core store store/faultfs journal partition session", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
+	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
@@ -60,7 +61,7 @@ var outside = []struct {
 	rooms   string
 	why     string
 }{
-	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
+	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify bench/schemes cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
 	{"github.com/gobwas/", "gateway", "one place checks fragmentation, UTF-8 and control frames"},
 	{"github.com/coder/websocket", "client", "the SDK's own transport"},
 	{"github.com/golang-jwt/jwt", "gateway", "tokens are checked in one place"},
