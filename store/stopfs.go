@@ -213,10 +213,15 @@ type stopFile struct {
 	vfs.File
 	fs   *stopFS
 	name string
+
+	writtenBytes  int64 // of a log, by the one goroutine that writes it
+	wantedBytes   int64 // that Pebble would preallocate; 0: none
+	reservedBytes int64
 }
 
 // Write implements vfs.File. What a full disk took of a table's bytes is not written again.
 func (f *stopFile) Write(p []byte) (int, error) {
+	f.reserve(int64(len(p)))
 	done := 0
 	err := f.fs.write("write", f.name, func() error {
 		n, err := f.File.Write(p[done:])
@@ -241,8 +246,27 @@ func (f *stopFile) WriteAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
+// logStepBytes is how much of the disk a log takes ahead of what is written to it.
+const logStepBytes = 4 << 20
+
+// reserve takes disk for the next n bytes of a log, in steps: Pebble would take as much as for a full table in memory,
+// for each of the small logs of a new directory.
+func (f *stopFile) reserve(n int64) {
+	f.writtenBytes += n
+	if f.wantedBytes == 0 || f.writtenBytes <= f.reservedBytes || f.fs.failure.err() != nil {
+		return
+	}
+	from := f.reservedBytes
+	f.reservedBytes = (f.writtenBytes + logStepBytes - 1) / logStepBytes * logStepBytes
+	_ = f.File.Preallocate(from, f.reservedBytes-from)
+}
+
 // Preallocate implements vfs.File. It only makes later writes faster; without room for it, those decide.
 func (f *stopFile) Preallocate(offset, length int64) error {
+	if isLog(f.name) {
+		f.wantedBytes = offset + length
+		return nil
+	}
 	if f.fs.failure.err() == nil {
 		_ = f.File.Preallocate(offset, length)
 	}
