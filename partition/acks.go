@@ -21,16 +21,16 @@ const acksKnown = 16384
 // acks are the acknowledgements that are not saved yet, and the last of each device.
 type acks struct {
 	mu      sync.Mutex
-	pending []deviceKey                         // guarded by mu; in the order of their first acknowledgement
-	known   clock[deviceKey, tidemark.Position] // guarded by mu; only rises
-	waiting map[deviceKey]tidemark.Position     // guarded by mu; the same devices as pending
-	saving  map[deviceKey]tidemark.Position     // guarded by mu; taken by the loop, and not known to be saved yet
-	sinceMs uint64                              // guarded by mu; when pending was last empty
+	pending []deviceKey                               // guarded by mu; in the order of their first acknowledgement
+	known   generations[deviceKey, tidemark.Position] // guarded by mu; only rises
+	waiting map[deviceKey]tidemark.Position           // guarded by mu; the same devices as pending
+	saving  map[deviceKey]tidemark.Position           // guarded by mu; taken by the loop, and not known to be saved yet
+	sinceMs uint64                                    // guarded by mu; when pending was last empty
 }
 
 func newAcks() acks {
 	return acks{
-		known:   newClock[deviceKey, tidemark.Position](acksKnown),
+		known:   newGenerations[deviceKey, tidemark.Position](acksKnown),
 		waiting: make(map[deviceKey]tidemark.Position), saving: make(map[deviceKey]tidemark.Position),
 	}
 }
@@ -74,7 +74,7 @@ func (a *acks) add(k deviceKey, position tidemark.Position, nowMs uint64) bool {
 	if last, ok := a.known.get(k); ok && position <= last {
 		return false
 	}
-	a.known.put(k, position, 1)
+	a.known.put(k, position)
 	if len(a.pending) == 0 {
 		a.sinceMs = nowMs
 	}

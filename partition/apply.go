@@ -17,7 +17,10 @@ func (p *Partition) apply() {
 	defer p.mu.Unlock()
 	o, s := p.overlay, &p.mem
 	s.state, s.flight = o.state, nil
-	each(&o.users, func(id tidemark.UserID, u record.User) { s.users.put(id, u) })
+	each(&o.users, func(id tidemark.UserID, u record.User) {
+		s.users.put(id, u)
+		s.strangers.drop(id)
+	})
 	for i := range o.infos.rows {
 		if r := &o.infos.rows[i]; r.changed {
 			s.applyInfo(r.key, r.now, r.base == nil)
@@ -41,7 +44,7 @@ func (p *Partition) apply() {
 		}
 	}
 	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
-	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d, 1) })
+	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d) })
 }
 
 func (s *committed) applyInfo(c record.Conversation, info *record.Info, created bool) {

@@ -7,7 +7,7 @@ package partition
 import "sync/atomic"
 
 // clock is a map that evicts by second chance: a look-up marks the entry with one atomic store, so that many readers
-// share a read lock; put and drop need the write lock. The bound is a sum of costs.
+// share a read lock; put needs the write lock. The bound is a sum of costs.
 type clock[K comparable, V any] struct {
 	max     int // bound of the sum of costs
 	cost    int // cost <= max after every put, except for one entry that is larger than max by itself
@@ -54,13 +54,6 @@ func (c *clock[K, V]) put(k K, v V, cost int) {
 	c.ring = append(c.ring, s)
 	c.cost += cost
 	c.shrink(s)
-}
-
-// drop needs the write lock.
-func (c *clock[K, V]) drop(k K) {
-	if s := c.entries[k]; s != nil {
-		c.remove(s)
-	}
 }
 
 // shrink evicts until the bound holds again, sparing keep.
@@ -116,4 +109,10 @@ func (g *generations[K, V]) put(k K, v V) {
 		g.old, g.young = g.young, make(map[K]V)
 	}
 	g.young[k] = v
+}
+
+// drop needs the write lock.
+func (g *generations[K, V]) drop(k K) {
+	delete(g.young, k)
+	delete(g.old, k)
 }

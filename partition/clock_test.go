@@ -21,10 +21,7 @@ func TestClockIsBounded(t *testing.T) {
 	for range 100_000 {
 		k := r.IntN(300)
 		switch r.IntN(10) {
-		case 0:
-			c.drop(k)
-			delete(model, k)
-		case 1, 2, 3, 4:
+		case 0, 1, 2, 3:
 			v := r.Int()
 			c.put(k, v, 1+r.IntN(5))
 			model[k] = v
@@ -73,5 +70,26 @@ func TestHeadPagesAreBounded(t *testing.T) {
 		if p.there > 3 {
 			t.Fatalf("%d pages, at most 3", p.there)
 		}
+	}
+}
+
+func TestGenerationsAreBounded(t *testing.T) {
+	g := newGenerations[int, int](100)
+	for i := range 10_000 {
+		g.put(i, i)
+		if n := len(g.young) + len(g.old); n > 100 {
+			t.Fatalf("%d entries, at most 100", n)
+		}
+		for old := max(i-49, 0); old <= i; old++ {
+			if v, ok := g.get(old); !ok || v != old {
+				t.Fatalf("entry %d of the last 50 before %d is %d, %v", old, i, v, ok)
+			}
+		}
+	}
+	for i := range 10_000 {
+		g.drop(i)
+	}
+	if n := len(g.young) + len(g.old); n > 0 {
+		t.Errorf("%d entries are left", n)
 	}
 }

@@ -48,11 +48,12 @@ func (p *Partition) unchanged(since tidemark.Position) bool { return p.mem.state
 // User is the ordinal of a user in this partition; ok is false for a user it has not met.
 func (p *Partition) User(id tidemark.UserID) (u record.User, ok bool, err error) {
 	p.mu.RLock()
-	u, cached := p.mem.users.get(id)
+	u, met := p.mem.users.get(id)
+	_, stranger := p.mem.strangers.get(id)
 	since := p.mem.state.Position
 	p.mu.RUnlock()
-	if cached {
-		return u, u != 0, nil
+	if met || stranger {
+		return u, met, nil
 	}
 	p.stats.misses.Add(1)
 	if u, _, err = p.db.User(id); err != nil {
@@ -63,8 +64,12 @@ func (p *Partition) User(id tidemark.UserID) (u record.User, ok bool, err error)
 	if u > p.mem.state.Users {
 		u = 0 // of a commit in flight
 	}
-	if p.unchanged(since) {
+	switch {
+	case !p.unchanged(since):
+	case u != 0:
 		p.mem.users.put(id, u)
+	default:
+		p.mem.strangers.put(id, struct{}{})
 	}
 	return u, u != 0, nil
 }
@@ -405,7 +410,7 @@ func (p *Partition) Device(id tidemark.UserID, device tidemark.DeviceID) (*recor
 		}
 	}
 	if p.unchanged(since) {
-		p.mem.devices.put(k, d, 1)
+		p.mem.devices.put(k, d)
 	}
 	return d, nil
 }

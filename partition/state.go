@@ -20,6 +20,7 @@ type CacheLimits struct {
 	Members       int // member records, about 250 bytes each; 0: 32,768
 	ListRows      int // rows of users' conversation lists, all users together, 16 bytes each; 0: 524,288
 	Users         int // user ids with their ordinals, about 30 bytes each; 0: 65,536
+	Strangers     int // ids of users not met here, about 30 bytes each: for as long as it takes to connect; 0: 1,024
 	Profiles      int // of the users at home here; 0: 16,384
 	Devices       int // of the users at home here; 0: 16,384
 	HeadPages     int // pages of 256 heads, 4 KiB each; 0: 1,024
@@ -37,6 +38,7 @@ func (l *CacheLimits) fill() {
 	set(&l.Members, 32768)
 	set(&l.ListRows, 512<<10)
 	set(&l.Users, 65536)
+	set(&l.Strangers, 1024)
 	set(&l.Profiles, 16384)
 	set(&l.Devices, 16384)
 	set(&l.HeadPages, 1024)
@@ -53,15 +55,16 @@ type committed struct {
 	// set, its tables do not change, and a reader who may have met one of its rows in the store serves the base instead.
 	flight *overlay
 
-	heads    headPages                                           // bounded by HeadPages
-	hot      clock[record.Conversation, *conversation]           // bounded by Conversations
-	ids      clock[tidemark.ConversationID, record.Conversation] // bounded by Conversations
-	users    generations[tidemark.UserID, record.User]           // bounded by Users; 0: has no ordinal here
-	members  clock[memberKey, *record.Member]                    // bounded by Members; nil: never was a member
-	lists    clock[record.User, *list]                           // bounded by ListRows
-	tails    clock[record.Conversation, []*LogEntry]             // bounded by TailBytes; see log.go
-	profiles clock[tidemark.UserID, *record.Profile]             // bounded by Profiles; nil: does not exist
-	devices  clock[deviceKey, *record.Device]                    // bounded by Devices; nil: not known
+	heads     headPages                                           // bounded by HeadPages
+	hot       clock[record.Conversation, *conversation]           // bounded by Conversations
+	ids       clock[tidemark.ConversationID, record.Conversation] // bounded by Conversations
+	users     generations[tidemark.UserID, record.User]           // bounded by Users; all have an ordinal here
+	strangers generations[tidemark.UserID, struct{}]              // bounded by Strangers; none has an ordinal here
+	members   clock[memberKey, *record.Member]                    // bounded by Members; nil: never was a member
+	lists     clock[record.User, *list]                           // bounded by ListRows
+	tails     clock[record.Conversation, []*LogEntry]             // bounded by TailBytes; see log.go
+	profiles  clock[tidemark.UserID, *record.Profile]             // bounded by Profiles; nil: does not exist
+	devices   generations[deviceKey, *record.Device]              // bounded by Devices; nil: not known
 }
 
 type memberKey struct {
@@ -76,16 +79,17 @@ type deviceKey struct {
 
 func newCommitted(l CacheLimits, state record.Partition) committed {
 	return committed{
-		state:    state,
-		heads:    headPages{max: l.HeadPages},
-		hot:      newClock[record.Conversation, *conversation](l.Conversations),
-		ids:      newClock[tidemark.ConversationID, record.Conversation](l.Conversations),
-		users:    newGenerations[tidemark.UserID, record.User](l.Users),
-		members:  newClock[memberKey, *record.Member](l.Members),
-		lists:    newClock[record.User, *list](l.ListRows),
-		tails:    newClock[record.Conversation, []*LogEntry](l.TailBytes),
-		profiles: newClock[tidemark.UserID, *record.Profile](l.Profiles),
-		devices:  newClock[deviceKey, *record.Device](l.Devices),
+		state:     state,
+		heads:     headPages{max: l.HeadPages},
+		hot:       newClock[record.Conversation, *conversation](l.Conversations),
+		ids:       newClock[tidemark.ConversationID, record.Conversation](l.Conversations),
+		users:     newGenerations[tidemark.UserID, record.User](l.Users),
+		strangers: newGenerations[tidemark.UserID, struct{}](l.Strangers),
+		members:   newClock[memberKey, *record.Member](l.Members),
+		lists:     newClock[record.User, *list](l.ListRows),
+		tails:     newClock[record.Conversation, []*LogEntry](l.TailBytes),
+		profiles:  newClock[tidemark.UserID, *record.Profile](l.Profiles),
+		devices:   newGenerations[deviceKey, *record.Device](l.Devices),
 	}
 }
 

@@ -127,7 +127,7 @@ func TestNothingOfAFailedCommitIsServed(t *testing.T) {
 
 // nothingCached makes nearly every read go to the store.
 var nothingCached = partition.CacheLimits{
-	Conversations: 1, Members: 1, ListRows: 1, Users: 1, Profiles: 1, Devices: 1, HeadPages: 1, TailBytes: 1, TailEvents: 1,
+	Conversations: 1, Members: 1, ListRows: 1, Users: 1, Strangers: 1, Profiles: 1, Devices: 1, HeadPages: 1, TailBytes: 1, TailEvents: 1,
 }
 
 func testFailedCommit(t *testing.T, cache partition.CacheLimits) {
