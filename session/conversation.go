@@ -97,15 +97,15 @@ func (s *Session) spend(entries []*partition.LogEntry) {
 
 // ordinal is the user's ordinal in a partition; 0 if it has not met the user.
 func (s *Session) ordinal(p *partition.Partition) (record.User, error) {
-	n := p.Number()
-	if s.ordinals[n] == 0 {
+	at := &s.parts[p.Number()]
+	if at.ordinal == 0 {
 		u, _, err := p.User(s.cfg.User)
 		if err != nil {
 			return 0, err
 		}
-		s.ordinals[n] = u
+		at.ordinal = u
 	}
-	return s.ordinals[n], nil
+	return at.ordinal, nil
 }
 
 // measure finds what of the conversation lies past from and up to upTo. there is false if the user was no member then.

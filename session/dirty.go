@@ -81,5 +81,4 @@ func (d *dirtySet) touches(partition uint32) bool {
 type partitionSet [4]uint64
 
 func (p *partitionSet) add(n uint32)      { p[n>>6] |= 1 << (n & 63) }
-func (p *partitionSet) remove(n uint32)   { p[n>>6] &^= 1 << (n & 63) }
 func (p *partitionSet) has(n uint32) bool { return p[n>>6]&(1<<(n&63)) != 0 }

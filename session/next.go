@@ -129,7 +129,8 @@ func (s *Session) mayLeave() bool {
 		return false
 	}
 	r := &s.outbox[0]
-	return r.position <= s.checkpoint[r.partition]+1 || !s.unclean.has(r.partition)
+	p := &s.parts[r.partition]
+	return r.position <= p.checkpoint+1 || !p.unclean
 }
 
 // pop takes the first answer. It needs the lock.
@@ -142,8 +143,8 @@ func (s *Session) pop() reply {
 		s.inFlight--
 		s.free()
 	}
-	if r.position > 0 && !s.unclean.has(r.partition) {
-		s.checkpoint[r.partition] = max(s.checkpoint[r.partition], r.position-1)
+	if p := &s.parts[r.partition]; r.position > 0 && !p.unclean {
+		p.checkpoint = max(p.checkpoint, r.position-1)
 	}
 	s.inARow++
 	return r
@@ -176,7 +177,7 @@ func (s *Session) remember(r *reply) {
 		return
 	}
 	s.owed++
-	s.owing.add(r.partition)
+	s.parts[r.partition].owing = true
 	s.own = append(s.own, ownEvent{r.partition, r.submitted.conversation, r.submitted.reply.Seq, r.position, r.submitted.recall})
 }
 
@@ -185,26 +186,26 @@ func (s *Session) refusal(what string, err error) *tidemark.Error {
 	if refused, ok := err.(*tidemark.Error); ok {
 		return refused
 	}
-	s.cfg.Log.Error("the store cannot be read", "session", s.id, "user", s.cfg.User, "for", what, "err", err)
+	s.cfg.Log.Error("the store cannot be read", "session", s.ID(), "user", s.cfg.User, "for", what, "err", err)
 	return tidemark.Refuse(tidemark.Internal, "%s failed at the server; retry later", what)
 }
 
 // appendBareCheckpoint tells how far the partitions are covered that answers came from, if that was not told.
 func (s *Session) appendBareCheckpoint(dst []byte) []byte {
 	s.owed = 0
-	owing := s.owing
-	s.owing = partitionSet{}
 	var news []uint32
 	s.mu.Lock()
 	for n := range s.cfg.Set.Partitions() {
-		if !owing.has(n) {
+		p := &s.parts[n]
+		if !p.owing {
 			continue
 		}
-		if !s.unclean.has(n) && len(s.outbox) == 0 {
-			s.checkpoint[n] = max(s.checkpoint[n], s.cfg.Set.At(n).Published())
+		p.owing = false
+		if !p.unclean && len(s.outbox) == 0 {
+			p.checkpoint = max(p.checkpoint, s.cfg.Set.At(n).Published())
 		}
-		if s.checkpoint[n] > s.told[n] {
-			s.told[n] = s.checkpoint[n]
+		if p.checkpoint > p.told {
+			p.told = p.checkpoint
 			news = append(news, n)
 		}
 	}
@@ -214,7 +215,7 @@ func (s *Session) appendBareCheckpoint(dst []byte) []byte {
 	}
 	dst, frame := openField(dst, frameDelta)
 	for _, n := range news {
-		dst = appendPosition(dst, deltaCheckpoints, n, s.told[n])
+		dst = appendPosition(dst, deltaCheckpoints, n, s.parts[n].told)
 	}
 	dst = appendBool(dst, deltaLive, true)
 	return closeField(dst, frame)
@@ -224,7 +225,7 @@ func (s *Session) appendBareCheckpoint(dst []byte) []byte {
 func (s *Session) appendFrame(dst []byte, format wire.Format, frame *wire.ServerFrame) []byte {
 	out, err := wire.AppendServerFrame(dst, format, frame)
 	if err != nil {
-		s.cfg.Log.Error("a frame cannot be encoded", "session", s.id, "err", err)
+		s.cfg.Log.Error("a frame cannot be encoded", "session", s.ID(), "err", err)
 		s.Bye(wire.ByeReason_PROTOCOL, 0, "a frame could not be encoded")
 		return dst
 	}

@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"slices"
-	"strings"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -23,10 +22,17 @@ const (
 	fullDefault = 100
 )
 
-func newID() string {
+// idBytes is the length of a session's id.
+const idBytes = 16
+
+// idAlphabet is that of base 32 in lower case.
+var idAlphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
+
+func newID() (id [idBytes]byte) {
 	var b [10]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+	idAlphabet.Encode(id[:], b[:])
+	return id
 }
 
 // Open is hello: it registers the session and finds what the device lacks. welcome is the first frame that Next gives,
@@ -52,8 +58,8 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 	}
 	s.mu.Lock()
 	s.stage, s.ready = syncing, true
-	for n := range set.Partitions() {
-		s.unclean.add(n) // until synced
+	for n := range s.parts {
+		s.parts[n].unclean = true // until synced
 	}
 	s.mu.Unlock()
 	// Register, then read what is published, then compare: whatever is committed in between is in the one or the other.
@@ -164,7 +170,7 @@ func (s *Session) compare() error {
 func (s *Session) makeWelcome(reset wire.ResetReason) *wire.Welcome {
 	l := s.cfg.Set.Limits()
 	w := &wire.Welcome{
-		SessionId: s.id, User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Epoch: uint64(s.cfg.Set.Epoch()),
+		SessionId: s.ID(), User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Epoch: uint64(s.cfg.Set.Epoch()),
 		Partitions: s.cfg.Set.Partitions(), ServerTimeMs: s.cfg.NowMs(), HeartbeatMs: s.cfg.HeartbeatMs,
 		Limits: &wire.Limits{
 			BodyBytesMax: l.BodyBytesMax, FrameBytesMax: l.FrameBytesMax, PageEventsMax: l.PageEventsMax,

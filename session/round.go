@@ -57,8 +57,8 @@ func (s *Session) plan() bool {
 	}
 	r := s.round
 	for n := range s.cfg.Set.Partitions() {
-		r.from[n], r.upTo[n] = s.checkpoint[n], s.checkpoint[n]
-		if s.unclean.has(n) {
+		r.from[n], r.upTo[n] = s.parts[n].checkpoint, s.parts[n].checkpoint
+		if s.parts[n].unclean {
 			r.upTo[n] = s.cfg.Set.At(n).Published()
 		}
 	}
@@ -136,8 +136,7 @@ func (s *Session) appendCheckpoints(dst []byte) []byte {
 		}
 		if r.sent.has(n) {
 			dst = appendPosition(dst, deltaCheckpoints, n, r.upTo[n])
-			s.told[n] = r.upTo[n]
-			s.owing.remove(n)
+			s.parts[n].told, s.parts[n].owing = r.upTo[n], false
 		}
 		s.cover(n)
 	}
@@ -150,7 +149,8 @@ func (s *Session) appendCheckpoints(dst []byte) []byte {
 // cover moves the checkpoint of a partition to the end of the round. It needs the lock.
 func (s *Session) cover(n uint32) {
 	r := s.round
-	s.checkpoint[n] = max(s.checkpoint[n], r.upTo[n])
+	p := &s.parts[n]
+	p.checkpoint = max(p.checkpoint, r.upTo[n])
 	r.from[n] = r.upTo[n] // done
 	// A conversation leaves the dirty set only when the checkpoint covers its head.
 	for _, k := range r.again {
@@ -158,9 +158,7 @@ func (s *Session) cover(n uint32) {
 			s.dirty.add(k)
 		}
 	}
-	if !s.dirty.touches(n) {
-		s.unclean.remove(n)
-	}
+	p.unclean = s.dirty.touches(n)
 	s.own = slices.DeleteFunc(s.own, func(e ownEvent) bool { return e.partition == n && e.position <= r.upTo[n] })
 }
 
@@ -171,9 +169,10 @@ func (s *Session) appendSynced(dst []byte) []byte {
 	dst = appendUint(dst, cursorEpoch, uint64(s.cfg.Set.Epoch()))
 	s.mu.Lock()
 	for n := range s.cfg.Set.Partitions() {
-		s.told[n] = s.round.upTo[n]
-		if s.told[n] > 0 {
-			dst = appendPosition(dst, cursorPositions, n, s.told[n])
+		told := s.round.upTo[n]
+		s.parts[n].told = told
+		if told > 0 {
+			dst = appendPosition(dst, cursorPositions, n, told)
 		}
 		s.cover(n)
 	}
@@ -184,7 +183,7 @@ func (s *Session) appendSynced(dst []byte) []byte {
 
 // giveUp ends the session because the store cannot be read: the device keeps its cursor and tries again.
 func (s *Session) giveUp(err error) {
-	s.cfg.Log.Error("the store cannot be read", "session", s.id, "user", s.cfg.User, "for", "sync", "err", err)
+	s.cfg.Log.Error("the store cannot be read", "session", s.ID(), "user", s.cfg.User, "for", "sync", "err", err)
 	s.Bye(wire.ByeReason_SHUTDOWN, 5000, "the server cannot read its store now")
 }
 
@@ -197,7 +196,7 @@ func (s *Session) appendProfiles(dst []byte) []byte {
 		s.given.add(id)
 		f, err := s.cfg.Set.OfUser(id).Profile(id)
 		if err != nil {
-			s.cfg.Log.Error("the store cannot be read", "session", s.id, "for", "profile", "err", err)
+			s.cfg.Log.Error("the store cannot be read", "session", s.ID(), "for", "profile", "err", err)
 		}
 		if f != nil {
 			dst = appendMessage(dst, deltaProfiles, partition.WireProfile(f))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"unique"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -22,10 +23,10 @@ type Config struct {
 	User                      tidemark.UserID
 	Device                    tidemark.DeviceID
 	Platform, Client, Address string // for operators
-	Format                    wire.Format
 	Set                       *partition.Set
 	Registry                  *Registry // nil: the session is in none
 	NowMs                     func() uint64
+	Format                    wire.Format
 	HeartbeatMs               uint32       // told in welcome
 	Log                       *slog.Logger // nil: none
 	// OnReady is called when Next may have something: from any goroutine, also from within Handle. It must not block and
@@ -43,37 +44,41 @@ type Config struct {
 // subscribed to, read or written under it, but for its published position.
 type Session struct {
 	cfg         Config
-	id          string
+	id          [idBytes]byte
 	connectedMs uint64
 	bytesOut    atomic.Uint64
+	parts       []part // by partition
 
 	mu       sync.Mutex
 	stage    stage          // guarded by mu; only rises
 	ready    bool           // guarded by mu; OnReady was called, and Next has not yet found nothing
-	woken    partitionSet   // guarded by mu; of which Ready will follow
+	meeting  bool           // guarded by mu; the record of an unknown device is being made, which synced waits for
+	inFlight uint32         // guarded by mu; frames of the client not yet answered; inFlight <= InFlightMax
 	dirty    dirtySet       // guarded by mu; conversations with something past the checkpoint, but for those in the round
-	unclean  partitionSet   // guarded by mu; partitions with something dirty or in the round
 	outbox   []reply        // guarded by mu; answers in the order of their commits; len(outbox) <= inFlight
-	inFlight int            // guarded by mu; frames of the client not yet answered; inFlight <= InFlightMax
 	freed    chan struct{}  // guarded by mu; closed when inFlight falls; nil while nobody waits
 	signals  []*wire.Signal // guarded by mu; len(signals) <= signalsMax
 	bye      *wire.Bye      // guarded by mu; the last frame; nil: none yet
-	meeting  bool           // guarded by mu; the record of an unknown device is being made, which synced waits for
-
-	// checkpoint <= round.upTo <= published, for each partition: everything up to the checkpoint was given by Next, or
-	// concerns the session not at all. Guarded by mu; moved by the drain, and by Wake where nothing is dirty.
-	checkpoint []tidemark.Position
 
 	// Owned by the drain.
-	told     []tidemark.Position      // told <= checkpoint: what the device has been told
-	ordinals []record.User            // by partition; 0: not met there yet
-	welcome  *wire.Welcome            // until it was given
-	round    *round                   // nil: there is none, and there was no live one
-	own      []ownEvent               // events that a submitted frame stood for, past the checkpoint
-	given    listSet[tidemark.UserID] // whose profiles were given; at most givenMax
-	owed     int                      // answers since the last checkpoint told
-	owing    partitionSet             // the partitions they came from
-	inARow   int                      // answers and signals since the last round
+	welcome *wire.Welcome            // until it was given
+	round   *round                   // nil: there is none, and there was no live one
+	own     []ownEvent               // events that a submitted frame stood for, past the checkpoint
+	given   listSet[tidemark.UserID] // whose profiles were given; at most givenMax
+	owed    int32                    // answers since the last checkpoint told
+	inARow  int32                    // answers and signals since the last round
+}
+
+// part is where a session stands in one partition.
+type part struct {
+	// checkpoint <= round.upTo <= published: everything up to the checkpoint was given by Next, or concerns the session
+	// not at all. Guarded by mu; moved by the drain, and by Wake where nothing is dirty.
+	checkpoint tidemark.Position
+	told       tidemark.Position // owned by the drain; told <= checkpoint: what the device has been told
+	ordinal    record.User       // owned by the drain; the user's; 0: not met there yet
+	owing      bool              // owned by the drain; an answer came from here since the last checkpoint told
+	woken      bool              // guarded by mu; Ready will follow
+	unclean    bool              // guarded by mu; something is dirty or in the round
 }
 
 // stage is how far the life of a session has come.
@@ -132,22 +137,20 @@ func New(cfg Config) *Session {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := cfg.Set.Partitions()
-	return &Session{
-		cfg: cfg, id: newID(), connectedMs: cfg.NowMs(),
-		checkpoint: make([]tidemark.Position, n), told: make([]tidemark.Position, n), ordinals: make([]record.User, n),
-	}
+	// Many sessions have the same few: they share them.
+	cfg.Platform, cfg.Client = unique.Make(cfg.Platform).Value(), unique.Make(cfg.Client).Value()
+	return &Session{cfg: cfg, id: newID(), connectedMs: cfg.NowMs(), parts: make([]part, cfg.Set.Partitions())}
 }
 
 // ID is the session's id, as in welcome.
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string { return string(s.id[:]) }
 
 // Info is the session as operators see it.
 func (s *Session) Info() *wire.SessionInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &wire.SessionInfo{
-		SessionId: s.id, User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Platform: s.cfg.Platform,
+		SessionId: s.ID(), User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Platform: s.cfg.Platform,
 		Client: s.cfg.Client, Address: s.cfg.Address, ConnectedMs: s.connectedMs, Behind: uint64(s.dirty.len()),
 		BytesOut: s.bytesOut.Load(),
 	}
@@ -182,7 +185,7 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	was := s.stage
 	s.stage = ended
-	opened := s.checkpoint != nil && was != fresh
+	opened := was != fresh
 	s.dirty, s.outbox, s.signals, s.cfg.OnReady = dirtySet{}, nil, nil, nil
 	s.free()
 	s.mu.Unlock()
@@ -217,7 +220,7 @@ func (s *Session) poke() {
 
 // acquire takes a place for an answer, and waits while there is none; false: the session or the context has ended.
 func (s *Session) acquire(ctx context.Context) bool {
-	most := int(s.cfg.Set.Limits().InFlightMax)
+	most := s.cfg.Set.Limits().InFlightMax
 	for {
 		s.mu.Lock()
 		if s.stage == ended || s.bye != nil {

@@ -18,22 +18,23 @@ func (s *Session) Wake(partition uint32, c record.Conversation, position tidemar
 	if s.stage == ended {
 		return false
 	}
-	if !s.unclean.has(partition) {
-		s.unclean.add(partition)
+	p := &s.parts[partition]
+	if !p.unclean {
+		p.unclean = true
 		if len(s.outbox) == 0 { // nothing before this commit concerns the session
-			s.checkpoint[partition] = max(s.checkpoint[partition], position-1)
+			p.checkpoint = max(p.checkpoint, position-1)
 		}
 	}
 	s.dirty.add(keyOf(partition, c))
-	ready = !s.woken.has(partition)
-	s.woken.add(partition)
+	ready = !p.woken
+	p.woken = true
 	return ready
 }
 
 // Ready implements [partition.Subscriber].
 func (s *Session) Ready(partition uint32) {
 	s.mu.Lock()
-	s.woken.remove(partition)
+	s.parts[partition].woken = false
 	s.poke()
 }
 
