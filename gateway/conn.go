@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"golang.org/x/time/rate"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
@@ -34,13 +33,13 @@ type conn struct {
 	index   int // in owner.conns; guarded by owner.mu
 
 	// Of the reader.
-	framing  framing
+	framing  *framing        // nil between messages
 	identity *Identity       // from the header Authorization, until hello
 	user     tidemark.UserID // counted by the doorkeeper; "" before hello
-	frames   *rate.Limiter   // shared by the user's connections; nil: none
-	refused  int             // frames over the rate, less those allowed since
+	frames   *pace           // shared by the user's connections; nil before hello
 	pause    time.Duration   // of not reading, before the next read
-	pauses   int             // of the flood so far
+	refused  int32           // frames over the rate, less those allowed since
+	pauses   int32           // of the flood so far
 
 	session atomic.Pointer[stream] // set by hello
 	writer  atomic.Uint32          // see the writer's states in drain.go
@@ -75,7 +74,6 @@ func newConn(w *WebSocket, socket net.Conn, format wire.Format, address netip.Ad
 		_ = b.SetWriteBuffer(sendBufferBytes)
 	}
 	c := &conn{owner: w, socket: socket, format: format, address: address, identity: identity, acceptedMs: w.monoMs()}
-	c.framing = framing{limit: w.cfg.Limits.FrameBytesMax, text: format == wire.JSON}
 	c.heardMs.Store(c.acceptedMs)
 	c.source = newSource(socket)
 	return c

@@ -18,7 +18,7 @@ type doorkeeper struct {
 	total, perUser          int // limits; negative: none
 	perAddress, perLocal    int
 	handshakes, localShakes rate.Limit
-	frames                  rate.Limit
+	frames                  rhythm
 	mu                      sync.Mutex
 	connections             int
 	addresses               map[netip.Addr]*caller // by the address as [callerOf] cuts it
@@ -31,16 +31,16 @@ type caller struct {
 	handshakes  *rate.Limiter
 }
 
-// guest is a user with connections. All of them share the rate.
+// guest is a user with connections. All of them share the pace.
 type guest struct {
 	connections int
-	frames      *rate.Limiter
+	frames      pace
 }
 
 func newDoorkeeper(c *Config) *doorkeeper {
 	d := &doorkeeper{
 		total: c.ConnectionsMax, perUser: c.ConnectionsPerUserMax, perAddress: c.ConnectionsPerAddressMax, perLocal: c.ConnectionsPerAddressMax,
-		handshakes: rate.Limit(c.HandshakesPerSecond), localShakes: rate.Limit(c.HandshakesPerSecond), frames: rate.Limit(c.FramesPerSecond),
+		handshakes: rate.Limit(c.HandshakesPerSecond), localShakes: rate.Limit(c.HandshakesPerSecond), frames: rhythmOf(c.FramesPerSecond),
 		addresses: map[netip.Addr]*caller{}, users: map[tidemark.UserID]*guest{},
 	}
 	if d.perAddress == 0 {
@@ -120,24 +120,21 @@ func (d *doorkeeper) leave(address netip.Addr) {
 	}
 }
 
-// enterUser counts a connection of a user and gives the rate they share (nil: none); false when there are too many. Each
-// true needs a leaveUser.
-func (d *doorkeeper) enterUser(user tidemark.UserID) (*rate.Limiter, bool) {
+// enterUser counts a connection of a user and gives the pace they share; nil when there are too many. All else needs a
+// leaveUser.
+func (d *doorkeeper) enterUser(user tidemark.UserID) *pace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.users[user]
 	if g == nil {
 		g = &guest{}
-		if d.frames >= 0 {
-			g.frames = rate.NewLimiter(d.frames, max(int(d.frames), 1))
-		}
 		d.users[user] = g
 	}
 	if d.perUser >= 0 && g.connections >= d.perUser {
-		return nil, false
+		return nil
 	}
 	g.connections++
-	return g.frames, true
+	return &g.frames
 }
 
 func (d *doorkeeper) leaveUser(user tidemark.UserID) {

@@ -44,6 +44,9 @@ type receiver interface {
 	deliver(op ws.OpCode, payload []byte) error
 }
 
+// amid reports whether a message or a frame has begun that has not ended.
+func (f *framing) amid() bool { return f.inFrame || f.partial || f.headLen > 0 || f.message != nil }
+
 // feed takes the next bytes, which it may change. The error is the receiver's or a *violation; after one, the framing
 // must not be fed again.
 func (f *framing) feed(data []byte, to receiver) error {

@@ -7,7 +7,6 @@ package gateway
 import (
 	"errors"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -19,8 +18,6 @@ import (
 
 // readBytes is the buffer of one read. It is in use only while there is something to read.
 const readBytes = 16 << 10
-
-var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
 // source is where a connection's bytes come from. next waits until there are some and gives them (no more than bytesMax)
 // to c.take, in a buffer that is valid during the call only; it returns take's error or the socket's.
@@ -88,14 +85,32 @@ func (c *conn) take(data []byte) error {
 	if c.ending() {
 		return nil // thrown away until the client closes
 	}
-	err := c.framing.feed(data, c)
+	f := framing{limit: c.owner.cfg.Limits.FrameBytesMax, text: c.format == wire.JSON}
+	if c.framing != nil {
+		f = *c.framing
+	}
+	err := f.feed(data, c)
 	var v *violation
 	if errors.As(err, &v) {
-		c.framing = framing{}
+		c.framing = nil
 		c.endWith(v)
 		return nil
 	}
+	c.keep(&f)
 	return err
+}
+
+// keep keeps what is there of a message that has not ended. An idle connection has nothing of the kind.
+func (c *conn) keep(f *framing) {
+	switch {
+	case !f.amid():
+		c.framing = nil
+	case c.framing == nil:
+		c.framing = &framing{}
+		fallthrough
+	default:
+		*c.framing = *f
+	}
 }
 
 // deliver is given one message or control frame.
@@ -176,12 +191,12 @@ func (c *conn) handleHello(hello *wire.Hello) error {
 		c.refuseHello(err, identity.ExpiresMs != 0)
 		return nil
 	}
-	limiter, ok := c.owner.doors.enterUser(identity.User)
-	if !ok {
+	frames := c.owner.doors.enterUser(identity.User)
+	if frames == nil {
 		c.refuseHello(tidemark.Refuse(tidemark.TooMany, "the user has too many connections"), false)
 		return nil
 	}
-	c.user, c.frames, c.identity = identity.User, limiter, nil
+	c.user, c.frames, c.identity = identity.User, frames, nil
 	cfg := &c.owner.cfg
 	s := c.owner.open(session.Config{
 		User: identity.User, Device: tidemark.DeviceID(hello.GetDeviceId()),
@@ -249,16 +264,19 @@ const (
 // overRate counts a frame and reports whether it came too fast: it is then answered RATE_LIMITED (if it has a request
 // or is the first) and must not be handled. A client that floods on is read slowly, and in the end cut off.
 func (c *conn) overRate(request uint64) bool {
-	if c.frames == nil || c.frames.Allow() {
+	if c.frames == nil {
+		return false
+	}
+	pause := c.frames.step(time.Since(c.owner.begun), c.owner.doors.frames)
+	if pause == 0 {
 		if c.refused = max(c.refused-1, 0); c.refused == 0 {
 			c.pauses = 0
 		}
 		return false
 	}
 	c.owner.counts.rateLimited.Add(1)
-	pause := time.Duration((1 - c.frames.Tokens()) / float64(c.frames.Limit()) * float64(time.Second))
 	if c.refused++; request != 0 || c.refused == 1 {
-		e := tidemark.Refuse(tidemark.RateLimited, "the user sends more than %.0f frames a second", float64(c.frames.Limit()))
+		e := tidemark.Refuse(tidemark.RateLimited, "the user sends more than %.0f frames a second", c.owner.cfg.FramesPerSecond)
 		e.RetryAfterMs = uint32(max(pause.Milliseconds(), 1))
 		c.sendError(request, e)
 	}

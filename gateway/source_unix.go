@@ -10,6 +10,7 @@ package gateway
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -25,14 +26,21 @@ func newSource(socket net.Conn) source {
 	return &buffered{socket: socket}
 }
 
+// chunk is what one read gave.
+type chunk struct {
+	buffer [readBytes]byte
+	n      int
+	err    error
+}
+
+var readChunks = sync.Pool{New: func() any { return new(chunk) }}
+
 // readable is a source over a file descriptor that does not block.
 type readable struct {
 	raw      syscall.RawConn
 	try      func(fd uintptr) bool // read, made once
 	bytesMax int
-	buffer   *[readBytes]byte // between read and next
-	n        int
-	err      error
+	got      *chunk // between read and give
 }
 
 func (r *readable) next(c *conn, bytesMax int) error {
@@ -45,33 +53,31 @@ func (r *readable) next(c *conn, bytesMax int) error {
 
 // give hands on what was read. It is apart from next, whose frame is on the stack of an idle connection.
 func (r *readable) give(c *conn) error {
-	buffer := r.buffer
-	r.buffer = nil
-	if buffer != nil {
-		defer readBuffers.Put(buffer)
+	got := r.got
+	r.got = nil
+	defer readChunks.Put(got)
+	if got.err != nil {
+		return got.err
 	}
-	if r.err != nil {
-		return r.err
-	}
-	return c.take(buffer[:r.n])
+	return c.take(got.buffer[:got.n])
 }
 
 // read reads once; false: nothing is there, wait.
 func (r *readable) read(fd uintptr) bool {
-	r.buffer = readBuffers.Get().(*[readBytes]byte)
+	got := readChunks.Get().(*chunk)
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buffer[:r.bytesMax])
-		if r.err != syscall.EINTR {
+		got.n, got.err = syscall.Read(int(fd), got.buffer[:r.bytesMax])
+		if got.err != syscall.EINTR {
 			break
 		}
 	}
-	if r.err == syscall.EAGAIN {
-		readBuffers.Put(r.buffer)
-		r.buffer = nil
+	if got.err == syscall.EAGAIN {
+		readChunks.Put(got)
 		return false
 	}
-	if r.err == nil && r.n == 0 {
-		r.err = io.EOF
+	if got.err == nil && got.n == 0 {
+		got.err = io.EOF
 	}
+	r.got = got
 	return true
 }
