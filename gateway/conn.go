@@ -52,6 +52,7 @@ type conn struct {
 	partingMs  atomic.Uint64 // our close frame was written
 	expiresMs  atomic.Uint64 // the token's end, Unix ms; 0: never
 	gone       atomic.Bool   // cut off
+	syncing    atomic.Bool   // there was a hello, and its answer has not all been gathered
 	small      atomic.Bool   // the reader's stack is that of a goroutine which has handled nothing
 
 	mu       sync.Mutex

@@ -78,8 +78,7 @@ func (c *conn) writerDone() bool {
 // drain is the writer's goroutine.
 func (c *conn) drain() {
 	for {
-		buffer := writeBuffers.Get().(*[]byte)
-		data, last := c.gather((*buffer)[:0])
+		data, last, buffer := c.gatherInTurn()
 		if len(data) > 0 && c.partingMs.Load() == 0 && c.write(data) && last {
 			c.part()
 		}
@@ -92,6 +91,23 @@ func (c *conn) drain() {
 			return
 		}
 	}
+}
+
+// gatherInTurn is gather into a buffer from the pool; in turn, while it answers hello.
+func (c *conn) gatherInTurn() (data []byte, last bool, buffer *[]byte) {
+	gather := func() {
+		buffer = writeBuffers.Get().(*[]byte)
+		data, last = c.gather((*buffer)[:0])
+	}
+	if !c.syncing.Load() {
+		gather()
+		return data, last, buffer
+	}
+	c.owner.inTurn(gather)
+	if len(data) == 0 {
+		c.syncing.Store(false)
+	}
+	return data, last, buffer
 }
 
 // gather appends frames to buf until it holds enough or there are no more; last: the close frame is among them.

@@ -24,8 +24,8 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-// idleBytesMax is what an idle connection may cost, its session included.
-const idleBytesMax = 5 << 10
+// idleBytesMax is what an idle connection may cost in live objects and stack, its session included.
+const idleBytesMax = 4608
 
 // bareClient upgrades and says hello on a socket that the runtime does not know; it returns the descriptor.
 func (w *world) bareClient(address syscall.SockaddrInet4, token, device string) (int, error) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The rate of a user: bursts, waits and rests.
+
 package gateway
 
 import (

@@ -203,11 +203,13 @@ func (c *conn) handleHello(hello *wire.Hello) error {
 		Platform: hello.GetPlatform(), Client: hello.GetClient(), Address: c.address.String(),
 		Format: c.format, Set: cfg.Set, Registry: cfg.Registry, NowMs: cfg.NowMs, HeartbeatMs: cfg.HeartbeatMs, Log: cfg.Log, OnReady: c.wake,
 	})
-	if err := s.Open(c.owner.context, hello); err != nil {
+	c.owner.inTurn(func() { err = s.Open(c.owner.context, hello) })
+	if err != nil {
 		s.Close()
 		c.refuseHello(err, false)
 		return nil
 	}
+	c.syncing.Store(true)
 	c.session.Store(&s)
 	c.expiresMs.Store(identity.ExpiresMs)
 	c.wake()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -93,6 +94,7 @@ type WebSocket struct {
 	doors   *doorkeeper
 	open    func(session.Config) stream // session.New, or a test's
 	running chan struct{}               // closed when Run has begun
+	turns   chan struct{}               // holds one for each connection that is being opened right now
 	context context.Context             // of the commands of all connections; set when running
 
 	mu       sync.Mutex
@@ -119,7 +121,8 @@ func NewWebSocket(c Config) (*WebSocket, error) {
 	c.setDefaults()
 	return &WebSocket{
 		cfg: c, begun: time.Now(), doors: newDoorkeeper(&c), running: make(chan struct{}),
-		open: func(sc session.Config) stream { return session.New(sc) },
+		turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		open:  func(sc session.Config) stream { return session.New(sc) },
 	}, nil
 }
 
@@ -197,6 +200,7 @@ func (w *WebSocket) watch(ctx context.Context) {
 		}
 		clear(conns)
 		if storm.over(w.counts.accepted.Load(), time.Now(), w.cfg.StackIdle) {
+			runtime.GC()         // the first collection empties the pools, the next one what was in them
 			debug.FreeOSMemory() // handshakes left much garbage, which the collector would keep for minutes
 		}
 		if time.Since(swept) > sweepEvery {
@@ -224,6 +228,15 @@ func (s *storm) over(accepted uint64, now time.Time, idle time.Duration) bool {
 	}
 	s.relieved = accepted
 	return true
+}
+
+// inTurn does work of opening a connection, when it is its turn: when thousands connect at once, as few of them are in work
+// as there are processors. The others wait aside, and not before live connections in the queue of what is ready to run.
+// The work must not wait for a client.
+func (w *WebSocket) inTurn(work func()) {
+	w.turns <- struct{}{}
+	defer func() { <-w.turns }()
+	work()
 }
 
 // list appends all connections to dst.
