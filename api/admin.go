@@ -10,6 +10,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/wire"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 const (
@@ -18,7 +19,10 @@ const (
 )
 
 // adminService implements [wireconnect.AdminServiceHandler].
-type adminService struct{ *API }
+type adminService struct {
+	*API
+	wireconnect.UnimplementedAdminServiceHandler
+}
 
 // Stats answers what this server is and how it stands.
 func (s *adminService) Stats(context.Context, *wire.StatsRequest) (*wire.StatsResponse, error) {

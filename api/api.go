@@ -66,7 +66,7 @@ type API struct {
 func Services() []string {
 	return []string{
 		wireconnect.SyncServiceName, wireconnect.MessageServiceName, wireconnect.ConversationServiceName,
-		wireconnect.UserServiceName, wireconnect.AdminServiceName,
+		wireconnect.UserServiceName, wireconnect.AdminServiceName, wireconnect.ContactServiceName,
 	}
 }
 
@@ -92,11 +92,12 @@ func New(config Config) *API {
 			return []connect.HandlerOption{connect.WithReadMaxBytes(bodyBytesMax(spec.Procedure, a.limits.FrameBytesMax))}
 		}),
 	)
-	a.mux.Handle(wireconnect.NewSyncServiceHandler(&syncService{a}, options))
-	a.mux.Handle(wireconnect.NewMessageServiceHandler(&messageService{a}, options))
-	a.mux.Handle(wireconnect.NewConversationServiceHandler(&conversationService{a}, options))
-	a.mux.Handle(wireconnect.NewUserServiceHandler(&userService{a}, options))
-	a.mux.Handle(wireconnect.NewAdminServiceHandler(&adminService{a}, options))
+	a.mux.Handle(wireconnect.NewSyncServiceHandler(&syncService{API: a}, options))
+	a.mux.Handle(wireconnect.NewMessageServiceHandler(&messageService{API: a}, options))
+	a.mux.Handle(wireconnect.NewConversationServiceHandler(&conversationService{API: a}, options))
+	a.mux.Handle(wireconnect.NewUserServiceHandler(&userService{API: a}, options))
+	a.mux.Handle(wireconnect.NewContactServiceHandler(&contactService{API: a}, options))
+	a.mux.Handle(wireconnect.NewAdminServiceHandler(&adminService{API: a}, options))
 	return a
 }
 

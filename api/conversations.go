@@ -17,6 +17,7 @@ import (
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/session"
 	"github.com/tidemark-im/tidemark/wire"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // Sizes of pages.
@@ -26,7 +27,10 @@ const (
 )
 
 // conversationService implements [wireconnect.ConversationServiceHandler].
-type conversationService struct{ *API }
+type conversationService struct {
+	*API
+	wireconnect.UnimplementedConversationServiceHandler
+}
 
 // Create makes a conversation; without an id it gets one.
 func (s *conversationService) Create(ctx context.Context, request *wire.CreateRequest) (*wire.CreateResponse, error) {

@@ -48,7 +48,7 @@ func (s *story) info(w words) string {
 	}
 	return fmt.Sprintf("%s %q, avatar %q, custom %v, %s; data of position %d, members of %d",
 		strings.ToLower(wire.Kind(info.Kind).String()), info.Title, info.Avatar, info.Custom,
-		showSettings(info.Join, info.HistoryFromStart), info.InfoPosition, info.MembersPosition)
+		showSettings(info.Settings.Join, info.Settings.HistoryFromStart), info.InfoPosition, info.MembersPosition)
 }
 
 // current prints the current form of one event.

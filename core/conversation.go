@@ -116,7 +116,7 @@ func (t *turn) checkCreate(cmd *Create) (*record.Info, *tidemark.Error) {
 			"a direct conversation begins with its first message", cmd.Kind)
 	}
 	if cmd.Settings != nil {
-		info.Join, info.HistoryFromStart = uint8(cmd.Settings.Join), cmd.Settings.HistoryFromStart
+		info.Settings = SettingsOf(cmd.Settings)
 	}
 	return info, t.checkInfo(&cmd.Title, &cmd.Avatar, cmd.Custom, cmd.Settings)
 }
@@ -151,13 +151,36 @@ func created(cmd *Create, info *record.Info) *wire.Info {
 		b.Avatar = &info.Avatar
 	}
 	if cmd.Settings != nil {
-		b.Settings = settingsOf(info)
+		b.Settings = WireSettings(info.Settings)
 	}
 	return b
 }
 
-func settingsOf(info *record.Info) *wire.Settings {
-	return &wire.Settings{Join: wire.JoinPolicy(info.Join), HistoryFromStart: info.HistoryFromStart}
+// SettingsOf is settings as they are stored.
+func SettingsOf(s *wire.Settings) record.Settings {
+	return record.Settings{
+		Join: uint8(s.GetJoin()), HistoryFromStart: s.GetHistoryFromStart(),
+		Post: record.Role(s.GetPost()), Invite: record.Role(s.GetInvite()), Edit: record.Role(s.GetEdit()),
+		Pin: record.Role(s.GetPin()), MentionAll: record.Role(s.GetMentionAll()), MuteAll: s.GetMuteAll(),
+		SlowModeMs: s.GetSlowModeMs(), MembersMax: s.GetMembersMax(),
+		Retention: record.Retention{
+			Mode: uint8(s.GetRetention().GetMode()), MaxAgeMs: s.GetRetention().GetMaxAgeMs(),
+			MaxCount: s.GetRetention().GetMaxCount(),
+		},
+	}
+}
+
+// WireSettings is settings as they go over the wire.
+func WireSettings(s record.Settings) *wire.Settings {
+	w := &wire.Settings{
+		Join: wire.JoinPolicy(s.Join), HistoryFromStart: s.HistoryFromStart, Post: wire.Role(s.Post),
+		Invite: wire.Role(s.Invite), Edit: wire.Role(s.Edit), Pin: wire.Role(s.Pin), MentionAll: wire.Role(s.MentionAll),
+		MuteAll: s.MuteAll, SlowModeMs: s.SlowModeMs, MembersMax: s.MembersMax,
+	}
+	if r := s.Retention; r != (record.Retention{}) {
+		w.Retention = &wire.Retention{Mode: wire.RetentionMode(r.Mode), MaxAgeMs: r.MaxAgeMs, MaxCount: r.MaxCount}
+	}
+	return w
 }
 
 // handleUpdate appends one event that tells what changed; if nothing did, none. A change of settings holds for those
@@ -204,9 +227,9 @@ func updated(info *record.Info, cmd *Update) (record.Info, *wire.Info) {
 	if set := difference(info.Custom, custom); set != nil {
 		next.Custom, body.Custom, changed = custom, set, true
 	}
-	if s := cmd.Settings; s != nil && (uint8(s.Join) != info.Join || s.HistoryFromStart != info.HistoryFromStart) {
-		next.Join, next.HistoryFromStart = uint8(s.Join), s.HistoryFromStart
-		body.Settings, changed = settingsOf(&next), true
+	if s := cmd.Settings; s != nil && SettingsOf(s) != info.Settings {
+		next.Settings = SettingsOf(s)
+		body.Settings, changed = WireSettings(next.Settings), true
 	}
 	if !changed {
 		body = nil

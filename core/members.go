@@ -139,7 +139,7 @@ func (t *turn) handleJoin(cmd *Join) Reply {
 
 // open reports whether anybody may join on their own: as the settings say, otherwise channels and rooms.
 func open(info *record.Info) bool {
-	switch wire.JoinPolicy(info.Join) {
+	switch wire.JoinPolicy(info.Settings.Join) {
 	case wire.JoinPolicy_OPEN:
 		return true
 	case wire.JoinPolicy_INVITE:
@@ -224,7 +224,7 @@ func (t *turn) admit(u record.User, role record.Role) *record.Member {
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
 	}
-	if t.info.HistoryFromStart {
+	if t.info.Settings.HistoryFromStart {
 		m.VisibleFrom = 1
 	}
 	t.readBy(m)

@@ -30,4 +30,10 @@ type View interface {
 	Device(id tidemark.UserID, device tidemark.DeviceID) (*record.Device, bool)
 	Devices(id tidemark.UserID) int
 	Cursor(u record.User, device tidemark.DeviceID) tidemark.Position // 0: none
+	Account(id tidemark.UserID) *record.Account                       // nil: none
+	Private(c record.Conversation, u record.User) *record.Private     // nil: none
+	Scheduled(c record.Conversation, u record.User, id tidemark.ClientID) *record.Scheduled
+	ScheduledBy(c record.Conversation, u record.User) int // how many
+	JoinRequest(c record.Conversation, u record.User) *record.JoinRequest
+	Entered(c record.Conversation, u record.User) bool // a session of the user is in this room now
 }

@@ -33,10 +33,14 @@ func (o *overlay) fold(c *record.Changes) {
 		o.currents.put(seqKey{f.Conversation, f.Seq}, f.Current, o.baseCurrent)
 	}
 	for _, i := range c.ClientIDs {
-		o.clientIDs.put(clientKey{i.Conversation, i.User, i.ClientID}, i.Seq, o.baseClientID)
+		seq := i.Seq
+		if i.Removed {
+			seq = 0
+		}
+		o.clientIDs.put(clientKey{i.Conversation, i.User, i.ClientID}, seq, o.baseClientID)
 	}
 	for _, h := range c.Hours {
-		o.hours.put(hourKey{h.Conversation, h.Hour.Hour}, hour{h.Hour, true}, o.baseHour)
+		o.hours.put(hourKey{h.Conversation, h.Hour.Hour}, hour{h.Hour, !h.Removed}, o.baseHour)
 	}
 	for _, m := range c.Mentions {
 		o.mentions.put(mentionKey{m.Conversation, m.User, m.Seq}, !m.Removed, func(mentionKey) bool { return m.Removed })
@@ -44,10 +48,30 @@ func (o *overlay) fold(c *record.Changes) {
 	for _, r := range c.Recalls {
 		o.recalls.put(seqKey{r.Conversation, r.Seq}, r.Counted, func(seqKey) uint64 { return 0 })
 	}
+	for _, i := range c.Indexes {
+		o.indexes.put(i.Index, !i.Removed, func(record.Index) bool { return i.Removed })
+	}
+	o.trims = append(o.trims, c.Trims...)
 	o.foldPeople(c)
 }
 
 func (o *overlay) foldPeople(c *record.Changes) {
+	for _, a := range c.Accounts {
+		o.accounts.put(a.User, a, o.baseAccount)
+	}
+	for _, p := range c.Privates {
+		o.privates.put(memberKey{p.Conversation, p.User}, p.Private, o.basePrivate)
+		o.bytes += len(p.Private.Draft) + 4*len(p.Private.Deleted)
+	}
+	for _, s := range c.Scheduled {
+		o.scheduled.put(clientKey{s.Conversation, s.User, s.ClientID}, s.Scheduled, o.baseScheduled)
+		if s.Scheduled != nil {
+			o.bytes += len(s.Scheduled.Body)
+		}
+	}
+	for _, r := range c.Requests {
+		o.requests.put(memberKey{r.Conversation, r.User}, r.Request, o.baseRequest)
+	}
 	for _, f := range c.Profiles {
 		o.profiles.put(f.ID, f, o.baseProfile)
 	}
@@ -120,10 +144,12 @@ func (o *overlay) flatten(out *record.Changes) {
 		out.Currents = append(out.Currents, record.CurrentChange{Conversation: k.c, Seq: k.seq, Current: f})
 	})
 	each(&o.clientIDs, func(k clientKey, seq tidemark.Seq) {
-		out.ClientIDs = append(out.ClientIDs, record.ClientIDChange{Conversation: k.c, User: k.u, ClientID: k.id, Seq: seq})
+		out.ClientIDs = append(out.ClientIDs, record.ClientIDChange{
+			Conversation: k.c, User: k.u, ClientID: k.id, Seq: seq, Removed: seq == 0,
+		})
 	})
 	each(&o.hours, func(k hourKey, h hour) {
-		out.Hours = append(out.Hours, record.HourChange{Conversation: k.c, Hour: h.Hour})
+		out.Hours = append(out.Hours, record.HourChange{Conversation: k.c, Hour: h.Hour, Removed: !h.there})
 	})
 	each(&o.mentions, func(k mentionKey, there bool) {
 		out.Mentions = append(out.Mentions, record.MentionChange{Conversation: k.c, User: k.u, Seq: k.seq, Removed: !there})
@@ -141,6 +167,28 @@ func (o *overlay) flatten(out *record.Changes) {
 	})
 	each(&o.cursors, func(k cursorKey, pos tidemark.Position) {
 		out.Cursors = append(out.Cursors, record.CursorChange{User: k.u, Device: k.device, Position: pos})
+	})
+	o.flattenPeople(out)
+	each(&o.indexes, func(i record.Index, there bool) {
+		out.Indexes = append(out.Indexes, record.IndexChange{Index: i, Removed: !there})
+	})
+	out.Trims = append(out.Trims, o.trims...)
+}
+
+func (o *overlay) flattenPeople(out *record.Changes) {
+	each(&o.accounts, func(_ tidemark.UserID, a *record.Account) { out.Accounts = append(out.Accounts, a) })
+	each(&o.privates, func(k memberKey, p *record.Private) {
+		out.Privates = append(out.Privates, record.PrivateChange{Conversation: k.c, User: k.u, Private: p})
+	})
+	each(&o.scheduled, func(k clientKey, s *record.Scheduled) {
+		out.Scheduled = append(out.Scheduled, record.ScheduledChange{
+			Conversation: k.c, User: k.u, ClientID: k.id, Scheduled: s, Removed: s == nil,
+		})
+	})
+	each(&o.requests, func(k memberKey, r *record.JoinRequest) {
+		out.Requests = append(out.Requests, record.RequestChange{
+			Conversation: k.c, User: k.u, Request: r, Removed: r == nil,
+		})
 	})
 }
 

@@ -35,6 +35,12 @@ type overlay struct {
 	profiles  table[tidemark.UserID, *record.Profile]
 	devices   table[deviceKey, *record.Device]
 	cursors   table[cursorKey, tidemark.Position]
+	accounts  table[tidemark.UserID, *record.Account]
+	privates  table[memberKey, *record.Private]
+	scheduled table[clientKey, *record.Scheduled] // nil: there is none
+	requests  table[memberKey, *record.JoinRequest]
+	indexes   table[record.Index, bool] // whether it is in the index
+	trims     []record.TrimChange
 
 	joined map[record.User]int // conversations that were added to users' lists by this batch
 }
@@ -99,6 +105,12 @@ func (o *overlay) begin(state record.Partition) {
 	o.profiles.reset()
 	o.devices.reset()
 	o.cursors.reset()
+	o.accounts.reset()
+	o.privates.reset()
+	o.scheduled.reset()
+	o.requests.reset()
+	o.indexes.reset()
+	o.trims = o.trims[:0]
 	if len(o.joined) > 0 {
 		o.joined = nil
 	}
@@ -209,6 +221,40 @@ func (o *overlay) Cursor(u record.User, device tidemark.DeviceID) tidemark.Posit
 	return see(&o.cursors, cursorKey{u, device}, o.baseCursor)
 }
 
+func (o *overlay) Account(id tidemark.UserID) *record.Account {
+	return see(&o.accounts, id, o.baseAccount)
+}
+
+func (o *overlay) Private(c record.Conversation, u record.User) *record.Private {
+	return see(&o.privates, memberKey{c, u}, o.basePrivate)
+}
+
+func (o *overlay) Scheduled(c record.Conversation, u record.User, id tidemark.ClientID) *record.Scheduled {
+	return see(&o.scheduled, clientKey{c, u, id}, o.baseScheduled)
+}
+
+func (o *overlay) ScheduledBy(c record.Conversation, u record.User) int {
+	list, err := o.p.ScheduledBy(c, u)
+	n := len(got(o, "scheduled messages", list, err))
+	for i := range o.scheduled.rows {
+		r := &o.scheduled.rows[i]
+		if r.key.c == c && r.key.u == u && (r.base == nil) != (r.now == nil) {
+			if r.now != nil {
+				n++
+			} else {
+				n--
+			}
+		}
+	}
+	return n
+}
+
+func (o *overlay) JoinRequest(c record.Conversation, u record.User) *record.JoinRequest {
+	return see(&o.requests, memberKey{c, u}, o.baseRequest)
+}
+
+func (o *overlay) Entered(c record.Conversation, u record.User) bool { return o.p.entered(c, u) }
+
 // The committed versions. What has an ordinal or a seq past the committed ones is new, without looking.
 
 func (o *overlay) baseUser(id tidemark.UserID) record.User {
@@ -299,4 +345,33 @@ func (o *overlay) baseDevice(k deviceKey) *record.Device {
 func (o *overlay) baseCursor(k cursorKey) tidemark.Position {
 	pos, err := o.p.db.Cursor(k.u, k.device)
 	return got(o, "cursor", pos, err)
+}
+
+func (o *overlay) baseAccount(id tidemark.UserID) *record.Account {
+	a, err := o.p.Account(id)
+	return got(o, "account", a, err)
+}
+
+func (o *overlay) basePrivate(k memberKey) *record.Private {
+	if o.p.isNew(k.c) || k.u > o.p.users() {
+		return nil
+	}
+	f, err := o.p.Private(k.c, k.u)
+	return got(o, "private record", f, err)
+}
+
+func (o *overlay) baseScheduled(k clientKey) *record.Scheduled {
+	if o.p.isNew(k.c) || k.u > o.p.users() {
+		return nil
+	}
+	s, err := o.p.Scheduled(k.c, k.u, k.id)
+	return got(o, "scheduled message", s, err)
+}
+
+func (o *overlay) baseRequest(k memberKey) *record.JoinRequest {
+	if o.p.isNew(k.c) || k.u > o.p.users() {
+		return nil
+	}
+	r, err := o.p.JoinRequest(k.c, k.u)
+	return got(o, "request to join", r, err)
 }

@@ -5,6 +5,7 @@
 package partition
 
 import (
+	"github.com/tidemark-im/tidemark/core"
 	"slices"
 	"strconv"
 
@@ -70,7 +71,7 @@ func WireCurrent(e *record.Event, cur *record.Current, asking record.User) *wire
 func WireInfo(info *record.Info, members uint32) *wire.ConversationInfo {
 	return &wire.ConversationInfo{
 		Kind: wire.Kind(info.Kind), Title: info.Title, Avatar: info.Avatar, Custom: info.Custom,
-		Settings:    &wire.Settings{Join: wire.JoinPolicy(info.Join), HistoryFromStart: info.HistoryFromStart},
+		Settings:    core.WireSettings(info.Settings),
 		MemberCount: members, CreatedMs: info.CreatedMs,
 		InfoVersion:    strconv.FormatUint(uint64(info.InfoPosition), 10),
 		MembersVersion: strconv.FormatUint(uint64(info.MembersPosition), 10),

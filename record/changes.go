@@ -24,13 +24,21 @@ type Changes struct {
 	Profiles  []*Profile
 	Devices   []DeviceChange
 	Cursors   []CursorChange
+	Accounts  []*Account
+	Privates  []PrivateChange
+	Scheduled []ScheduledChange
+	Requests  []RequestChange
+	Indexes   []IndexChange
+	Trims     []TrimChange
 }
 
 // Empty reports whether nothing is written: a command that found nothing to do. Such a command needs no commit.
 func (c *Changes) Empty() bool {
 	return len(c.Users) == 0 && len(c.Infos) == 0 && len(c.Heads) == 0 && len(c.Members) == 0 && len(c.Events) == 0 &&
 		len(c.Currents) == 0 && len(c.ClientIDs) == 0 && len(c.Hours) == 0 && len(c.Mentions) == 0 &&
-		len(c.Recalls) == 0 && len(c.Profiles) == 0 && len(c.Devices) == 0 && len(c.Cursors) == 0
+		len(c.Recalls) == 0 && len(c.Profiles) == 0 && len(c.Devices) == 0 && len(c.Cursors) == 0 &&
+		len(c.Accounts) == 0 && len(c.Privates) == 0 && len(c.Scheduled) == 0 && len(c.Requests) == 0 &&
+		len(c.Indexes) == 0 && len(c.Trims) == 0
 }
 
 // UserChange gives a user an ordinal in this partition.
@@ -68,18 +76,20 @@ type CurrentChange struct {
 	Current      *Current
 }
 
-// ClientIDChange remembers which event a client id made.
+// ClientIDChange remembers which event a client id made. Removed forgets it: the event is no longer kept.
 type ClientIDChange struct {
 	Conversation Conversation
 	User         User
 	ClientID     tidemark.ClientID
 	Seq          tidemark.Seq
+	Removed      bool
 }
 
 // HourChange replaces a row of the hour index.
 type HourChange struct {
 	Conversation Conversation
 	Hour         Hour
+	Removed      bool // no event of it is kept any more
 }
 
 // MentionChange adds an entry to the mention index. User 0 is everybody. Removed takes the entry out again (recalled,
@@ -98,7 +108,44 @@ type RecallChange struct {
 	Counted      uint64 // its ordinal
 }
 
-// DeviceChange replaces or forgets a device
+// PrivateChange replaces what a user keeps in a conversation.
+type PrivateChange struct {
+	Conversation Conversation
+	User         User
+	Private      *Private
+}
+
+// ScheduledChange replaces a scheduled message, or takes it out.
+type ScheduledChange struct {
+	Conversation Conversation
+	User         User
+	ClientID     tidemark.ClientID
+	Scheduled    *Scheduled // nil when removed
+	Removed      bool
+}
+
+// RequestChange replaces a user's wish to join, or takes it out.
+type RequestChange struct {
+	Conversation Conversation
+	User         User
+	Request      *JoinRequest // nil when removed
+	Removed      bool
+}
+
+// IndexChange adds an entry to an index, or takes it out.
+type IndexChange struct {
+	Index   Index
+	Removed bool
+}
+
+// TrimChange removes the events From..To of a conversation with everything that is kept by their seq: current forms,
+// recalls, membership events, threads rooted there. Client ids, mentions and hours are removed by changes of their own.
+type TrimChange struct {
+	Conversation Conversation
+	From, To     tidemark.Seq
+}
+
+// DeviceChange replaces or forgets a device.
 type DeviceChange struct {
 	User    tidemark.UserID
 	Device  *Device
@@ -118,5 +165,7 @@ func (c *Changes) Reset() {
 		Users: c.Users[:0], Infos: c.Infos[:0], Heads: c.Heads[:0], Members: c.Members[:0], Events: c.Events[:0],
 		Currents: c.Currents[:0], ClientIDs: c.ClientIDs[:0], Hours: c.Hours[:0], Mentions: c.Mentions[:0],
 		Recalls: c.Recalls[:0], Profiles: c.Profiles[:0], Devices: c.Devices[:0], Cursors: c.Cursors[:0],
+		Accounts: c.Accounts[:0], Privates: c.Privates[:0], Scheduled: c.Scheduled[:0], Requests: c.Requests[:0],
+		Indexes: c.Indexes[:0], Trims: c.Trims[:0],
 	}
 }

@@ -74,16 +74,50 @@ type Partition struct {
 
 // Info is a conversation's public data: changes seldom.
 type Info struct {
-	Ordinal          Conversation
-	ID               tidemark.ConversationID
-	Kind             Kind
-	Title, Avatar    string
-	Custom           map[string]string
+	Ordinal         Conversation
+	ID              tidemark.ConversationID
+	Kind            Kind
+	Title, Avatar   string
+	Custom          map[string]string
+	Announcement    string
+	Settings        Settings
+	Attributes      []Attribute // of a room, ascending by key
+	CreatedMs       uint64
+	DissolvedSeq    tidemark.Seq      // the event that dissolved it; 0: not dissolved
+	Staff           []User            // admins and owners, ascending
+	Pins            []tidemark.Seq    // pinned messages, in the order of pinning
+	Requests        uint32            // users who have asked to join and wait for an answer
+	InfoPosition    tidemark.Position // last change of what members see of this record
+	MembersPosition tidemark.Position // last change of the member list
+}
+
+// Settings of a conversation, the same for all members. A role that is 0 is the default of the conversation's kind.
+type Settings struct {
 	Join             uint8 // tidemark.v1.JoinPolicy
 	HistoryFromStart bool
-	CreatedMs        uint64
-	InfoPosition     tidemark.Position // last change of this record
-	MembersPosition  tidemark.Position // last change of the member list
+	Post             Role // the lowest that may post
+	Invite           Role
+	Edit             Role
+	Pin              Role
+	MentionAll       Role
+	MuteAll          bool
+	SlowModeMs       uint32 // between two messages of one member; 0: none
+	MembersMax       uint32 // 0: the server's
+	Retention        Retention
+}
+
+// Retention of a conversation's messages.
+type Retention struct {
+	Mode     uint8 // tidemark.v1.RetentionMode
+	MaxAgeMs uint64
+	MaxCount uint64
+}
+
+// Attribute is one of a room's keys and values.
+type Attribute struct {
+	Key, Value string
+	Owner      User
+	AutoDelete bool // it goes when its owner has left the room
 }
 
 // Head is where a conversation's log stands: changes with every event.
@@ -98,6 +132,8 @@ type Head struct {
 	FloorDigest tidemark.Digest   // chain value at Floor
 	Members     uint32            // how many
 	MentionAll  tidemark.Seq      // no entry for everybody in the mention index lies past it
+
+	FloorCounted uint64 // counted ordinal at Floor
 }
 
 // Member is one user's record in one conversation. It outlives leaving (LeftSeq > 0).
@@ -116,7 +152,30 @@ type Member struct {
 	HiddenSeq    tidemark.Seq
 	MarkedUnread bool
 	Alias        string
+
+	SilencedUntilMs uint64            // may not post before
+	LastPostMs      uint64            // time of the last message, where the conversation has slow mode
+	ListPosition    tidemark.Position // of the last joining or leaving
+	PrivatePosition tidemark.Position // last change of the Private record; 0: there is none
+
+	// Of a direct conversation only.
+	Contact         ContactState
+	Blocked         bool              // has blocked the peer
+	Remark          string            // for the peer
+	RequestText     string            // with which the peer has asked, or this user, while Contact is Requested or Asked
+	ContactPosition tidemark.Position // last change of the four fields above; 0: never
 }
+
+// ContactState is how a user stands to the peer of a direct conversation; values of tidemark.v1.ContactState.
+type ContactState uint8
+
+// The states of a contact.
+const (
+	NoContact ContactState = 0
+	Requested ContactState = 1 // this user has asked
+	Asked     ContactState = 2 // the peer has asked
+	InContact ContactState = 3
+)
 
 // Active reports whether the user is a member now.
 func (m *Member) Active() bool { return m != nil && m.JoinedSeq > 0 && m.LeftSeq == 0 }
@@ -154,6 +213,9 @@ type Current struct {
 	EraseSeq  tidemark.Seq   // 0 not erased
 	PinSeq    tidemark.Seq   // 0 not pinned
 	Reactions []Reaction     // ascending by key; none once recalled or erased
+
+	ThreadCount uint32       // answers in the thread that has this event as root, without those recalled or erased
+	ThreadSeq   tidemark.Seq // the last answer that was ever written
 }
 
 // Reaction is who reacted to an event with one key.
@@ -178,11 +240,92 @@ type Profile struct {
 	Custom   map[string]string
 	// Position of the last change of each field; the profile's own is the greatest.
 	NicknamePosition, AvatarPosition, CustomPosition tidemark.Position
+	// DeletedPosition is when the account was deleted: there is no such user any more. 0: it was not.
+	DeletedPosition tidemark.Position
 }
 
 // Position of the profile's last change.
 func (p *Profile) Position() tidemark.Position {
-	return max(p.NicknamePosition, p.AvatarPosition, p.CustomPosition)
+	return max(p.NicknamePosition, p.AvatarPosition, p.CustomPosition, p.DeletedPosition)
+}
+
+// Account is what a user has chosen, and which of its tokens hold, in the user's home partition. A user without a record
+// has chosen nothing.
+type Account struct {
+	User         tidemark.UserID
+	HidePresence bool
+	HideTyping   bool
+	ContactsOnly bool            // only contacts may write to the user
+	TokensFromMs uint64          // tokens issued before are refused; 0: none are
+	Revoked      []RevokedDevice // ascending by device
+	DeletedMs    uint64          // the account was deleted; 0: it was not
+}
+
+// RevokedDevice says that a device's tokens issued before a time are refused.
+type RevokedDevice struct {
+	Device tidemark.DeviceID
+	FromMs uint64
+}
+
+// Private is what a user keeps in a conversation for its own devices.
+type Private struct {
+	Draft        string
+	DraftReplyTo tidemark.Seq
+	DraftMs      uint64         // when it was saved; 0: there is no draft
+	Deleted      []tidemark.Seq // messages that the user has deleted for itself, ascending
+}
+
+// Scheduled is a message that waits for its time, or could not be submitted when it came.
+type Scheduled struct {
+	DueMs     uint64
+	CreatedMs uint64
+	Body      []byte // serialised Body{message}
+	Reason    string // why it could not be submitted, with Message for people; empty: it waits
+	Message   string
+}
+
+// JoinRequest is a user's wish to join a conversation.
+type JoinRequest struct {
+	TimeMs uint64
+	Text   string
+}
+
+// IndexKind is which index an [Index] entry belongs to.
+type IndexKind uint8
+
+// The indexes whose entries are keys without values.
+const (
+	// ThreadIndex: Conversation, Root, Seq: an answer in a thread.
+	ThreadIndex IndexKind = 1
+	// ContactIndex: User, Position, Conversation: a user's contacts in the order of their last change.
+	ContactIndex IndexKind = 2
+	// ProfileIndex: Position, ID: users at home here in the order of their profile's last change.
+	ProfileIndex IndexKind = 3
+	// TimerIndex: DueMs, Timer, Conversation, User, ID: what is to be done at a time.
+	TimerIndex IndexKind = 4
+)
+
+// Timer is what is to be done when an entry of [TimerIndex] is due.
+type Timer uint8
+
+// The timers.
+const (
+	// SubmitTimer submits the scheduled message of Conversation, User and ID (a client id).
+	SubmitTimer Timer = 1
+	// TrimTimer removes what Conversation no longer keeps.
+	TrimTimer Timer = 2
+)
+
+// Index is an entry of an index that is all key. Fields that its kind does not name are zero.
+type Index struct {
+	Kind         IndexKind
+	Timer        Timer
+	Conversation Conversation
+	User         User
+	Root, Seq    tidemark.Seq
+	Position     tidemark.Position
+	DueMs        uint64
+	ID           string
 }
 
 // Device of a user, in the user's home partition.

@@ -59,6 +59,9 @@ func (b *Batch) Put(c *record.Changes) {
 	for _, e := range c.Events {
 		b.set(Key{Kind: EventRow, Conversation: e.Conversation, Seq: e.Event.Seq}, appendEvent(b.val[:0], b.partition, e.Event))
 		if !e.Rewrite {
+			if e.Event.Kind == record.MembersBody {
+				b.set(Key{Kind: MembershipRow, Conversation: e.Conversation, Seq: e.Event.Seq}, b.val[:0])
+			}
 			b.addToCommit(e.Event.Position, record.ConversationSeq{Conversation: e.Conversation, Seq: e.Event.Seq})
 		}
 	}
@@ -66,10 +69,34 @@ func (b *Batch) Put(c *record.Changes) {
 		b.set(Key{Kind: CurrentRow, Conversation: f.Conversation, Seq: f.Seq}, appendCurrent(b.val[:0], f.Current))
 	}
 	for _, h := range c.Hours {
-		b.set(Key{Kind: HourRow, Conversation: h.Conversation, Hour: h.Hour.Hour}, appendHour(b.val[:0], h.Hour))
+		k := Key{Kind: HourRow, Conversation: h.Conversation, Hour: h.Hour.Hour}
+		if h.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, appendHour(b.val[:0], h.Hour))
+		}
 	}
 	b.putIndexes(c)
 	b.putPeople(c)
+	for _, t := range c.Trims { // after everything else: what a trim removes is gone whatever came before it
+		b.trim(t)
+	}
+}
+
+// trim removes the rows of events that are no longer kept.
+func (b *Batch) trim(t record.TrimChange) {
+	b.checkSeq(t.To + 1)
+	for _, kind := range [...]Kind{EventRow, CurrentRow, RecallRow, MembershipRow} {
+		b.deleteRange(Key{Kind: kind, Conversation: t.Conversation, Seq: t.From},
+			Key{Kind: kind, Conversation: t.Conversation, Seq: t.To + 1})
+	}
+	b.deleteRange(Key{Kind: ThreadRow, Conversation: t.Conversation, Root: t.From},
+		Key{Kind: ThreadRow, Conversation: t.Conversation, Root: t.To + 1})
+}
+
+func (b *Batch) deleteRange(from, to Key) {
+	from.Partition, to.Partition = b.partition, b.partition
+	b.keep(b.pb.DeleteRange(AppendKey(nil, from), AppendKey(nil, to), nil))
 }
 
 func (b *Batch) putMember(m record.MemberChange) {
@@ -85,6 +112,10 @@ func (b *Batch) putIndexes(c *record.Changes) {
 		// Merged, not set: rows of equal hash keep every seq, without reading before writing.
 		b.checkSeq(i.Seq)
 		k := Key{Kind: ClientIDRow, Conversation: i.Conversation, Hash: clientIDHash(i.User, i.ClientID)}
+		if i.Removed {
+			b.delete(k)
+			continue
+		}
 		b.encodeKey(k)
 		b.val = binary.AppendUvarint(b.val[:0], uint64(i.Seq))
 		b.keep(b.pb.Merge(b.key, b.val, nil))
@@ -97,12 +128,42 @@ func (b *Batch) putIndexes(c *record.Changes) {
 			b.set(k, b.val[:0])
 		}
 	}
+	for _, i := range c.Indexes {
+		k := indexKey(i.Index)
+		if i.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, b.val[:0])
+		}
+	}
 	for _, r := range c.Recalls {
 		b.set(Key{Kind: RecallRow, Conversation: r.Conversation, Seq: r.Seq}, binary.AppendUvarint(b.val[:0], r.Counted))
 	}
 }
 
 func (b *Batch) putPeople(c *record.Changes) {
+	for _, a := range c.Accounts {
+		b.set(Key{Kind: AccountRow, ID: string(a.User)}, appendAccount(b.val[:0], a))
+	}
+	for _, p := range c.Privates {
+		b.set(Key{Kind: PrivateRow, Conversation: p.Conversation, User: p.User}, appendPrivate(b.val[:0], p.Private))
+	}
+	for _, s := range c.Scheduled {
+		k := Key{Kind: ScheduledRow, Conversation: s.Conversation, User: s.User, ID: string(s.ClientID)}
+		if s.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, appendScheduled(b.val[:0], s.Scheduled))
+		}
+	}
+	for _, r := range c.Requests {
+		k := Key{Kind: RequestRow, Conversation: r.Conversation, User: r.User}
+		if r.Removed {
+			b.delete(k)
+		} else {
+			b.set(k, appendJoinRequest(b.val[:0], r.Request))
+		}
+	}
 	for _, p := range c.Profiles {
 		b.set(Key{Kind: ProfileRow, ID: string(p.ID)}, appendProfile(b.val[:0], p))
 	}

@@ -181,6 +181,28 @@ func appendMap(dst []byte, m map[string]string) []byte {
 	return dst
 }
 
+// appendNumbers writes a list of numbers as they are, in any order.
+func appendNumbers[T ~uint32 | ~uint64](dst []byte, list []T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, v := range list {
+		dst = binary.AppendUvarint(dst, uint64(v))
+	}
+	return dst
+}
+
+// decodeNumbers reads a list of numbers, none greater than limit; nil if it is empty.
+func decodeNumbers[T ~uint32 | ~uint64](d *decoder, limit uint64) []T {
+	n := d.count()
+	if n == 0 {
+		return nil
+	}
+	list := make([]T, n)
+	for i := range list {
+		list[i] = T(d.upTo(limit))
+	}
+	return list
+}
+
 func flag(set bool, bit byte) byte {
 	if set {
 		return bit

@@ -158,7 +158,7 @@ func TestRecords(t *testing.T) {
 		return &record.Info{
 			Ordinal: record.Conversation(anyOrdinal.Draw(t, "c")), ID: tidemark.ConversationID(anyID.Draw(t, "id")),
 			Kind: record.Kind(rapid.Byte().Draw(t, "kind")), Title: anyText.Draw(t, "title"), Avatar: anyText.Draw(t, "avatar"),
-			Custom: anyMap.Draw(t, "custom"), Join: rapid.Byte().Draw(t, "join"), HistoryFromStart: rapid.Bool().Draw(t, "history"),
+			Custom: anyMap.Draw(t, "custom"), Settings: record.Settings{Join: rapid.Byte().Draw(t, "join"), HistoryFromStart: rapid.Bool().Draw(t, "history")},
 			CreatedMs: anyUint.Draw(t, "created"), InfoPosition: tidemark.Position(anyUint.Draw(t, "info position")),
 			MembersPosition: tidemark.Position(anyUint.Draw(t, "members position")),
 		}

@@ -39,6 +39,15 @@ const (
 	ProfileRow      Kind = 0x10 // p 10 user id              -> record.Profile
 	DeviceRow       Kind = 0x11 // p 11 user id 00 device id -> record.Device
 	CursorRow       Kind = 0x12 // p 12 u device id          -> position
+	AccountRow      Kind = 0x13 // p 13 user id              -> record.Account
+	PrivateRow      Kind = 0x14 // p 14 c u                  -> record.Private
+	ScheduledRow    Kind = 0x15 // p 15 c u client id        -> record.Scheduled
+	RequestRow      Kind = 0x16 // p 16 c u                  -> record.JoinRequest
+	MembershipRow   Kind = 0x17 // p 17 c seq                -> nothing: the event at seq is about members
+	ThreadRow       Kind = 0x18 // p 18 c root(5) seq        -> nothing: record.ThreadIndex
+	ContactRow      Kind = 0x19 // p 19 u position(6) c      -> nothing: record.ContactIndex
+	ProfileIndexRow Kind = 0x1a // p 1a position(6) user id  -> nothing: record.ProfileIndex
+	TimerRow        Kind = 0x1b // p 1b due ms(6) timer(1) c u id -> nothing: record.TimerIndex
 )
 
 // SeqMax and PositionMax are the greatest numbers that fit in a key.
@@ -66,6 +75,9 @@ var kindNames = [...]string{
 	ConversationRow: "conversation ordinal", InfoRow: "info", HeadRow: "head", EventRow: "event", MemberRow: "member",
 	ListRow: "list row", ClientIDRow: "client id", HourRow: "hour", CurrentRow: "current form", MentionRow: "mention",
 	RecallRow: "recall", CommitRow: "commit", ProfileRow: "profile", DeviceRow: "device", CursorRow: "cursor",
+	AccountRow: "account", PrivateRow: "private record", ScheduledRow: "scheduled message", RequestRow: "request to join",
+	MembershipRow: "membership event", ThreadRow: "thread entry", ContactRow: "contact entry",
+	ProfileIndexRow: "profile entry", TimerRow: "timer",
 }
 
 // Key is a decoded key. Which fields are set depends on the kind.
@@ -77,7 +89,10 @@ type Key struct {
 	Seq          tidemark.Seq
 	Position     tidemark.Position
 	Hour         uint32
-	ID           string // a user's or conversation's id
+	Root         tidemark.Seq
+	DueMs        uint64
+	Timer        record.Timer
+	ID           string // a user's or conversation's id, or a client id
 	Device       tidemark.DeviceID
 	Hash         [clientIDHashBytes]byte
 }
@@ -91,16 +106,31 @@ func ParseKey(b []byte) (Key, error) {
 	d := decoder{b: b[2:]}
 	switch k.Kind {
 	case StateRow:
-	case UserOrdinalRow, ConversationRow, ProfileRow:
+	case UserOrdinalRow, ConversationRow, ProfileRow, AccountRow:
 		k.ID = d.idInKey()
 	case UserIDRow:
 		k.User = record.User(d.fixed(4))
 	case InfoRow, HeadRow:
 		k.Conversation = record.Conversation(d.fixed(4))
-	case EventRow, CurrentRow, RecallRow:
+	case EventRow, CurrentRow, RecallRow, MembershipRow:
 		k.Conversation, k.Seq = record.Conversation(d.fixed(4)), tidemark.Seq(d.fixed(5))
-	case MemberRow:
+	case MemberRow, PrivateRow, RequestRow:
 		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
+	case ScheduledRow:
+		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
+		k.ID = d.idInKey()
+	case ThreadRow:
+		k.Conversation, k.Root = record.Conversation(d.fixed(4)), tidemark.Seq(d.fixed(5))
+		k.Seq = tidemark.Seq(d.fixed(5))
+	case ContactRow:
+		k.User, k.Position = record.User(d.fixed(4)), tidemark.Position(d.fixed(6))
+		k.Conversation = record.Conversation(d.fixed(4))
+	case ProfileIndexRow:
+		k.Position, k.ID = tidemark.Position(d.fixed(6)), d.idInKey()
+	case TimerRow:
+		k.DueMs, k.Timer = d.fixed(6), record.Timer(d.byte())
+		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
+		k.ID = d.idInKey()
 	case ListRow:
 		k.User, k.Conversation = record.User(d.fixed(4)), record.Conversation(d.fixed(4))
 	case ClientIDRow:
@@ -134,16 +164,27 @@ func ParseKey(b []byte) (Key, error) {
 func AppendKey(dst []byte, k Key) []byte {
 	dst = append(dst, k.Partition, byte(k.Kind))
 	switch k.Kind {
-	case UserOrdinalRow, ConversationRow, ProfileRow:
+	case UserOrdinalRow, ConversationRow, ProfileRow, AccountRow:
 		return append(dst, k.ID...)
 	case UserIDRow:
 		return appendUser(dst, k.User)
 	case InfoRow, HeadRow:
 		return appendConversation(dst, k.Conversation)
-	case EventRow, CurrentRow, RecallRow:
+	case EventRow, CurrentRow, RecallRow, MembershipRow:
 		return appendSeq(appendConversation(dst, k.Conversation), k.Seq)
-	case MemberRow:
+	case MemberRow, PrivateRow, RequestRow:
 		return appendUser(appendConversation(dst, k.Conversation), k.User)
+	case ScheduledRow:
+		return append(appendUser(appendConversation(dst, k.Conversation), k.User), k.ID...)
+	case ThreadRow:
+		return appendSeq(appendSeq(appendConversation(dst, k.Conversation), k.Root), k.Seq)
+	case ContactRow:
+		return appendConversation(appendFixed6(appendUser(dst, k.User), uint64(k.Position)), k.Conversation)
+	case ProfileIndexRow:
+		return append(appendFixed6(dst, uint64(k.Position)), k.ID...)
+	case TimerRow:
+		dst = append(appendFixed6(dst, k.DueMs), byte(k.Timer))
+		return append(appendUser(appendConversation(dst, k.Conversation), k.User), k.ID...)
 	case ListRow:
 		return appendConversation(appendUser(dst, k.User), k.Conversation)
 	case ClientIDRow:
@@ -153,8 +194,7 @@ func AppendKey(dst []byte, k Key) []byte {
 	case MentionRow:
 		return appendSeq(appendUser(appendConversation(dst, k.Conversation), k.User), k.Seq)
 	case CommitRow:
-		p := uint64(k.Position)
-		return append(dst, byte(p>>40), byte(p>>32), byte(p>>24), byte(p>>16), byte(p>>8), byte(p))
+		return appendFixed6(dst, uint64(k.Position))
 	case DeviceRow:
 		return append(append(append(dst, k.ID...), 0), k.Device...)
 	case CursorRow:
@@ -171,6 +211,10 @@ func appendConversation(dst []byte, c record.Conversation) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(c))
 }
 
+func appendFixed6(dst []byte, v uint64) []byte {
+	return append(dst, byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}
+
 func appendSeq(dst []byte, s tidemark.Seq) []byte {
 	return append(dst, byte(s>>32), byte(s>>24), byte(s>>16), byte(s>>8), byte(s))
 }
@@ -181,6 +225,44 @@ func clientIDHash(u record.User, id tidemark.ClientID) (h [clientIDHashBytes]byt
 	sum := sha256.Sum256(append(appendUser(buf[:0], u), id...))
 	copy(h[:], sum[:])
 	return h
+}
+
+// indexKey is the key of an index entry.
+func indexKey(i record.Index) Key {
+	k := Key{
+		Conversation: i.Conversation, User: i.User, Root: i.Root, Seq: i.Seq, Position: i.Position, DueMs: i.DueMs,
+		Timer: i.Timer, ID: i.ID,
+	}
+	switch i.Kind {
+	case record.ThreadIndex:
+		k.Kind = ThreadRow
+	case record.ContactIndex:
+		k.Kind = ContactRow
+	case record.ProfileIndex:
+		k.Kind = ProfileIndexRow
+	case record.TimerIndex:
+		k.Kind = TimerRow
+	}
+	return k
+}
+
+// Index is the index entry that a key of kind [ThreadRow], [ContactRow], [ProfileIndexRow] or [TimerRow] stands for.
+func (k Key) Index() record.Index {
+	i := record.Index{
+		Conversation: k.Conversation, User: k.User, Root: k.Root, Seq: k.Seq, Position: k.Position, DueMs: k.DueMs,
+		Timer: k.Timer, ID: k.ID,
+	}
+	switch k.Kind {
+	case ThreadRow:
+		i.Kind = record.ThreadIndex
+	case ContactRow:
+		i.Kind = record.ContactIndex
+	case ProfileIndexRow:
+		i.Kind = record.ProfileIndex
+	case TimerRow:
+		i.Kind = record.TimerIndex
+	}
+	return i
 }
 
 // prefixEnd is the least key that is greater than every key with this prefix; nil if there is none.

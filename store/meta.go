@@ -17,8 +17,8 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 )
 
-// FormatVersion of the data directories that this program writes, and the newest it reads.
-const FormatVersion = 1
+// FormatVersion of the data directories that this program writes and reads.
+const FormatVersion = 2
 
 // The names inside a data directory.
 const (
@@ -99,7 +99,11 @@ func readMeta(fs vfs.FS, dir string) (*Meta, error) {
 	}
 	if m.FormatVersion > FormatVersion {
 		return nil, fmt.Errorf("store: open %s: it was written by a newer version of Tidemark (format %d, this program "+
-			"reads up to %d); use that version", dir, m.FormatVersion, FormatVersion)
+			"reads %d); use that version", dir, m.FormatVersion, FormatVersion)
+	}
+	if m.FormatVersion < FormatVersion {
+		return nil, fmt.Errorf("store: open %s: it was written by an older version of Tidemark (format %d, this program "+
+			"reads %d); use that version, or start with another directory", dir, m.FormatVersion, FormatVersion)
 	}
 	if m.Partitions == 0 || m.Partitions > tidemark.PartitionsMax {
 		return nil, fmt.Errorf("store: open %s: %w: %d partitions; restore the file from a backup", path, ErrDamaged, m.Partitions)

@@ -209,6 +209,42 @@ func (p *Partition) Device(id tidemark.UserID, device tidemark.DeviceID) (d *rec
 	return d, err
 }
 
+// Account is a user's account; nil if it has none.
+func (p *Partition) Account(id tidemark.UserID) (a *record.Account, err error) {
+	_, err = p.get(Key{Kind: AccountRow, ID: string(id)}, func(v []byte) (err error) {
+		a, err = decodeAccount(v, id)
+		return err
+	})
+	return a, err
+}
+
+// Private is what a user keeps in a conversation for its own devices; nil if nothing.
+func (p *Partition) Private(c record.Conversation, u record.User) (f *record.Private, err error) {
+	_, err = p.get(Key{Kind: PrivateRow, Conversation: c, User: u}, func(v []byte) (err error) {
+		f, err = decodePrivate(v)
+		return err
+	})
+	return f, err
+}
+
+// Scheduled is a user's scheduled message; nil if there is none.
+func (p *Partition) Scheduled(c record.Conversation, u record.User, id tidemark.ClientID) (s *record.Scheduled, err error) {
+	_, err = p.get(Key{Kind: ScheduledRow, Conversation: c, User: u, ID: string(id)}, func(v []byte) (err error) {
+		s, err = decodeScheduled(v)
+		return err
+	})
+	return s, err
+}
+
+// JoinRequest is a user's wish to join a conversation; nil if there is none.
+func (p *Partition) JoinRequest(c record.Conversation, u record.User) (r *record.JoinRequest, err error) {
+	_, err = p.get(Key{Kind: RequestRow, Conversation: c, User: u}, func(v []byte) (err error) {
+		r, err = decodeJoinRequest(v)
+		return err
+	})
+	return r, err
+}
+
 // Cursor is the position that a device has acknowledged in this partition; 0 if none.
 func (p *Partition) Cursor(u record.User, device tidemark.DeviceID) (pos tidemark.Position, err error) {
 	_, err = p.get(Key{Kind: CursorRow, User: u, Device: device}, func(v []byte) error {

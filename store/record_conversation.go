@@ -13,19 +13,40 @@ import (
 
 // The leading bytes of the records whose encoding may grow.
 const (
-	infoVersion    = 1
-	headVersion    = 1
-	currentVersion = 1
+	infoVersion    = 2
+	headVersion    = 2
+	currentVersion = 2
 )
 
-const infoHistoryFromStart = 0x01
+const (
+	infoHistoryFromStart = 1 << iota
+	infoMuteAll
+	infoFlags = infoHistoryFromStart | infoMuteAll
+)
 
 func appendInfo(dst []byte, i *record.Info) []byte {
-	dst = append(dst, infoVersion, byte(i.Kind), i.Join, flag(i.HistoryFromStart, infoHistoryFromStart))
+	s := &i.Settings
+	dst = append(dst, infoVersion, byte(i.Kind), s.Join,
+		flag(s.HistoryFromStart, infoHistoryFromStart)|flag(s.MuteAll, infoMuteAll),
+		byte(s.Post), byte(s.Invite), byte(s.Edit), byte(s.Pin), byte(s.MentionAll), s.Retention.Mode)
+	for _, v := range [...]uint64{
+		uint64(s.SlowModeMs), uint64(s.MembersMax), s.Retention.MaxAgeMs, s.Retention.MaxCount,
+		uint64(i.DissolvedSeq), uint64(i.Requests),
+	} {
+		dst = binary.AppendUvarint(dst, v)
+	}
 	dst = appendString(dst, i.ID)
 	dst = appendString(dst, i.Title)
 	dst = appendString(dst, i.Avatar)
+	dst = appendString(dst, i.Announcement)
 	dst = appendMap(dst, i.Custom)
+	dst = binary.AppendUvarint(dst, uint64(len(i.Attributes)))
+	for _, a := range i.Attributes {
+		dst = appendString(appendString(dst, a.Key), a.Value)
+		dst = append(binary.AppendUvarint(dst, uint64(a.Owner)), flag(a.AutoDelete, 1))
+	}
+	dst = appendNumbers(dst, i.Staff)
+	dst = appendNumbers(dst, i.Pins)
 	dst = binary.AppendUvarint(dst, i.CreatedMs)
 	dst = binary.AppendUvarint(dst, uint64(i.InfoPosition))
 	return binary.AppendUvarint(dst, uint64(i.MembersPosition))
@@ -34,12 +55,36 @@ func appendInfo(dst []byte, i *record.Info) []byte {
 func decodeInfo(b []byte, c record.Conversation) (*record.Info, error) {
 	d := decoder{b: b}
 	d.version(infoVersion)
-	i := &record.Info{Ordinal: c, Kind: record.Kind(d.byte()), Join: d.byte()}
-	i.HistoryFromStart = d.flags(infoHistoryFromStart) != 0
+	i := &record.Info{Ordinal: c, Kind: record.Kind(d.byte())}
+	s := &i.Settings
+	s.Join = d.byte()
+	flags := d.flags(infoFlags)
+	s.HistoryFromStart, s.MuteAll = flags&infoHistoryFromStart != 0, flags&infoMuteAll != 0
+	for _, role := range [...]*record.Role{&s.Post, &s.Invite, &s.Edit, &s.Pin, &s.MentionAll} {
+		*role = record.Role(d.byte())
+	}
+	s.Retention.Mode = d.byte()
+	s.SlowModeMs = uint32(d.upTo(1<<32 - 1))
+	s.MembersMax = uint32(d.upTo(1<<32 - 1))
+	s.Retention.MaxAgeMs = d.uvarint()
+	s.Retention.MaxCount = d.uvarint()
+	i.DissolvedSeq = d.seq()
+	i.Requests = uint32(d.upTo(1<<32 - 1))
 	i.ID = tidemark.ConversationID(d.string())
 	i.Title = d.string()
 	i.Avatar = d.string()
+	i.Announcement = d.string()
 	i.Custom = d.stringMap()
+	if n := d.count(); n > 0 {
+		i.Attributes = make([]record.Attribute, n)
+	}
+	for j := range i.Attributes {
+		a := &i.Attributes[j]
+		a.Key, a.Value, a.Owner = d.string(), d.string(), record.User(d.upTo(1<<32-1))
+		a.AutoDelete = d.flags(1) != 0
+	}
+	i.Staff = decodeNumbers[record.User](&d, 1<<32-1)
+	i.Pins = decodeNumbers[tidemark.Seq](&d, uint64(SeqMax))
 	i.CreatedMs = d.uvarint()
 	i.InfoPosition = d.position()
 	i.MembersPosition = d.position()
@@ -60,6 +105,7 @@ func appendHead(dst []byte, h *record.Head) []byte {
 	dst = binary.AppendUvarint(dst, uint64(h.MentionAll))
 	if hasFloor {
 		dst = binary.AppendUvarint(dst, uint64(h.Floor))
+		dst = binary.AppendUvarint(dst, h.FloorCounted)
 		dst = append(dst, h.FloorDigest[:]...)
 	}
 	return append(dst, h.Digest[:]...)
@@ -74,6 +120,7 @@ func decodeHead(b []byte) (*record.Head, error) {
 	h.MentionAll = d.seq()
 	if hasFloor {
 		h.Floor = d.seq()
+		h.FloorCounted = d.uvarint()
 		h.FloorDigest = d.digest()
 	}
 	h.Digest = d.digest()
@@ -105,6 +152,8 @@ func appendCurrent(dst []byte, c *record.Current) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.RecallSeq))
 	dst = binary.AppendUvarint(dst, uint64(c.EraseSeq))
 	dst = binary.AppendUvarint(dst, uint64(c.PinSeq))
+	dst = binary.AppendUvarint(dst, uint64(c.ThreadCount))
+	dst = binary.AppendUvarint(dst, uint64(c.ThreadSeq))
 	dst = binary.AppendUvarint(dst, uint64(len(c.Reactions)))
 	for _, r := range c.Reactions {
 		dst = appendString(dst, r.Key)
@@ -136,6 +185,8 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 	c.RecallSeq = d.seq()
 	c.EraseSeq = d.seq()
 	c.PinSeq = d.seq()
+	c.ThreadCount = uint32(d.upTo(1<<32 - 1))
+	c.ThreadSeq = d.seq()
 	if n := d.count(); n > 0 {
 		c.Reactions = make([]record.Reaction, n)
 	}

@@ -12,10 +12,15 @@ import (
 )
 
 const (
-	memberVersion  = 1
-	profileVersion = 1
+	memberVersion  = 2
+	profileVersion = 2
 	deviceVersion  = 1
 	stateVersion   = 1
+
+	accountVersion   = 1
+	privateVersion   = 1
+	scheduledVersion = 1
+	requestVersion   = 1
 )
 
 const (
@@ -23,19 +28,36 @@ const (
 	memberMuted
 	memberHidden
 	memberMarkedUnread
-	memberFlags = memberPinned | memberMuted | memberHidden | memberMarkedUnread
+	memberBlocked
+	memberGoverned // SilencedUntilMs, LastPostMs, PrivatePosition follow
+	memberContact  // the fields of a direct conversation follow
+	memberFlags    = 1<<iota - 1
 )
 
 func appendMember(dst []byte, m *record.Member) []byte {
+	governed := m.SilencedUntilMs != 0 || m.LastPostMs != 0 || m.PrivatePosition != 0
+	contact := m.Contact != 0 || m.Remark != "" || m.RequestText != "" || m.ContactPosition != 0
 	dst = append(dst, memberVersion, byte(m.Role), flag(m.Pinned, memberPinned)|flag(m.Muted, memberMuted)|
-		flag(m.Hidden, memberHidden)|flag(m.MarkedUnread, memberMarkedUnread))
+		flag(m.Hidden, memberHidden)|flag(m.MarkedUnread, memberMarkedUnread)|flag(m.Blocked, memberBlocked)|
+		flag(governed, memberGoverned)|flag(contact, memberContact))
 	for _, v := range [...]uint64{
 		uint64(m.JoinedSeq), uint64(m.VisibleFrom), uint64(m.LeftSeq), uint64(m.ReadSeq), m.ReadCounted,
-		uint64(m.MentionSeq), uint64(m.Position), uint64(m.HiddenSeq),
+		uint64(m.MentionSeq), uint64(m.Position), uint64(m.HiddenSeq), uint64(m.ListPosition),
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return appendString(dst, m.Alias)
+	dst = appendString(dst, m.Alias)
+	if governed {
+		dst = binary.AppendUvarint(dst, m.SilencedUntilMs)
+		dst = binary.AppendUvarint(dst, m.LastPostMs)
+		dst = binary.AppendUvarint(dst, uint64(m.PrivatePosition))
+	}
+	if contact {
+		dst = append(dst, byte(m.Contact))
+		dst = appendString(appendString(dst, m.Remark), m.RequestText)
+		dst = binary.AppendUvarint(dst, uint64(m.ContactPosition))
+	}
+	return dst
 }
 
 func decodeMember(b []byte) (*record.Member, error) {
@@ -53,7 +75,20 @@ func decodeMember(b []byte) (*record.Member, error) {
 	m.MentionSeq = d.seq()
 	m.Position = d.position()
 	m.HiddenSeq = d.seq()
+	m.ListPosition = d.position()
 	m.Alias = d.string()
+	m.Blocked = flags&memberBlocked != 0
+	if flags&memberGoverned != 0 {
+		m.SilencedUntilMs = d.uvarint()
+		m.LastPostMs = d.uvarint()
+		m.PrivatePosition = d.position()
+	}
+	if flags&memberContact != 0 {
+		m.Contact = record.ContactState(d.byte())
+		m.Remark = d.string()
+		m.RequestText = d.string()
+		m.ContactPosition = d.position()
+	}
 	return m, d.end()
 }
 
@@ -64,7 +99,8 @@ func appendProfile(dst []byte, p *record.Profile) []byte {
 	dst = appendMap(dst, p.Custom)
 	dst = binary.AppendUvarint(dst, uint64(p.NicknamePosition))
 	dst = binary.AppendUvarint(dst, uint64(p.AvatarPosition))
-	return binary.AppendUvarint(dst, uint64(p.CustomPosition))
+	dst = binary.AppendUvarint(dst, uint64(p.CustomPosition))
+	return binary.AppendUvarint(dst, uint64(p.DeletedPosition))
 }
 
 func decodeProfile(b []byte, id tidemark.UserID) (*record.Profile, error) {
@@ -74,6 +110,7 @@ func decodeProfile(b []byte, id tidemark.UserID) (*record.Profile, error) {
 	p.NicknamePosition = d.position()
 	p.AvatarPosition = d.position()
 	p.CustomPosition = d.position()
+	p.DeletedPosition = d.position()
 	return p, d.end()
 }
 
@@ -90,6 +127,98 @@ func decodeDevice(b []byte, id tidemark.DeviceID) (*record.Device, error) {
 	d.version(deviceVersion)
 	v := &record.Device{ID: id, Platform: d.string(), Client: d.string(), FirstSeenMs: d.uvarint(), LastSeenMs: d.uvarint()}
 	return v, d.end()
+}
+
+const (
+	accountHidePresence = 1 << iota
+	accountHideTyping
+	accountContactsOnly
+	accountFlags = 1<<iota - 1
+)
+
+func appendAccount(dst []byte, a *record.Account) []byte {
+	dst = append(dst, accountVersion, flag(a.HidePresence, accountHidePresence)|flag(a.HideTyping, accountHideTyping)|
+		flag(a.ContactsOnly, accountContactsOnly))
+	dst = binary.AppendUvarint(dst, a.TokensFromMs)
+	dst = binary.AppendUvarint(dst, a.DeletedMs)
+	dst = binary.AppendUvarint(dst, uint64(len(a.Revoked)))
+	for _, r := range a.Revoked {
+		dst = binary.AppendUvarint(appendString(dst, r.Device), r.FromMs)
+	}
+	return dst
+}
+
+func decodeAccount(b []byte, id tidemark.UserID) (*record.Account, error) {
+	d := decoder{b: b}
+	d.version(accountVersion)
+	flags := d.flags(accountFlags)
+	a := &record.Account{
+		User: id, HidePresence: flags&accountHidePresence != 0, HideTyping: flags&accountHideTyping != 0,
+		ContactsOnly: flags&accountContactsOnly != 0,
+	}
+	a.TokensFromMs = d.uvarint()
+	a.DeletedMs = d.uvarint()
+	if n := d.count(); n > 0 {
+		a.Revoked = make([]record.RevokedDevice, n)
+	}
+	for i := range a.Revoked {
+		a.Revoked[i] = record.RevokedDevice{Device: tidemark.DeviceID(d.string()), FromMs: d.uvarint()}
+	}
+	return a, d.end()
+}
+
+func appendPrivate(dst []byte, p *record.Private) []byte {
+	dst = appendString(append(dst, privateVersion), p.Draft)
+	dst = binary.AppendUvarint(dst, uint64(p.DraftReplyTo))
+	dst = binary.AppendUvarint(dst, p.DraftMs)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Deleted)))
+	last := tidemark.Seq(0)
+	for _, seq := range p.Deleted { // ascending: each as its distance from the one before
+		dst = binary.AppendUvarint(dst, uint64(seq-last))
+		last = seq
+	}
+	return dst
+}
+
+func decodePrivate(b []byte) (*record.Private, error) {
+	d := decoder{b: b}
+	d.version(privateVersion)
+	p := &record.Private{Draft: d.string(), DraftReplyTo: d.seq(), DraftMs: d.uvarint()}
+	if n := d.count(); n > 0 {
+		p.Deleted = make([]tidemark.Seq, n)
+	}
+	last := tidemark.Seq(0)
+	for i := range p.Deleted {
+		last += d.seq()
+		p.Deleted[i] = last
+	}
+	return p, d.end()
+}
+
+func appendScheduled(dst []byte, s *record.Scheduled) []byte {
+	dst = binary.AppendUvarint(append(dst, scheduledVersion), s.DueMs)
+	dst = binary.AppendUvarint(dst, s.CreatedMs)
+	return appendString(appendString(appendString(dst, s.Body), s.Reason), s.Message)
+}
+
+func decodeScheduled(b []byte) (*record.Scheduled, error) {
+	d := decoder{b: b}
+	d.version(scheduledVersion)
+	s := &record.Scheduled{DueMs: d.uvarint(), CreatedMs: d.uvarint()}
+	s.Body = append([]byte{}, d.bytes()...)
+	s.Reason, s.Message = d.string(), d.string()
+	return s, d.end()
+}
+
+func appendJoinRequest(dst []byte, r *record.JoinRequest) []byte {
+	return appendString(binary.AppendUvarint(append(dst, requestVersion), r.TimeMs), r.Text)
+}
+
+func decodeJoinRequest(b []byte) (*record.JoinRequest, error) {
+	d := decoder{b: b}
+	d.version(requestVersion)
+	r := &record.JoinRequest{TimeMs: d.uvarint(), Text: d.string()}
+	return r, d.end()
 }
 
 func appendState(dst []byte, s record.Partition) []byte {

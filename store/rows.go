@@ -149,6 +149,20 @@ func (r *Rows) Device() (*record.Device, error) {
 	return decoded(r, func(v []byte) (*record.Device, error) { return decodeDevice(v, r.key.Device) })
 }
 
+// Account decodes a row of kind [AccountRow].
+func (r *Rows) Account() (*record.Account, error) {
+	return decoded(r, func(v []byte) (*record.Account, error) { return decodeAccount(v, tidemark.UserID(r.key.ID)) })
+}
+
+// Private decodes a row of kind [PrivateRow].
+func (r *Rows) Private() (*record.Private, error) { return decoded(r, decodePrivate) }
+
+// Scheduled decodes a row of kind [ScheduledRow].
+func (r *Rows) Scheduled() (*record.Scheduled, error) { return decoded(r, decodeScheduled) }
+
+// JoinRequest decodes a row of kind [RequestRow].
+func (r *Rows) JoinRequest() (*record.JoinRequest, error) { return decoded(r, decodeJoinRequest) }
+
 // ClientIDKey is the key of the row that remembers a sender's client id in a conversation.
 func (p *Partition) ClientIDKey(c record.Conversation, u record.User, id tidemark.ClientID) Key {
 	return Key{Partition: p.number, Kind: ClientIDRow, Conversation: c, Hash: clientIDHash(u, id)}
@@ -156,7 +170,7 @@ func (p *Partition) ClientIDKey(c record.Conversation, u record.User, id tidemar
 
 // Stray is the first key that belongs to no partition or to no kind of row; nil if all keys do.
 func (db *DB) Stray() (key []byte, err error) {
-	last := byte(CursorRow)
+	last := byte(TimerRow)
 	for n := range db.meta.Partitions {
 		p := byte(n)
 		for _, gap := range [][2][]byte{{{p}, {p, byte(StateRow)}}, {{p, last + 1}, prefixEnd([]byte{p})}} {

@@ -185,6 +185,59 @@ func (p *Partition) Mentions(
 	return p.scan(lower, upper, false, func(k Key, _ []byte) (bool, error) { return fn(k.Seq), nil })
 }
 
+// Index calls fn for the entries of an index from one on that share its leading fields: a thread's answers from Seq on
+// (Conversation and Root fixed), a user's contacts from Position on (User fixed), profiles from Position on, timers from
+// DueMs on. Descending walks the same entries from the last.
+func (p *Partition) Index(from record.Index, descending bool, fn func(record.Index) (more bool)) error {
+	lower := p.key(indexKey(from))
+	fixed := 2
+	switch from.Kind {
+	case record.ThreadIndex:
+		fixed = 2 + 4 + 5
+	case record.ContactIndex:
+		fixed = 2 + 4
+	}
+	return p.scan(lower, prefixEnd(lower[:fixed]), descending, func(k Key, _ []byte) (bool, error) {
+		return fn(k.Index()), nil
+	})
+}
+
+// ScheduledBy calls fn for the messages that a user has scheduled in a conversation.
+func (p *Partition) ScheduledBy(
+	c record.Conversation, u record.User, fn func(tidemark.ClientID, *record.Scheduled) (more bool),
+) error {
+	lower := p.key(Key{Kind: ScheduledRow, Conversation: c, User: u})
+	return p.scanPrefix(lower, len(lower), func(k Key, v []byte) (bool, error) {
+		s, err := decodeScheduled(v)
+		if err != nil {
+			return false, damaged(k, err)
+		}
+		return fn(tidemark.ClientID(k.ID), s), nil
+	})
+}
+
+// JoinRequests calls fn for those who wish to join a conversation, by ordinal from a user on.
+func (p *Partition) JoinRequests(
+	c record.Conversation, from record.User, fn func(record.User, *record.JoinRequest) (more bool),
+) error {
+	return p.scanPrefix(p.key(Key{Kind: RequestRow, Conversation: c, User: from}), 6, func(k Key, v []byte) (bool, error) {
+		r, err := decodeJoinRequest(v)
+		if err != nil {
+			return false, damaged(k, err)
+		}
+		return fn(k.User, r), nil
+	})
+}
+
+// Memberships calls fn for the seqs past after of the events that are about members.
+func (p *Partition) Memberships(c record.Conversation, after tidemark.Seq, fn func(tidemark.Seq) (more bool)) error {
+	if after >= SeqMax {
+		return nil
+	}
+	lower := p.key(Key{Kind: MembershipRow, Conversation: c, Seq: after + 1})
+	return p.scanPrefix(lower, 6, func(k Key, _ []byte) (bool, error) { return fn(k.Seq), nil })
+}
+
 // Recalls calls fn for the counted events past a seq that no longer count, with their counted ordinals.
 func (p *Partition) Recalls(
 	c record.Conversation, after tidemark.Seq, fn func(seq tidemark.Seq, counted uint64) (more bool),

@@ -41,7 +41,7 @@ func testChanges() *record.Changes {
 		Users:     []record.UserChange{{Ordinal: 1, ID: "alice"}, {Ordinal: 2, ID: "bob"}},
 		Infos: []*record.Info{{
 			Ordinal: 1, ID: "team", Kind: record.Group, Title: "Team", Custom: map[string]string{"a": "b", "c": ""},
-			HistoryFromStart: true, CreatedMs: testNowMs, InfoPosition: 1, MembersPosition: 1,
+			Settings: record.Settings{HistoryFromStart: true}, CreatedMs: testNowMs, InfoPosition: 1, MembersPosition: 1,
 		}},
 		Heads: []record.HeadChange{{Conversation: 1, Head: &record.Head{Seq: 3, Counted: 3, Position: 1, TimeMs: 5, Members: 2}}},
 		Members: []record.MemberChange{

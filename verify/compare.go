@@ -67,8 +67,11 @@ func (v *conversation) checkInfo() error {
 	equal(v.checker, 0, "kind", found.Kind, expected.Kind)
 	equal(v.checker, 0, "title", found.Title, expected.Title)
 	equal(v.checker, 0, "avatar", found.Avatar, expected.Avatar)
-	equal(v.checker, 0, "join policy", found.Join, expected.Join)
-	equal(v.checker, 0, "history from the start", found.HistoryFromStart, expected.HistoryFromStart)
+	f, e := found.Settings, expected.Settings
+	equal(v.checker, 0, "join policy", f.Join, e.Join)
+	equal(v.checker, 0, "history from the start", f.HistoryFromStart, e.HistoryFromStart)
+	f.Join, f.HistoryFromStart = e.Join, e.HistoryFromStart
+	equal(v.checker, 0, "settings", f, e)
 	equal(v.checker, 0, "time of creation", found.CreatedMs, expected.CreatedMs)
 	equal(v.checker, 0, "position of the last change of the data", found.InfoPosition, expected.InfoPosition)
 	equal(v.checker, 0, "position of the last change of the members", found.MembersPosition, expected.MembersPosition)

@@ -6,6 +6,7 @@ package verify
 
 import (
 	"fmt"
+	"github.com/tidemark-im/tidemark/core"
 	"maps"
 	"slices"
 
@@ -228,7 +229,7 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 	r.info.MembersPosition = e.Position
 	for _, name := range list.Added {
 		m := &member{role: record.MemberRole, joined: e.Seq, visible: e.Seq}
-		if r.info.HistoryFromStart {
+		if r.info.Settings.HistoryFromStart {
 			m.visible = 1
 		}
 		if u, ok := r.ordinal(e, name); ok {
@@ -279,6 +280,6 @@ func (r *replay) data(info *wire.Info) {
 	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
 	r.info.Custom = custom
 	if info.Settings != nil {
-		r.info.Join, r.info.HistoryFromStart = uint8(info.Settings.Join), info.Settings.HistoryFromStart
+		r.info.Settings = core.SettingsOf(info.Settings)
 	}
 }

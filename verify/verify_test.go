@@ -153,7 +153,7 @@ var damages = []struct {
 	{"the head forgets a mention", inHead(func(h *record.Head) { h.MentionAll = 2 }), 3, true, "bound of the mentions of everybody: found 2, expected at least 3"},
 	{"a title is changed", inInfo(func(i *record.Info) { i.Title = "Theirs" }), 0, true, "title: found Theirs, expected The team"},
 	{"custom data are changed", inInfo(func(i *record.Info) { i.Custom = nil }), 0, true, "custom data: found map[], expected map[c:d]"},
-	{"a setting is changed", inInfo(func(i *record.Info) { i.HistoryFromStart = false }), 0, true, "history from the start: found false"},
+	{"a setting is changed", inInfo(func(i *record.Info) { i.Settings.HistoryFromStart = false }), 0, true, "history from the start: found false"},
 	{"a creation time is changed", inInfo(func(i *record.Info) { i.CreatedMs++ }), 0, true, "time of creation"},
 	{"a members version is changed", inInfo(func(i *record.Info) { i.MembersPosition++ }), 0, true, "last change of the members"},
 	{"a conversation is renamed", inInfo(func(i *record.Info) { i.ID += "x" }), 1, true, "chain value"},

@@ -264,7 +264,7 @@ func fill(m protoreflect.Message, depth int) {
 		case fd.Kind() == protoreflect.MessageKind:
 			fill(m.Mutable(fd).Message(), depth+1)
 		case fd.IsList():
-			m.Mutable(fd).List().Append(protoreflect.ValueOf("x"))
+			m.Mutable(fd).List().Append(scalar(fd.Kind()))
 		default:
 			m.Set(fd, scalar(fd.Kind()))
 		}

@@ -974,7 +974,8 @@ type Fetch struct {
 	//	*Fetch_Hour
 	//	*Fetch_Latest
 	From          isFetch_From `protobuf_oneof:"from"`
-	Limit         uint32       `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"` // 0: 50
+	Limit         uint32       `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"`   // 0: 50
+	Thread        uint64       `protobuf:"varint,9,opt,name=thread,proto3" json:"thread,omitempty"` // only the answers in the thread of this root
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1078,6 +1079,13 @@ func (x *Fetch) GetLatest() bool {
 func (x *Fetch) GetLimit() uint32 {
 	if x != nil {
 		return x.Limit
+	}
+	return 0
+}
+
+func (x *Fetch) GetThread() uint64 {
+	if x != nil {
+		return x.Thread
 	}
 	return 0
 }
@@ -1865,6 +1873,7 @@ type Signal struct {
 	//	*Signal_Presence
 	//	*Signal_Receipt
 	//	*Signal_Transient
+	//	*Signal_Profile
 	Signal        isSignal_Signal `protobuf_oneof:"signal"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1943,6 +1952,15 @@ func (x *Signal) GetTransient() *TransientSignal {
 	return nil
 }
 
+func (x *Signal) GetProfile() *ProfileSignal {
+	if x != nil {
+		if x, ok := x.Signal.(*Signal_Profile); ok {
+			return x.Profile
+		}
+	}
+	return nil
+}
+
 type isSignal_Signal interface {
 	isSignal_Signal()
 }
@@ -1963,6 +1981,10 @@ type Signal_Transient struct {
 	Transient *TransientSignal `protobuf:"bytes,4,opt,name=transient,proto3,oneof"`
 }
 
+type Signal_Profile struct {
+	Profile *ProfileSignal `protobuf:"bytes,5,opt,name=profile,proto3,oneof"`
+}
+
 func (*Signal_Typing) isSignal_Signal() {}
 
 func (*Signal_Presence) isSignal_Signal() {}
@@ -1970,6 +1992,8 @@ func (*Signal_Presence) isSignal_Signal() {}
 func (*Signal_Receipt) isSignal_Signal() {}
 
 func (*Signal_Transient) isSignal_Signal() {}
+
+func (*Signal_Profile) isSignal_Signal() {}
 
 type TypingSignal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2091,15 +2115,19 @@ func (x *PresenceSignal) GetLastSeenMs() uint64 {
 	return 0
 }
 
-// ReceiptSignal: another member's marks moved.
+// ReceiptSignal: other members' marks moved. In small conversations it names one member and its marks; in large ones it
+// says how many have the receiver's last message.
 type ReceiptSignal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
-	ReadSeq       uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	DeliveredSeq  uint64                 `protobuf:"varint,4,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Conversation   string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	User           string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	ReadSeq        uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	DeliveredSeq   uint64                 `protobuf:"varint,4,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
+	Seq            uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"` // the receiver's last message, which the counts are of
+	ReadCount      uint32                 `protobuf:"varint,6,opt,name=read_count,json=readCount,proto3" json:"read_count,omitempty"`
+	DeliveredCount uint32                 `protobuf:"varint,7,opt,name=delivered_count,json=deliveredCount,proto3" json:"delivered_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ReceiptSignal) Reset() {
@@ -2160,6 +2188,72 @@ func (x *ReceiptSignal) GetDeliveredSeq() uint64 {
 	return 0
 }
 
+func (x *ReceiptSignal) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReceiptSignal) GetReadCount() uint32 {
+	if x != nil {
+		return x.ReadCount
+	}
+	return 0
+}
+
+func (x *ReceiptSignal) GetDeliveredCount() uint32 {
+	if x != nil {
+		return x.DeliveredCount
+	}
+	return 0
+}
+
+// ProfileSignal: a watched user's profile has changed; the contracts tell how.
+type ProfileSignal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfileSignal) Reset() {
+	*x = ProfileSignal{}
+	mi := &file_tidemark_v1_frames_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfileSignal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfileSignal) ProtoMessage() {}
+
+func (x *ProfileSignal) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_frames_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfileSignal.ProtoReflect.Descriptor instead.
+func (*ProfileSignal) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ProfileSignal) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
 type TransientSignal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
@@ -2173,7 +2267,7 @@ type TransientSignal struct {
 
 func (x *TransientSignal) Reset() {
 	*x = TransientSignal{}
-	mi := &file_tidemark_v1_frames_proto_msgTypes[23]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2279,7 @@ func (x *TransientSignal) String() string {
 func (*TransientSignal) ProtoMessage() {}
 
 func (x *TransientSignal) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_frames_proto_msgTypes[23]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2292,7 @@ func (x *TransientSignal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransientSignal.ProtoReflect.Descriptor instead.
 func (*TransientSignal) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{23}
+	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TransientSignal) GetConversation() string {
@@ -2247,7 +2341,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_tidemark_v1_frames_proto_msgTypes[24]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2353,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_frames_proto_msgTypes[24]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2366,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{24}
+	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Bye) GetReason() ByeReason {
@@ -2306,7 +2400,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_tidemark_v1_frames_proto_msgTypes[25]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2412,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_frames_proto_msgTypes[25]
+	mi := &file_tidemark_v1_frames_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2425,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{25}
+	return file_tidemark_v1_frames_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Pong) GetRequest() uint64 {
@@ -2405,7 +2499,7 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\v2\x13.tidemark.v1.CursorR\x06cursor\"<\n" +
 	"\x04Read\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xd7\x01\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xef\x01\n" +
 	"\x05Fetch\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\tR\fconversation\x12\x16\n" +
@@ -2414,7 +2508,8 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x02at\x18\x05 \x01(\x04H\x00R\x02at\x12\x14\n" +
 	"\x04hour\x18\x06 \x01(\x04H\x00R\x04hour\x12\x18\n" +
 	"\x06latest\x18\a \x01(\bH\x00R\x06latest\x12\x14\n" +
-	"\x05limit\x18\b \x01(\rR\x05limitB\x06\n" +
+	"\x05limit\x18\b \x01(\rR\x05limit\x12\x16\n" +
+	"\x06thread\x18\t \x01(\x04R\x06threadB\x06\n" +
 	"\x04from\"D\n" +
 	"\x06Typing\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
@@ -2477,12 +2572,13 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\vprev_digest\x18\x06 \x01(\fR\n" +
 	"prevDigest\x12\x1b\n" +
 	"\tfloor_seq\x18\a \x01(\x04R\bfloorSeq\x12\x19\n" +
-	"\bhas_more\x18\b \x01(\bR\ahasMore\"\xf8\x01\n" +
+	"\bhas_more\x18\b \x01(\bR\ahasMore\"\xb0\x02\n" +
 	"\x06Signal\x123\n" +
 	"\x06typing\x18\x01 \x01(\v2\x19.tidemark.v1.TypingSignalH\x00R\x06typing\x129\n" +
 	"\bpresence\x18\x02 \x01(\v2\x1b.tidemark.v1.PresenceSignalH\x00R\bpresence\x126\n" +
 	"\areceipt\x18\x03 \x01(\v2\x1a.tidemark.v1.ReceiptSignalH\x00R\areceipt\x12<\n" +
-	"\ttransient\x18\x04 \x01(\v2\x1c.tidemark.v1.TransientSignalH\x00R\ttransientB\b\n" +
+	"\ttransient\x18\x04 \x01(\v2\x1c.tidemark.v1.TransientSignalH\x00R\ttransient\x126\n" +
+	"\aprofile\x18\x05 \x01(\v2\x1a.tidemark.v1.ProfileSignalH\x00R\aprofileB\b\n" +
 	"\x06signal\"^\n" +
 	"\fTypingSignal\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x12\n" +
@@ -2492,12 +2588,18 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06online\x18\x02 \x01(\bR\x06online\x12 \n" +
 	"\flast_seen_ms\x18\x03 \x01(\x04R\n" +
-	"lastSeenMs\"\x87\x01\n" +
+	"lastSeenMs\"\xe1\x01\n" +
 	"\rReceiptSignal\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x19\n" +
 	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\x12#\n" +
-	"\rdelivered_seq\x18\x04 \x01(\x04R\fdeliveredSeq\"\xb3\x01\n" +
+	"\rdelivered_seq\x18\x04 \x01(\x04R\fdeliveredSeq\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x1d\n" +
+	"\n" +
+	"read_count\x18\x06 \x01(\rR\treadCount\x12'\n" +
+	"\x0fdelivered_count\x18\a \x01(\rR\x0edeliveredCount\"#\n" +
+	"\rProfileSignal\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\"\xb3\x01\n" +
 	"\x0fTransientSignal\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x1b\n" +
@@ -2540,7 +2642,7 @@ func file_tidemark_v1_frames_proto_rawDescGZIP() []byte {
 }
 
 var file_tidemark_v1_frames_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tidemark_v1_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_tidemark_v1_frames_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_tidemark_v1_frames_proto_goTypes = []any{
 	(ResetReason)(0),          // 0: tidemark.v1.ResetReason
 	(ByeReason)(0),            // 1: tidemark.v1.ByeReason
@@ -2567,21 +2669,22 @@ var file_tidemark_v1_frames_proto_goTypes = []any{
 	(*TypingSignal)(nil),      // 22: tidemark.v1.TypingSignal
 	(*PresenceSignal)(nil),    // 23: tidemark.v1.PresenceSignal
 	(*ReceiptSignal)(nil),     // 24: tidemark.v1.ReceiptSignal
-	(*TransientSignal)(nil),   // 25: tidemark.v1.TransientSignal
-	(*Bye)(nil),               // 26: tidemark.v1.Bye
-	(*Pong)(nil),              // 27: tidemark.v1.Pong
-	nil,                       // 28: tidemark.v1.Delta.CheckpointsEntry
-	(*Error)(nil),             // 29: tidemark.v1.Error
-	(*Cursor)(nil),            // 30: tidemark.v1.Cursor
-	(*Message)(nil),           // 31: tidemark.v1.Message
-	(*Edit)(nil),              // 32: tidemark.v1.Edit
-	(*Recall)(nil),            // 33: tidemark.v1.Recall
-	(*Reaction)(nil),          // 34: tidemark.v1.Reaction
-	(*Pin)(nil),               // 35: tidemark.v1.Pin
-	(*Limits)(nil),            // 36: tidemark.v1.Limits
-	(*ConversationDelta)(nil), // 37: tidemark.v1.ConversationDelta
-	(*Profile)(nil),           // 38: tidemark.v1.Profile
-	(*Event)(nil),             // 39: tidemark.v1.Event
+	(*ProfileSignal)(nil),     // 25: tidemark.v1.ProfileSignal
+	(*TransientSignal)(nil),   // 26: tidemark.v1.TransientSignal
+	(*Bye)(nil),               // 27: tidemark.v1.Bye
+	(*Pong)(nil),              // 28: tidemark.v1.Pong
+	nil,                       // 29: tidemark.v1.Delta.CheckpointsEntry
+	(*Error)(nil),             // 30: tidemark.v1.Error
+	(*Cursor)(nil),            // 31: tidemark.v1.Cursor
+	(*Message)(nil),           // 32: tidemark.v1.Message
+	(*Edit)(nil),              // 33: tidemark.v1.Edit
+	(*Recall)(nil),            // 34: tidemark.v1.Recall
+	(*Reaction)(nil),          // 35: tidemark.v1.Reaction
+	(*Pin)(nil),               // 36: tidemark.v1.Pin
+	(*Limits)(nil),            // 37: tidemark.v1.Limits
+	(*ConversationDelta)(nil), // 38: tidemark.v1.ConversationDelta
+	(*Profile)(nil),           // 39: tidemark.v1.Profile
+	(*Event)(nil),             // 40: tidemark.v1.Event
 }
 var file_tidemark_v1_frames_proto_depIdxs = []int32{
 	4,  // 0: tidemark.v1.ClientFrame.hello:type_name -> tidemark.v1.Hello
@@ -2600,36 +2703,37 @@ var file_tidemark_v1_frames_proto_depIdxs = []int32{
 	19, // 13: tidemark.v1.ServerFrame.submitted:type_name -> tidemark.v1.Submitted
 	20, // 14: tidemark.v1.ServerFrame.fetched:type_name -> tidemark.v1.Fetched
 	21, // 15: tidemark.v1.ServerFrame.signal:type_name -> tidemark.v1.Signal
-	29, // 16: tidemark.v1.ServerFrame.error:type_name -> tidemark.v1.Error
-	26, // 17: tidemark.v1.ServerFrame.bye:type_name -> tidemark.v1.Bye
-	27, // 18: tidemark.v1.ServerFrame.pong:type_name -> tidemark.v1.Pong
-	30, // 19: tidemark.v1.Hello.cursor:type_name -> tidemark.v1.Cursor
-	31, // 20: tidemark.v1.Submit.message:type_name -> tidemark.v1.Message
-	32, // 21: tidemark.v1.Submit.edit:type_name -> tidemark.v1.Edit
-	33, // 22: tidemark.v1.Submit.recall:type_name -> tidemark.v1.Recall
-	34, // 23: tidemark.v1.Submit.reaction:type_name -> tidemark.v1.Reaction
-	35, // 24: tidemark.v1.Submit.pin:type_name -> tidemark.v1.Pin
+	30, // 16: tidemark.v1.ServerFrame.error:type_name -> tidemark.v1.Error
+	27, // 17: tidemark.v1.ServerFrame.bye:type_name -> tidemark.v1.Bye
+	28, // 18: tidemark.v1.ServerFrame.pong:type_name -> tidemark.v1.Pong
+	31, // 19: tidemark.v1.Hello.cursor:type_name -> tidemark.v1.Cursor
+	32, // 20: tidemark.v1.Submit.message:type_name -> tidemark.v1.Message
+	33, // 21: tidemark.v1.Submit.edit:type_name -> tidemark.v1.Edit
+	34, // 22: tidemark.v1.Submit.recall:type_name -> tidemark.v1.Recall
+	35, // 23: tidemark.v1.Submit.reaction:type_name -> tidemark.v1.Reaction
+	36, // 24: tidemark.v1.Submit.pin:type_name -> tidemark.v1.Pin
 	6,  // 25: tidemark.v1.Submit.seen:type_name -> tidemark.v1.Seen
-	30, // 26: tidemark.v1.Ack.cursor:type_name -> tidemark.v1.Cursor
+	31, // 26: tidemark.v1.Ack.cursor:type_name -> tidemark.v1.Cursor
 	0,  // 27: tidemark.v1.Reset.reason:type_name -> tidemark.v1.ResetReason
-	36, // 28: tidemark.v1.Welcome.limits:type_name -> tidemark.v1.Limits
+	37, // 28: tidemark.v1.Welcome.limits:type_name -> tidemark.v1.Limits
 	15, // 29: tidemark.v1.Welcome.reset:type_name -> tidemark.v1.Reset
-	37, // 30: tidemark.v1.Delta.conversations:type_name -> tidemark.v1.ConversationDelta
-	38, // 31: tidemark.v1.Delta.profiles:type_name -> tidemark.v1.Profile
-	28, // 32: tidemark.v1.Delta.checkpoints:type_name -> tidemark.v1.Delta.CheckpointsEntry
-	30, // 33: tidemark.v1.Synced.cursor:type_name -> tidemark.v1.Cursor
-	39, // 34: tidemark.v1.Fetched.events:type_name -> tidemark.v1.Event
+	38, // 30: tidemark.v1.Delta.conversations:type_name -> tidemark.v1.ConversationDelta
+	39, // 31: tidemark.v1.Delta.profiles:type_name -> tidemark.v1.Profile
+	29, // 32: tidemark.v1.Delta.checkpoints:type_name -> tidemark.v1.Delta.CheckpointsEntry
+	31, // 33: tidemark.v1.Synced.cursor:type_name -> tidemark.v1.Cursor
+	40, // 34: tidemark.v1.Fetched.events:type_name -> tidemark.v1.Event
 	22, // 35: tidemark.v1.Signal.typing:type_name -> tidemark.v1.TypingSignal
 	23, // 36: tidemark.v1.Signal.presence:type_name -> tidemark.v1.PresenceSignal
 	24, // 37: tidemark.v1.Signal.receipt:type_name -> tidemark.v1.ReceiptSignal
-	25, // 38: tidemark.v1.Signal.transient:type_name -> tidemark.v1.TransientSignal
-	31, // 39: tidemark.v1.TransientSignal.message:type_name -> tidemark.v1.Message
-	1,  // 40: tidemark.v1.Bye.reason:type_name -> tidemark.v1.ByeReason
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	26, // 38: tidemark.v1.Signal.transient:type_name -> tidemark.v1.TransientSignal
+	25, // 39: tidemark.v1.Signal.profile:type_name -> tidemark.v1.ProfileSignal
+	32, // 40: tidemark.v1.TransientSignal.message:type_name -> tidemark.v1.Message
+	1,  // 41: tidemark.v1.Bye.reason:type_name -> tidemark.v1.ByeReason
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_tidemark_v1_frames_proto_init() }
@@ -2680,6 +2784,7 @@ func file_tidemark_v1_frames_proto_init() {
 		(*Signal_Presence)(nil),
 		(*Signal_Receipt)(nil),
 		(*Signal_Transient)(nil),
+		(*Signal_Profile)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2687,7 +2792,7 @@ func file_tidemark_v1_frames_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidemark_v1_frames_proto_rawDesc), len(file_tidemark_v1_frames_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -190,8 +190,9 @@ type JoinPolicy int32
 
 const (
 	JoinPolicy_JOIN_DEFAULT JoinPolicy = 0 // groups: INVITE; channels and rooms: OPEN
-	JoinPolicy_INVITE       JoinPolicy = 1 // only added by an admin, an owner or the app
+	JoinPolicy_INVITE       JoinPolicy = 1 // only added by those who may invite, or the app
 	JoinPolicy_OPEN         JoinPolicy = 2
+	JoinPolicy_REQUEST      JoinPolicy = 3 // who joins asks, and an admin answers
 )
 
 // Enum value maps for JoinPolicy.
@@ -200,11 +201,13 @@ var (
 		0: "JOIN_DEFAULT",
 		1: "INVITE",
 		2: "OPEN",
+		3: "REQUEST",
 	}
 	JoinPolicy_value = map[string]int32{
 		"JOIN_DEFAULT": 0,
 		"INVITE":       1,
 		"OPEN":         2,
+		"REQUEST":      3,
 	}
 )
 
@@ -233,6 +236,165 @@ func (x JoinPolicy) Number() protoreflect.EnumNumber {
 // Deprecated: Use JoinPolicy.Descriptor instead.
 func (JoinPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{3}
+}
+
+// Priority of a message in a room: what is left out first when a receiver is behind. Elsewhere it means nothing.
+type Priority int32
+
+const (
+	Priority_PRIORITY_NORMAL Priority = 0
+	Priority_PRIORITY_LOW    Priority = 1 // left out first
+	Priority_PRIORITY_HIGH   Priority = 2 // never left out
+)
+
+// Enum value maps for Priority.
+var (
+	Priority_name = map[int32]string{
+		0: "PRIORITY_NORMAL",
+		1: "PRIORITY_LOW",
+		2: "PRIORITY_HIGH",
+	}
+	Priority_value = map[string]int32{
+		"PRIORITY_NORMAL": 0,
+		"PRIORITY_LOW":    1,
+		"PRIORITY_HIGH":   2,
+	}
+)
+
+func (x Priority) Enum() *Priority {
+	p := new(Priority)
+	*p = x
+	return p
+}
+
+func (x Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidemark_v1_model_proto_enumTypes[4].Descriptor()
+}
+
+func (Priority) Type() protoreflect.EnumType {
+	return &file_tidemark_v1_model_proto_enumTypes[4]
+}
+
+func (x Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Priority.Descriptor instead.
+func (Priority) EnumDescriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{4}
+}
+
+// RetentionMode says how long the messages of a conversation are kept.
+type RetentionMode int32
+
+const (
+	RetentionMode_RETENTION_DEFAULT RetentionMode = 0 // for ever; rooms: the last 200 events
+	RetentionMode_FOR_EVER          RetentionMode = 1
+	RetentionMode_BY_AGE            RetentionMode = 2
+	RetentionMode_BY_COUNT          RetentionMode = 3
+	RetentionMode_ACKNOWLEDGED      RetentionMode = 4 // until every member's devices have acknowledged them; in conversations of at most 1,000 members
+)
+
+// Enum value maps for RetentionMode.
+var (
+	RetentionMode_name = map[int32]string{
+		0: "RETENTION_DEFAULT",
+		1: "FOR_EVER",
+		2: "BY_AGE",
+		3: "BY_COUNT",
+		4: "ACKNOWLEDGED",
+	}
+	RetentionMode_value = map[string]int32{
+		"RETENTION_DEFAULT": 0,
+		"FOR_EVER":          1,
+		"BY_AGE":            2,
+		"BY_COUNT":          3,
+		"ACKNOWLEDGED":      4,
+	}
+)
+
+func (x RetentionMode) Enum() *RetentionMode {
+	p := new(RetentionMode)
+	*p = x
+	return p
+}
+
+func (x RetentionMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RetentionMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidemark_v1_model_proto_enumTypes[5].Descriptor()
+}
+
+func (RetentionMode) Type() protoreflect.EnumType {
+	return &file_tidemark_v1_model_proto_enumTypes[5]
+}
+
+func (x RetentionMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RetentionMode.Descriptor instead.
+func (RetentionMode) EnumDescriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{5}
+}
+
+// ContactState is how a user stands to the peer of a direct conversation.
+type ContactState int32
+
+const (
+	ContactState_NO_CONTACT ContactState = 0
+	ContactState_REQUESTED  ContactState = 1 // the user has asked
+	ContactState_ASKED      ContactState = 2 // the peer has asked, the user has not answered
+	ContactState_CONTACT    ContactState = 3
+)
+
+// Enum value maps for ContactState.
+var (
+	ContactState_name = map[int32]string{
+		0: "NO_CONTACT",
+		1: "REQUESTED",
+		2: "ASKED",
+		3: "CONTACT",
+	}
+	ContactState_value = map[string]int32{
+		"NO_CONTACT": 0,
+		"REQUESTED":  1,
+		"ASKED":      2,
+		"CONTACT":    3,
+	}
+)
+
+func (x ContactState) Enum() *ContactState {
+	p := new(ContactState)
+	*p = x
+	return p
+}
+
+func (x ContactState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ContactState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidemark_v1_model_proto_enumTypes[6].Descriptor()
+}
+
+func (ContactState) Type() protoreflect.EnumType {
+	return &file_tidemark_v1_model_proto_enumTypes[6]
+}
+
+func (x ContactState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ContactState.Descriptor instead.
+func (ContactState) EnumDescriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{6}
 }
 
 // Reason is the closed list of error reasons; each has one meaning.
@@ -317,11 +479,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidemark_v1_model_proto_enumTypes[4].Descriptor()
+	return file_tidemark_v1_model_proto_enumTypes[7].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_tidemark_v1_model_proto_enumTypes[4]
+	return &file_tidemark_v1_model_proto_enumTypes[7]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -330,7 +492,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{4}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{7}
 }
 
 // Error is what went wrong: for programs (code, reason) and for people (message).
@@ -579,13 +741,16 @@ type Event struct {
 	Salt          []byte                 `protobuf:"bytes,7,opt,name=salt,proto3" json:"salt,omitempty"`
 	Body          []byte                 `protobuf:"bytes,8,opt,name=body,json=bodyBytes,proto3" json:"body,omitempty"`
 	BodyHash      []byte                 `protobuf:"bytes,9,opt,name=body_hash,json=bodyHash,proto3" json:"body_hash,omitempty"`
-	Kind          uint32                 `protobuf:"varint,10,opt,name=kind,proto3" json:"kind,omitempty"`                    // field number of the Body oneof that was hashed; sent with body_hash
-	BodyJson      *Body                  `protobuf:"bytes,11,opt,name=body_json,json=body,proto3" json:"body_json,omitempty"` // JSON only: the readable body
-	Edited        uint64                 `protobuf:"varint,12,opt,name=edited,proto3" json:"edited,omitempty"`                // current form: seq of the last edit shown in body; 0 never edited
-	Recalled      uint64                 `protobuf:"varint,13,opt,name=recalled,proto3" json:"recalled,omitempty"`            // current form: seq of the recall; the body is then withheld
-	Erased        uint64                 `protobuf:"varint,14,opt,name=erased,proto3" json:"erased,omitempty"`                // current form: seq of the erasure; the body is gone
-	Reactions     []*ReactionCount       `protobuf:"bytes,15,rep,name=reactions,proto3" json:"reactions,omitempty"`           // current form
-	Pinned        uint64                 `protobuf:"varint,16,opt,name=pinned,proto3" json:"pinned,omitempty"`                // current form: seq of the pin; 0 not pinned
+	Kind          uint32                 `protobuf:"varint,10,opt,name=kind,proto3" json:"kind,omitempty"`                                  // field number of the Body oneof that was hashed; sent with body_hash
+	BodyJson      *Body                  `protobuf:"bytes,11,opt,name=body_json,json=body,proto3" json:"body_json,omitempty"`               // JSON only: the readable body
+	Edited        uint64                 `protobuf:"varint,12,opt,name=edited,proto3" json:"edited,omitempty"`                              // current form: seq of the last edit shown in body; 0 never edited
+	Recalled      uint64                 `protobuf:"varint,13,opt,name=recalled,proto3" json:"recalled,omitempty"`                          // current form: seq of the recall; the body is then withheld
+	Erased        uint64                 `protobuf:"varint,14,opt,name=erased,proto3" json:"erased,omitempty"`                              // current form: seq of the erasure; the body is gone
+	Reactions     []*ReactionCount       `protobuf:"bytes,15,rep,name=reactions,proto3" json:"reactions,omitempty"`                         // current form
+	Pinned        uint64                 `protobuf:"varint,16,opt,name=pinned,proto3" json:"pinned,omitempty"`                              // current form: seq of the pin; 0 not pinned
+	ThreadCount   uint32                 `protobuf:"varint,17,opt,name=thread_count,json=threadCount,proto3" json:"thread_count,omitempty"` // current form: answers in the thread that has this event as root
+	ThreadSeq     uint64                 `protobuf:"varint,18,opt,name=thread_seq,json=threadSeq,proto3" json:"thread_seq,omitempty"`       // current form: the last of them
+	Hidden        bool                   `protobuf:"varint,19,opt,name=hidden,proto3" json:"hidden,omitempty"`                              // the asking user has deleted it for itself; the body is withheld
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -732,12 +897,34 @@ func (x *Event) GetPinned() uint64 {
 	return 0
 }
 
+func (x *Event) GetThreadCount() uint32 {
+	if x != nil {
+		return x.ThreadCount
+	}
+	return 0
+}
+
+func (x *Event) GetThreadSeq() uint64 {
+	if x != nil {
+		return x.ThreadSeq
+	}
+	return 0
+}
+
+func (x *Event) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
 // ReactionCount is how many users reacted to an event with one key.
 type ReactionCount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	Mine          bool                   `protobuf:"varint,3,opt,name=mine,proto3" json:"mine,omitempty"` // the asking user is among them
+	Mine          bool                   `protobuf:"varint,3,opt,name=mine,proto3" json:"mine,omitempty"`  // the asking user is among them
+	Users         []string               `protobuf:"bytes,4,rep,name=users,proto3" json:"users,omitempty"` // who, the first 20; MessageService/Reactions has all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -791,6 +978,13 @@ func (x *ReactionCount) GetMine() bool {
 		return x.Mine
 	}
 	return false
+}
+
+func (x *ReactionCount) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
 }
 
 // Body of an event. The field number is the event's kind in the chain.
@@ -983,6 +1177,8 @@ type Message struct {
 	ReplyTo       uint64                 `protobuf:"varint,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // seq
 	Thread        uint64                 `protobuf:"varint,7,opt,name=thread,proto3" json:"thread,omitempty"`                  // seq of the thread's root
 	Class         MessageClass           `protobuf:"varint,8,opt,name=class,proto3,enum=tidemark.v1.MessageClass" json:"class,omitempty"`
+	Priority      Priority               `protobuf:"varint,9,opt,name=priority,proto3,enum=tidemark.v1.Priority" json:"priority,omitempty"` // in rooms
+	Forwarded     *Forwarded             `protobuf:"bytes,10,opt,name=forwarded,proto3" json:"forwarded,omitempty"`                         // this message repeats the content of another
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1073,6 +1269,90 @@ func (x *Message) GetClass() MessageClass {
 	return MessageClass_NORMAL
 }
 
+func (x *Message) GetPriority() Priority {
+	if x != nil {
+		return x.Priority
+	}
+	return Priority_PRIORITY_NORMAL
+}
+
+func (x *Message) GetForwarded() *Forwarded {
+	if x != nil {
+		return x.Forwarded
+	}
+	return nil
+}
+
+// Forwarded says which message a message repeats. The server has checked that the sender could see it and that type,
+// text and data are its own.
+type Forwarded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Sender        string                 `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"` // who wrote it; filled in by the sender, checked by the server
+	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forwarded) Reset() {
+	*x = Forwarded{}
+	mi := &file_tidemark_v1_model_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forwarded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forwarded) ProtoMessage() {}
+
+func (x *Forwarded) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_model_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forwarded.ProtoReflect.Descriptor instead.
+func (*Forwarded) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Forwarded) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *Forwarded) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Forwarded) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *Forwarded) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
 // Edit replaces the content of the message at seq.
 type Edit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1084,7 +1364,7 @@ type Edit struct {
 
 func (x *Edit) Reset() {
 	*x = Edit{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[7]
+	mi := &file_tidemark_v1_model_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1376,7 @@ func (x *Edit) String() string {
 func (*Edit) ProtoMessage() {}
 
 func (x *Edit) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[7]
+	mi := &file_tidemark_v1_model_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1389,7 @@ func (x *Edit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edit.ProtoReflect.Descriptor instead.
 func (*Edit) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{7}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Edit) GetSeq() uint64 {
@@ -1137,7 +1417,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[8]
+	mi := &file_tidemark_v1_model_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1429,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[8]
+	mi := &file_tidemark_v1_model_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1442,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{8}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Recall) GetSeq() uint64 {
@@ -1191,7 +1471,7 @@ type Reaction struct {
 
 func (x *Reaction) Reset() {
 	*x = Reaction{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[9]
+	mi := &file_tidemark_v1_model_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1483,7 @@ func (x *Reaction) String() string {
 func (*Reaction) ProtoMessage() {}
 
 func (x *Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[9]
+	mi := &file_tidemark_v1_model_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1496,7 @@ func (x *Reaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reaction.ProtoReflect.Descriptor instead.
 func (*Reaction) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{9}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Reaction) GetSeq() uint64 {
@@ -1251,7 +1531,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[10]
+	mi := &file_tidemark_v1_model_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1543,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[10]
+	mi := &file_tidemark_v1_model_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1556,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{10}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Pin) GetSeq() uint64 {
@@ -1306,7 +1586,7 @@ type Members struct {
 
 func (x *Members) Reset() {
 	*x = Members{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[11]
+	mi := &file_tidemark_v1_model_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1598,7 @@ func (x *Members) String() string {
 func (*Members) ProtoMessage() {}
 
 func (x *Members) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[11]
+	mi := &file_tidemark_v1_model_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1611,7 @@ func (x *Members) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Members.ProtoReflect.Descriptor instead.
 func (*Members) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{11}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Members) GetAdded() []string {
@@ -1370,13 +1650,16 @@ type Info struct {
 	Custom        map[string]string      `protobuf:"bytes,3,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // keys set; an empty value removes the key
 	Settings      *Settings              `protobuf:"bytes,4,opt,name=settings,proto3" json:"settings,omitempty"`                                                                       // whole, when changed
 	Kind          Kind                   `protobuf:"varint,5,opt,name=kind,proto3,enum=tidemark.v1.Kind" json:"kind,omitempty"`                                                        // at creation only
+	Announcement  *string                `protobuf:"bytes,6,opt,name=announcement,proto3,oneof" json:"announcement,omitempty"`
+	Attributes    []*Attribute           `protobuf:"bytes,7,rep,name=attributes,proto3" json:"attributes,omitempty"` // of a room, those set; an empty value removes the key
+	Dissolved     bool                   `protobuf:"varint,8,opt,name=dissolved,proto3" json:"dissolved,omitempty"`  // nobody writes here any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[12]
+	mi := &file_tidemark_v1_model_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1671,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[12]
+	mi := &file_tidemark_v1_model_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1684,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{12}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Info) GetTitle() string {
@@ -1439,6 +1722,96 @@ func (x *Info) GetKind() Kind {
 	return Kind_KIND_UNSPECIFIED
 }
 
+func (x *Info) GetAnnouncement() string {
+	if x != nil && x.Announcement != nil {
+		return *x.Announcement
+	}
+	return ""
+}
+
+func (x *Info) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *Info) GetDissolved() bool {
+	if x != nil {
+		return x.Dissolved
+	}
+	return false
+}
+
+// Attribute is one of a room's keys and values.
+type Attribute struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Owner         string                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`                              // who set it
+	AutoDelete    bool                   `protobuf:"varint,4,opt,name=auto_delete,json=autoDelete,proto3" json:"auto_delete,omitempty"` // it goes when its owner has left the room
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attribute) Reset() {
+	*x = Attribute{}
+	mi := &file_tidemark_v1_model_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attribute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attribute) ProtoMessage() {}
+
+func (x *Attribute) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_model_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
+func (*Attribute) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Attribute) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Attribute) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Attribute) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Attribute) GetAutoDelete() bool {
+	if x != nil {
+		return x.AutoDelete
+	}
+	return false
+}
+
 // Erased says that salt and body of the event at seq were dropped; its hash stays in the chain.
 type Erased struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1449,7 +1822,7 @@ type Erased struct {
 
 func (x *Erased) Reset() {
 	*x = Erased{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[13]
+	mi := &file_tidemark_v1_model_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1834,7 @@ func (x *Erased) String() string {
 func (*Erased) ProtoMessage() {}
 
 func (x *Erased) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[13]
+	mi := &file_tidemark_v1_model_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1847,7 @@ func (x *Erased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erased.ProtoReflect.Descriptor instead.
 func (*Erased) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{13}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Erased) GetSeq() uint64 {
@@ -1489,13 +1862,23 @@ type Settings struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Join             JoinPolicy             `protobuf:"varint,1,opt,name=join,proto3,enum=tidemark.v1.JoinPolicy" json:"join,omitempty"`
 	HistoryFromStart bool                   `protobuf:"varint,2,opt,name=history_from_start,json=historyFromStart,proto3" json:"history_from_start,omitempty"` // new members see the history from before they joined
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The lowest role that may; not given: the default.
+	Post          Role       `protobuf:"varint,3,opt,name=post,proto3,enum=tidemark.v1.Role" json:"post,omitempty"`                               // groups and rooms: MEMBER; channels: ADMIN
+	Invite        Role       `protobuf:"varint,4,opt,name=invite,proto3,enum=tidemark.v1.Role" json:"invite,omitempty"`                           // ADMIN
+	Edit          Role       `protobuf:"varint,5,opt,name=edit,proto3,enum=tidemark.v1.Role" json:"edit,omitempty"`                               // title, avatar, custom data, announcement: ADMIN
+	Pin           Role       `protobuf:"varint,6,opt,name=pin,proto3,enum=tidemark.v1.Role" json:"pin,omitempty"`                                 // ADMIN
+	MentionAll    Role       `protobuf:"varint,7,opt,name=mention_all,json=mentionAll,proto3,enum=tidemark.v1.Role" json:"mention_all,omitempty"` // MEMBER
+	MuteAll       bool       `protobuf:"varint,8,opt,name=mute_all,json=muteAll,proto3" json:"mute_all,omitempty"`                                // only admins and the owner post
+	SlowModeMs    uint32     `protobuf:"varint,9,opt,name=slow_mode_ms,json=slowModeMs,proto3" json:"slow_mode_ms,omitempty"`                     // between two messages of one member; 0: none. Admins and the owner are free of it
+	MembersMax    uint32     `protobuf:"varint,10,opt,name=members_max,json=membersMax,proto3" json:"members_max,omitempty"`                      // 0: the server's
+	Retention     *Retention `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[14]
+	mi := &file_tidemark_v1_model_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1890,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[14]
+	mi := &file_tidemark_v1_model_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1903,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{14}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Settings) GetJoin() JoinPolicy {
@@ -1537,6 +1920,130 @@ func (x *Settings) GetHistoryFromStart() bool {
 	return false
 }
 
+func (x *Settings) GetPost() Role {
+	if x != nil {
+		return x.Post
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Settings) GetInvite() Role {
+	if x != nil {
+		return x.Invite
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Settings) GetEdit() Role {
+	if x != nil {
+		return x.Edit
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Settings) GetPin() Role {
+	if x != nil {
+		return x.Pin
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Settings) GetMentionAll() Role {
+	if x != nil {
+		return x.MentionAll
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Settings) GetMuteAll() bool {
+	if x != nil {
+		return x.MuteAll
+	}
+	return false
+}
+
+func (x *Settings) GetSlowModeMs() uint32 {
+	if x != nil {
+		return x.SlowModeMs
+	}
+	return 0
+}
+
+func (x *Settings) GetMembersMax() uint32 {
+	if x != nil {
+		return x.MembersMax
+	}
+	return 0
+}
+
+func (x *Settings) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+// Retention of a conversation's messages.
+type Retention struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          RetentionMode          `protobuf:"varint,1,opt,name=mode,proto3,enum=tidemark.v1.RetentionMode" json:"mode,omitempty"`
+	MaxAgeMs      uint64                 `protobuf:"varint,2,opt,name=max_age_ms,json=maxAgeMs,proto3" json:"max_age_ms,omitempty"` // of BY_AGE; at least one hour
+	MaxCount      uint64                 `protobuf:"varint,3,opt,name=max_count,json=maxCount,proto3" json:"max_count,omitempty"`   // of BY_COUNT: events; at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_tidemark_v1_model_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_model_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Retention) GetMode() RetentionMode {
+	if x != nil {
+		return x.Mode
+	}
+	return RetentionMode_RETENTION_DEFAULT
+}
+
+func (x *Retention) GetMaxAgeMs() uint64 {
+	if x != nil {
+		return x.MaxAgeMs
+	}
+	return 0
+}
+
+func (x *Retention) GetMaxCount() uint64 {
+	if x != nil {
+		return x.MaxCount
+	}
+	return 0
+}
+
 // Profile of a user.
 type Profile struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1545,13 +2052,14 @@ type Profile struct {
 	Avatar        string                 `protobuf:"bytes,3,opt,name=avatar,proto3" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,4,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Versions      map[string]string      `protobuf:"bytes,5,rep,name=versions,proto3" json:"versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // field name -> opaque version; in contracts only
+	Deleted       bool                   `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`                                                                            // there is no such user any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Profile) Reset() {
 	*x = Profile{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[15]
+	mi := &file_tidemark_v1_model_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +2071,7 @@ func (x *Profile) String() string {
 func (*Profile) ProtoMessage() {}
 
 func (x *Profile) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[15]
+	mi := &file_tidemark_v1_model_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +2084,7 @@ func (x *Profile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Profile.ProtoReflect.Descriptor instead.
 func (*Profile) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{15}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Profile) GetId() string {
@@ -1614,6 +2122,13 @@ func (x *Profile) GetVersions() map[string]string {
 	return nil
 }
 
+func (x *Profile) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
 // ConversationInfo is a conversation's public data.
 type ConversationInfo struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1626,13 +2141,17 @@ type ConversationInfo struct {
 	CreatedMs      uint64                 `protobuf:"varint,7,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
 	InfoVersion    string                 `protobuf:"bytes,8,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`          // opaque; changes with title, avatar, custom, settings
 	MembersVersion string                 `protobuf:"bytes,9,opt,name=members_version,json=membersVersion,proto3" json:"members_version,omitempty"` // opaque; changes with the member list
+	Announcement   string                 `protobuf:"bytes,10,opt,name=announcement,proto3" json:"announcement,omitempty"`
+	DissolvedSeq   uint64                 `protobuf:"varint,11,opt,name=dissolved_seq,json=dissolvedSeq,proto3" json:"dissolved_seq,omitempty"` // 0: not dissolved
+	Attributes     []*Attribute           `protobuf:"bytes,12,rep,name=attributes,proto3" json:"attributes,omitempty"`                          // of a room
+	Pinned         []uint64               `protobuf:"varint,13,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`                          // seqs of pinned messages, in the order of pinning
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ConversationInfo) Reset() {
 	*x = ConversationInfo{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[16]
+	mi := &file_tidemark_v1_model_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +2163,7 @@ func (x *ConversationInfo) String() string {
 func (*ConversationInfo) ProtoMessage() {}
 
 func (x *ConversationInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[16]
+	mi := &file_tidemark_v1_model_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +2176,7 @@ func (x *ConversationInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConversationInfo.ProtoReflect.Descriptor instead.
 func (*ConversationInfo) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{16}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConversationInfo) GetKind() Kind {
@@ -1723,25 +2242,60 @@ func (x *ConversationInfo) GetMembersVersion() string {
 	return ""
 }
 
+func (x *ConversationInfo) GetAnnouncement() string {
+	if x != nil {
+		return x.Announcement
+	}
+	return ""
+}
+
+func (x *ConversationInfo) GetDissolvedSeq() uint64 {
+	if x != nil {
+		return x.DissolvedSeq
+	}
+	return 0
+}
+
+func (x *ConversationInfo) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *ConversationInfo) GetPinned() []uint64 {
+	if x != nil {
+		return x.Pinned
+	}
+	return nil
+}
+
 // Self is the asking user's own record in a conversation.
 type Self struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=tidemark.v1.Role" json:"role,omitempty"`
-	JoinedSeq     uint64                 `protobuf:"varint,2,opt,name=joined_seq,json=joinedSeq,proto3" json:"joined_seq,omitempty"`
-	ReadSeq       uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	Pinned        bool                   `protobuf:"varint,4,opt,name=pinned,proto3" json:"pinned,omitempty"`
-	Muted         bool                   `protobuf:"varint,5,opt,name=muted,proto3" json:"muted,omitempty"`
-	Hidden        bool                   `protobuf:"varint,6,opt,name=hidden,proto3" json:"hidden,omitempty"`
-	Alias         string                 `protobuf:"bytes,7,opt,name=alias,proto3" json:"alias,omitempty"`
-	MarkedUnread  bool                   `protobuf:"varint,8,opt,name=marked_unread,json=markedUnread,proto3" json:"marked_unread,omitempty"`
-	VisibleFrom   uint64                 `protobuf:"varint,9,opt,name=visible_from,json=visibleFrom,proto3" json:"visible_from,omitempty"` // the first seq the user may see
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Role            Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=tidemark.v1.Role" json:"role,omitempty"`
+	JoinedSeq       uint64                 `protobuf:"varint,2,opt,name=joined_seq,json=joinedSeq,proto3" json:"joined_seq,omitempty"`
+	ReadSeq         uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	Pinned          bool                   `protobuf:"varint,4,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	Muted           bool                   `protobuf:"varint,5,opt,name=muted,proto3" json:"muted,omitempty"`
+	Hidden          bool                   `protobuf:"varint,6,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	Alias           string                 `protobuf:"bytes,7,opt,name=alias,proto3" json:"alias,omitempty"`
+	MarkedUnread    bool                   `protobuf:"varint,8,opt,name=marked_unread,json=markedUnread,proto3" json:"marked_unread,omitempty"`
+	VisibleFrom     uint64                 `protobuf:"varint,9,opt,name=visible_from,json=visibleFrom,proto3" json:"visible_from,omitempty"`                // the first seq the user may see
+	Contact         ContactState           `protobuf:"varint,10,opt,name=contact,proto3,enum=tidemark.v1.ContactState" json:"contact,omitempty"`            // of a direct conversation
+	Remark          string                 `protobuf:"bytes,11,opt,name=remark,proto3" json:"remark,omitempty"`                                             // the user's own name for the contact
+	Blocked         bool                   `protobuf:"varint,12,opt,name=blocked,proto3" json:"blocked,omitempty"`                                          // the user has blocked the peer
+	RequestText     string                 `protobuf:"bytes,13,opt,name=request_text,json=requestText,proto3" json:"request_text,omitempty"`                // with which the peer asked, while contact is ASKED
+	SilencedUntilMs uint64                 `protobuf:"varint,14,opt,name=silenced_until_ms,json=silencedUntilMs,proto3" json:"silenced_until_ms,omitempty"` // the user may not post before
+	Requests        uint32                 `protobuf:"varint,15,opt,name=requests,proto3" json:"requests,omitempty"`                                        // users who wait for an answer to their request to join; for admins and the owner
+	Private         *Private               `protobuf:"bytes,16,opt,name=private,proto3" json:"private,omitempty"`                                           // when new to this cursor or changed
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[17]
+	mi := &file_tidemark_v1_model_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2307,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[17]
+	mi := &file_tidemark_v1_model_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2320,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{17}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Self) GetRole() Role {
@@ -1832,21 +2386,185 @@ func (x *Self) GetVisibleFrom() uint64 {
 	return 0
 }
 
-// Member of a conversation as other members see it.
-type Member struct {
+func (x *Self) GetContact() ContactState {
+	if x != nil {
+		return x.Contact
+	}
+	return ContactState_NO_CONTACT
+}
+
+func (x *Self) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *Self) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *Self) GetRequestText() string {
+	if x != nil {
+		return x.RequestText
+	}
+	return ""
+}
+
+func (x *Self) GetSilencedUntilMs() uint64 {
+	if x != nil {
+		return x.SilencedUntilMs
+	}
+	return 0
+}
+
+func (x *Self) GetRequests() uint32 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
+func (x *Self) GetPrivate() *Private {
+	if x != nil {
+		return x.Private
+	}
+	return nil
+}
+
+// Private is what a user keeps in a conversation for its own devices.
+type Private struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	Role          Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=tidemark.v1.Role" json:"role,omitempty"`
-	JoinedSeq     uint64                 `protobuf:"varint,3,opt,name=joined_seq,json=joinedSeq,proto3" json:"joined_seq,omitempty"`
-	ReadSeq       uint64                 `protobuf:"varint,4,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	DeliveredSeq  uint64                 `protobuf:"varint,5,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
+	Draft         *Draft                 `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	Deleted       []uint64               `protobuf:"varint,2,rep,packed,name=deleted,proto3" json:"deleted,omitempty"` // seqs of messages that the user has deleted for itself, ascending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Private) Reset() {
+	*x = Private{}
+	mi := &file_tidemark_v1_model_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Private) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Private) ProtoMessage() {}
+
+func (x *Private) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_model_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Private.ProtoReflect.Descriptor instead.
+func (*Private) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Private) GetDraft() *Draft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+func (x *Private) GetDeleted() []uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return nil
+}
+
+// Draft is what a user has begun to write.
+type Draft struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	ReplyTo       uint64                 `protobuf:"varint,2,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	TimeMs        uint64                 `protobuf:"varint,3,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // when it was saved
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Draft) Reset() {
+	*x = Draft{}
+	mi := &file_tidemark_v1_model_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Draft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Draft) ProtoMessage() {}
+
+func (x *Draft) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_model_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Draft.ProtoReflect.Descriptor instead.
+func (*Draft) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Draft) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Draft) GetReplyTo() uint64 {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return 0
+}
+
+func (x *Draft) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+// Member of a conversation as other members see it.
+type Member struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	User            string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Role            Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=tidemark.v1.Role" json:"role,omitempty"`
+	JoinedSeq       uint64                 `protobuf:"varint,3,opt,name=joined_seq,json=joinedSeq,proto3" json:"joined_seq,omitempty"`
+	ReadSeq         uint64                 `protobuf:"varint,4,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	DeliveredSeq    uint64                 `protobuf:"varint,5,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
+	SilencedUntilMs uint64                 `protobuf:"varint,6,opt,name=silenced_until_ms,json=silencedUntilMs,proto3" json:"silenced_until_ms,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[18]
+	mi := &file_tidemark_v1_model_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +2576,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[18]
+	mi := &file_tidemark_v1_model_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2589,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{18}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Member) GetUser() string {
@@ -1909,6 +2627,13 @@ func (x *Member) GetDeliveredSeq() uint64 {
 	return 0
 }
 
+func (x *Member) GetSilencedUntilMs() uint64 {
+	if x != nil {
+		return x.SilencedUntilMs
+	}
+	return 0
+}
+
 // ConversationDelta is what changed in one conversation.
 type ConversationDelta struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1924,14 +2649,15 @@ type ConversationDelta struct {
 	PrevSeq       uint64                 `protobuf:"varint,10,opt,name=prev_seq,json=prevSeq,proto3" json:"prev_seq,omitempty"`         // seq just before the first event sent
 	PrevDigest    []byte                 `protobuf:"bytes,11,opt,name=prev_digest,json=prevDigest,proto3" json:"prev_digest,omitempty"` // chain value at prev_seq; when prev_seq may be past what the device has
 	Events        []*Event               `protobuf:"bytes,12,rep,name=events,proto3" json:"events,omitempty"`
-	Removed       bool                   `protobuf:"varint,13,opt,name=removed,proto3" json:"removed,omitempty"` // no longer a member
+	Removed       bool                   `protobuf:"varint,13,opt,name=removed,proto3" json:"removed,omitempty"`                   // no longer a member
+	FloorSeq      uint64                 `protobuf:"varint,14,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"` // nothing below is kept any more; 0 or 1: everything is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConversationDelta) Reset() {
 	*x = ConversationDelta{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[19]
+	mi := &file_tidemark_v1_model_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2669,7 @@ func (x *ConversationDelta) String() string {
 func (*ConversationDelta) ProtoMessage() {}
 
 func (x *ConversationDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[19]
+	mi := &file_tidemark_v1_model_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2682,7 @@ func (x *ConversationDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConversationDelta.ProtoReflect.Descriptor instead.
 func (*ConversationDelta) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{19}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ConversationDelta) GetId() string {
@@ -2050,6 +2776,13 @@ func (x *ConversationDelta) GetRemoved() bool {
 	return false
 }
 
+func (x *ConversationDelta) GetFloorSeq() uint64 {
+	if x != nil {
+		return x.FloorSeq
+	}
+	return 0
+}
+
 // Device of a user.
 type Device struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2065,7 +2798,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_tidemark_v1_model_proto_msgTypes[20]
+	mi := &file_tidemark_v1_model_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2810,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_model_proto_msgTypes[20]
+	mi := &file_tidemark_v1_model_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2823,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{20}
+	return file_tidemark_v1_model_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Device) GetDeviceId() string {
@@ -2162,7 +2895,7 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\x11conversations_max\x18\x06 \x01(\rR\x10conversationsMax\x12\x1f\n" +
 	"\vdevices_max\x18\a \x01(\rR\n" +
 	"devicesMax\x12\"\n" +
-	"\rin_flight_max\x18\b \x01(\rR\vinFlightMax\"\xb9\x03\n" +
+	"\rin_flight_max\x18\b \x01(\rR\vinFlightMax\"\x93\x04\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x17\n" +
@@ -2180,11 +2913,16 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\brecalled\x18\r \x01(\x04R\brecalled\x12\x16\n" +
 	"\x06erased\x18\x0e \x01(\x04R\x06erased\x128\n" +
 	"\treactions\x18\x0f \x03(\v2\x1a.tidemark.v1.ReactionCountR\treactions\x12\x16\n" +
-	"\x06pinned\x18\x10 \x01(\x04R\x06pinned\"K\n" +
+	"\x06pinned\x18\x10 \x01(\x04R\x06pinned\x12!\n" +
+	"\fthread_count\x18\x11 \x01(\rR\vthreadCount\x12\x1d\n" +
+	"\n" +
+	"thread_seq\x18\x12 \x01(\x04R\tthreadSeq\x12\x16\n" +
+	"\x06hidden\x18\x13 \x01(\bR\x06hidden\"a\n" +
 	"\rReactionCount\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x12\n" +
-	"\x04mine\x18\x03 \x01(\bR\x04mine\"\xfd\x02\n" +
+	"\x04mine\x18\x03 \x01(\bR\x04mine\x12\x14\n" +
+	"\x05users\x18\x04 \x03(\tR\x05users\"\xfd\x02\n" +
 	"\x04Body\x120\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.tidemark.v1.MessageH\x00R\amessage\x12'\n" +
 	"\x04edit\x18\x02 \x01(\v2\x11.tidemark.v1.EditH\x00R\x04edit\x12-\n" +
@@ -2194,7 +2932,7 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\amembers\x18\x06 \x01(\v2\x14.tidemark.v1.MembersH\x00R\amembers\x12'\n" +
 	"\x04info\x18\a \x01(\v2\x11.tidemark.v1.InfoH\x00R\x04info\x12-\n" +
 	"\x06erased\x18\b \x01(\v2\x13.tidemark.v1.ErasedH\x00R\x06erasedB\x06\n" +
-	"\x04body\"\xe6\x01\n" +
+	"\x04body\"\xcf\x02\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
@@ -2204,7 +2942,15 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"mentionAll\x12\x19\n" +
 	"\breply_to\x18\x06 \x01(\x04R\areplyTo\x12\x16\n" +
 	"\x06thread\x18\a \x01(\x04R\x06thread\x12/\n" +
-	"\x05class\x18\b \x01(\x0e2\x19.tidemark.v1.MessageClassR\x05class\"H\n" +
+	"\x05class\x18\b \x01(\x0e2\x19.tidemark.v1.MessageClassR\x05class\x121\n" +
+	"\bpriority\x18\t \x01(\x0e2\x15.tidemark.v1.PriorityR\bpriority\x124\n" +
+	"\tforwarded\x18\n" +
+	" \x01(\v2\x16.tidemark.v1.ForwardedR\tforwarded\"r\n" +
+	"\tForwarded\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
+	"\x06sender\x18\x03 \x01(\tR\x06sender\x12\x17\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"H\n" +
 	"\x04Edit\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12.\n" +
 	"\amessage\x18\x02 \x01(\v2\x14.tidemark.v1.MessageR\amessage\"2\n" +
@@ -2226,35 +2972,66 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\n" +
 	"RolesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
-	"\x05value\x18\x02 \x01(\x0e2\x11.tidemark.v1.RoleR\x05value:\x028\x01\"\x9f\x02\n" +
+	"\x05value\x18\x02 \x01(\x0e2\x11.tidemark.v1.RoleR\x05value:\x028\x01\"\xaf\x03\n" +
 	"\x04Info\x12\x19\n" +
 	"\x05title\x18\x01 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x1b\n" +
 	"\x06avatar\x18\x02 \x01(\tH\x01R\x06avatar\x88\x01\x01\x125\n" +
 	"\x06custom\x18\x03 \x03(\v2\x1d.tidemark.v1.Info.CustomEntryR\x06custom\x121\n" +
 	"\bsettings\x18\x04 \x01(\v2\x15.tidemark.v1.SettingsR\bsettings\x12%\n" +
-	"\x04kind\x18\x05 \x01(\x0e2\x11.tidemark.v1.KindR\x04kind\x1a9\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x11.tidemark.v1.KindR\x04kind\x12'\n" +
+	"\fannouncement\x18\x06 \x01(\tH\x02R\fannouncement\x88\x01\x01\x126\n" +
+	"\n" +
+	"attributes\x18\a \x03(\v2\x16.tidemark.v1.AttributeR\n" +
+	"attributes\x12\x1c\n" +
+	"\tdissolved\x18\b \x01(\bR\tdissolved\x1a9\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
 	"\x06_titleB\t\n" +
-	"\a_avatar\"\x1a\n" +
+	"\a_avatarB\x0f\n" +
+	"\r_announcement\"j\n" +
+	"\tAttribute\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x1f\n" +
+	"\vauto_delete\x18\x04 \x01(\bR\n" +
+	"autoDelete\"\x1a\n" +
 	"\x06Erased\x12\x10\n" +
-	"\x03seq\x18\x01 \x01(\x04R\x03seq\"e\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\"\xcb\x03\n" +
 	"\bSettings\x12+\n" +
 	"\x04join\x18\x01 \x01(\x0e2\x17.tidemark.v1.JoinPolicyR\x04join\x12,\n" +
-	"\x12history_from_start\x18\x02 \x01(\bR\x10historyFromStart\"\xbf\x02\n" +
+	"\x12history_from_start\x18\x02 \x01(\bR\x10historyFromStart\x12%\n" +
+	"\x04post\x18\x03 \x01(\x0e2\x11.tidemark.v1.RoleR\x04post\x12)\n" +
+	"\x06invite\x18\x04 \x01(\x0e2\x11.tidemark.v1.RoleR\x06invite\x12%\n" +
+	"\x04edit\x18\x05 \x01(\x0e2\x11.tidemark.v1.RoleR\x04edit\x12#\n" +
+	"\x03pin\x18\x06 \x01(\x0e2\x11.tidemark.v1.RoleR\x03pin\x122\n" +
+	"\vmention_all\x18\a \x01(\x0e2\x11.tidemark.v1.RoleR\n" +
+	"mentionAll\x12\x19\n" +
+	"\bmute_all\x18\b \x01(\bR\amuteAll\x12 \n" +
+	"\fslow_mode_ms\x18\t \x01(\rR\n" +
+	"slowModeMs\x12\x1f\n" +
+	"\vmembers_max\x18\n" +
+	" \x01(\rR\n" +
+	"membersMax\x124\n" +
+	"\tretention\x18\v \x01(\v2\x16.tidemark.v1.RetentionR\tretention\"v\n" +
+	"\tRetention\x12.\n" +
+	"\x04mode\x18\x01 \x01(\x0e2\x1a.tidemark.v1.RetentionModeR\x04mode\x12\x1c\n" +
+	"\n" +
+	"max_age_ms\x18\x02 \x01(\x04R\bmaxAgeMs\x12\x1b\n" +
+	"\tmax_count\x18\x03 \x01(\x04R\bmaxCount\"\xd9\x02\n" +
 	"\aProfile\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bnickname\x18\x02 \x01(\tR\bnickname\x12\x16\n" +
 	"\x06avatar\x18\x03 \x01(\tR\x06avatar\x128\n" +
 	"\x06custom\x18\x04 \x03(\v2 .tidemark.v1.Profile.CustomEntryR\x06custom\x12>\n" +
-	"\bversions\x18\x05 \x03(\v2\".tidemark.v1.Profile.VersionsEntryR\bversions\x1a9\n" +
+	"\bversions\x18\x05 \x03(\v2\".tidemark.v1.Profile.VersionsEntryR\bversions\x12\x18\n" +
+	"\adeleted\x18\x06 \x01(\bR\adeleted\x1a9\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rVersionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa6\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x04\n" +
 	"\x10ConversationInfo\x12%\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x11.tidemark.v1.KindR\x04kind\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -2265,10 +3042,17 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\a \x01(\x04R\tcreatedMs\x12!\n" +
 	"\finfo_version\x18\b \x01(\tR\vinfoVersion\x12'\n" +
-	"\x0fmembers_version\x18\t \x01(\tR\x0emembersVersion\x1a9\n" +
+	"\x0fmembers_version\x18\t \x01(\tR\x0emembersVersion\x12\"\n" +
+	"\fannouncement\x18\n" +
+	" \x01(\tR\fannouncement\x12#\n" +
+	"\rdissolved_seq\x18\v \x01(\x04R\fdissolvedSeq\x126\n" +
+	"\n" +
+	"attributes\x18\f \x03(\v2\x16.tidemark.v1.AttributeR\n" +
+	"attributes\x12\x16\n" +
+	"\x06pinned\x18\r \x03(\x04R\x06pinned\x1a9\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x04\n" +
 	"\x04Self\x12%\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x11.tidemark.v1.RoleR\x04role\x12\x1d\n" +
 	"\n" +
@@ -2279,14 +3063,30 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\x06hidden\x18\x06 \x01(\bR\x06hidden\x12\x14\n" +
 	"\x05alias\x18\a \x01(\tR\x05alias\x12#\n" +
 	"\rmarked_unread\x18\b \x01(\bR\fmarkedUnread\x12!\n" +
-	"\fvisible_from\x18\t \x01(\x04R\vvisibleFrom\"\xa2\x01\n" +
+	"\fvisible_from\x18\t \x01(\x04R\vvisibleFrom\x123\n" +
+	"\acontact\x18\n" +
+	" \x01(\x0e2\x19.tidemark.v1.ContactStateR\acontact\x12\x16\n" +
+	"\x06remark\x18\v \x01(\tR\x06remark\x12\x18\n" +
+	"\ablocked\x18\f \x01(\bR\ablocked\x12!\n" +
+	"\frequest_text\x18\r \x01(\tR\vrequestText\x12*\n" +
+	"\x11silenced_until_ms\x18\x0e \x01(\x04R\x0fsilencedUntilMs\x12\x1a\n" +
+	"\brequests\x18\x0f \x01(\rR\brequests\x12.\n" +
+	"\aprivate\x18\x10 \x01(\v2\x14.tidemark.v1.PrivateR\aprivate\"M\n" +
+	"\aPrivate\x12(\n" +
+	"\x05draft\x18\x01 \x01(\v2\x12.tidemark.v1.DraftR\x05draft\x12\x18\n" +
+	"\adeleted\x18\x02 \x03(\x04R\adeleted\"O\n" +
+	"\x05Draft\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x19\n" +
+	"\breply_to\x18\x02 \x01(\x04R\areplyTo\x12\x17\n" +
+	"\atime_ms\x18\x03 \x01(\x04R\x06timeMs\"\xce\x01\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12%\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x11.tidemark.v1.RoleR\x04role\x12\x1d\n" +
 	"\n" +
 	"joined_seq\x18\x03 \x01(\x04R\tjoinedSeq\x12\x19\n" +
 	"\bread_seq\x18\x04 \x01(\x04R\areadSeq\x12#\n" +
-	"\rdelivered_seq\x18\x05 \x01(\x04R\fdeliveredSeq\"\xd1\x03\n" +
+	"\rdelivered_seq\x18\x05 \x01(\x04R\fdeliveredSeq\x12*\n" +
+	"\x11silenced_until_ms\x18\x06 \x01(\x04R\x0fsilencedUntilMs\"\xee\x03\n" +
 	"\x11ConversationDelta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x121\n" +
@@ -2304,7 +3104,8 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\vprev_digest\x18\v \x01(\fR\n" +
 	"prevDigest\x12*\n" +
 	"\x06events\x18\f \x03(\v2\x12.tidemark.v1.EventR\x06events\x12\x18\n" +
-	"\aremoved\x18\r \x01(\bR\aremovedB\t\n" +
+	"\aremoved\x18\r \x01(\bR\aremoved\x12\x1b\n" +
+	"\tfloor_seq\x18\x0e \x01(\x04R\bfloorSeqB\t\n" +
 	"\a_unreadB\v\n" +
 	"\t_mentions\"\xb7\x01\n" +
 	"\x06Device\x12\x1b\n" +
@@ -2333,13 +3134,31 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\x06NORMAL\x10\x00\x12\n" +
 	"\n" +
 	"\x06SILENT\x10\x01\x12\r\n" +
-	"\tTRANSIENT\x10\x02*4\n" +
+	"\tTRANSIENT\x10\x02*A\n" +
 	"\n" +
 	"JoinPolicy\x12\x10\n" +
 	"\fJOIN_DEFAULT\x10\x00\x12\n" +
 	"\n" +
 	"\x06INVITE\x10\x01\x12\b\n" +
-	"\x04OPEN\x10\x02*\xd1\x02\n" +
+	"\x04OPEN\x10\x02\x12\v\n" +
+	"\aREQUEST\x10\x03*D\n" +
+	"\bPriority\x12\x13\n" +
+	"\x0fPRIORITY_NORMAL\x10\x00\x12\x10\n" +
+	"\fPRIORITY_LOW\x10\x01\x12\x11\n" +
+	"\rPRIORITY_HIGH\x10\x02*`\n" +
+	"\rRetentionMode\x12\x15\n" +
+	"\x11RETENTION_DEFAULT\x10\x00\x12\f\n" +
+	"\bFOR_EVER\x10\x01\x12\n" +
+	"\n" +
+	"\x06BY_AGE\x10\x02\x12\f\n" +
+	"\bBY_COUNT\x10\x03\x12\x10\n" +
+	"\fACKNOWLEDGED\x10\x04*E\n" +
+	"\fContactState\x12\x0e\n" +
+	"\n" +
+	"NO_CONTACT\x10\x00\x12\r\n" +
+	"\tREQUESTED\x10\x01\x12\t\n" +
+	"\x05ASKED\x10\x02\x12\v\n" +
+	"\aCONTACT\x10\x03*\xd1\x02\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tBAD_TOKEN\x10\x01\x12\x0f\n" +
@@ -2375,79 +3194,101 @@ func file_tidemark_v1_model_proto_rawDescGZIP() []byte {
 	return file_tidemark_v1_model_proto_rawDescData
 }
 
-var file_tidemark_v1_model_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_tidemark_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_tidemark_v1_model_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_tidemark_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_tidemark_v1_model_proto_goTypes = []any{
 	(Kind)(0),                 // 0: tidemark.v1.Kind
 	(Role)(0),                 // 1: tidemark.v1.Role
 	(MessageClass)(0),         // 2: tidemark.v1.MessageClass
 	(JoinPolicy)(0),           // 3: tidemark.v1.JoinPolicy
-	(Reason)(0),               // 4: tidemark.v1.Reason
-	(*Error)(nil),             // 5: tidemark.v1.Error
-	(*Cursor)(nil),            // 6: tidemark.v1.Cursor
-	(*Limits)(nil),            // 7: tidemark.v1.Limits
-	(*Event)(nil),             // 8: tidemark.v1.Event
-	(*ReactionCount)(nil),     // 9: tidemark.v1.ReactionCount
-	(*Body)(nil),              // 10: tidemark.v1.Body
-	(*Message)(nil),           // 11: tidemark.v1.Message
-	(*Edit)(nil),              // 12: tidemark.v1.Edit
-	(*Recall)(nil),            // 13: tidemark.v1.Recall
-	(*Reaction)(nil),          // 14: tidemark.v1.Reaction
-	(*Pin)(nil),               // 15: tidemark.v1.Pin
-	(*Members)(nil),           // 16: tidemark.v1.Members
-	(*Info)(nil),              // 17: tidemark.v1.Info
-	(*Erased)(nil),            // 18: tidemark.v1.Erased
-	(*Settings)(nil),          // 19: tidemark.v1.Settings
-	(*Profile)(nil),           // 20: tidemark.v1.Profile
-	(*ConversationInfo)(nil),  // 21: tidemark.v1.ConversationInfo
-	(*Self)(nil),              // 22: tidemark.v1.Self
-	(*Member)(nil),            // 23: tidemark.v1.Member
-	(*ConversationDelta)(nil), // 24: tidemark.v1.ConversationDelta
-	(*Device)(nil),            // 25: tidemark.v1.Device
-	nil,                       // 26: tidemark.v1.Cursor.PositionsEntry
-	nil,                       // 27: tidemark.v1.Members.RolesEntry
-	nil,                       // 28: tidemark.v1.Info.CustomEntry
-	nil,                       // 29: tidemark.v1.Profile.CustomEntry
-	nil,                       // 30: tidemark.v1.Profile.VersionsEntry
-	nil,                       // 31: tidemark.v1.ConversationInfo.CustomEntry
+	(Priority)(0),             // 4: tidemark.v1.Priority
+	(RetentionMode)(0),        // 5: tidemark.v1.RetentionMode
+	(ContactState)(0),         // 6: tidemark.v1.ContactState
+	(Reason)(0),               // 7: tidemark.v1.Reason
+	(*Error)(nil),             // 8: tidemark.v1.Error
+	(*Cursor)(nil),            // 9: tidemark.v1.Cursor
+	(*Limits)(nil),            // 10: tidemark.v1.Limits
+	(*Event)(nil),             // 11: tidemark.v1.Event
+	(*ReactionCount)(nil),     // 12: tidemark.v1.ReactionCount
+	(*Body)(nil),              // 13: tidemark.v1.Body
+	(*Message)(nil),           // 14: tidemark.v1.Message
+	(*Forwarded)(nil),         // 15: tidemark.v1.Forwarded
+	(*Edit)(nil),              // 16: tidemark.v1.Edit
+	(*Recall)(nil),            // 17: tidemark.v1.Recall
+	(*Reaction)(nil),          // 18: tidemark.v1.Reaction
+	(*Pin)(nil),               // 19: tidemark.v1.Pin
+	(*Members)(nil),           // 20: tidemark.v1.Members
+	(*Info)(nil),              // 21: tidemark.v1.Info
+	(*Attribute)(nil),         // 22: tidemark.v1.Attribute
+	(*Erased)(nil),            // 23: tidemark.v1.Erased
+	(*Settings)(nil),          // 24: tidemark.v1.Settings
+	(*Retention)(nil),         // 25: tidemark.v1.Retention
+	(*Profile)(nil),           // 26: tidemark.v1.Profile
+	(*ConversationInfo)(nil),  // 27: tidemark.v1.ConversationInfo
+	(*Self)(nil),              // 28: tidemark.v1.Self
+	(*Private)(nil),           // 29: tidemark.v1.Private
+	(*Draft)(nil),             // 30: tidemark.v1.Draft
+	(*Member)(nil),            // 31: tidemark.v1.Member
+	(*ConversationDelta)(nil), // 32: tidemark.v1.ConversationDelta
+	(*Device)(nil),            // 33: tidemark.v1.Device
+	nil,                       // 34: tidemark.v1.Cursor.PositionsEntry
+	nil,                       // 35: tidemark.v1.Members.RolesEntry
+	nil,                       // 36: tidemark.v1.Info.CustomEntry
+	nil,                       // 37: tidemark.v1.Profile.CustomEntry
+	nil,                       // 38: tidemark.v1.Profile.VersionsEntry
+	nil,                       // 39: tidemark.v1.ConversationInfo.CustomEntry
 }
 var file_tidemark_v1_model_proto_depIdxs = []int32{
-	4,  // 0: tidemark.v1.Error.reason:type_name -> tidemark.v1.Reason
-	26, // 1: tidemark.v1.Cursor.positions:type_name -> tidemark.v1.Cursor.PositionsEntry
-	10, // 2: tidemark.v1.Event.body_json:type_name -> tidemark.v1.Body
-	9,  // 3: tidemark.v1.Event.reactions:type_name -> tidemark.v1.ReactionCount
-	11, // 4: tidemark.v1.Body.message:type_name -> tidemark.v1.Message
-	12, // 5: tidemark.v1.Body.edit:type_name -> tidemark.v1.Edit
-	13, // 6: tidemark.v1.Body.recall:type_name -> tidemark.v1.Recall
-	14, // 7: tidemark.v1.Body.reaction:type_name -> tidemark.v1.Reaction
-	15, // 8: tidemark.v1.Body.pin:type_name -> tidemark.v1.Pin
-	16, // 9: tidemark.v1.Body.members:type_name -> tidemark.v1.Members
-	17, // 10: tidemark.v1.Body.info:type_name -> tidemark.v1.Info
-	18, // 11: tidemark.v1.Body.erased:type_name -> tidemark.v1.Erased
+	7,  // 0: tidemark.v1.Error.reason:type_name -> tidemark.v1.Reason
+	34, // 1: tidemark.v1.Cursor.positions:type_name -> tidemark.v1.Cursor.PositionsEntry
+	13, // 2: tidemark.v1.Event.body_json:type_name -> tidemark.v1.Body
+	12, // 3: tidemark.v1.Event.reactions:type_name -> tidemark.v1.ReactionCount
+	14, // 4: tidemark.v1.Body.message:type_name -> tidemark.v1.Message
+	16, // 5: tidemark.v1.Body.edit:type_name -> tidemark.v1.Edit
+	17, // 6: tidemark.v1.Body.recall:type_name -> tidemark.v1.Recall
+	18, // 7: tidemark.v1.Body.reaction:type_name -> tidemark.v1.Reaction
+	19, // 8: tidemark.v1.Body.pin:type_name -> tidemark.v1.Pin
+	20, // 9: tidemark.v1.Body.members:type_name -> tidemark.v1.Members
+	21, // 10: tidemark.v1.Body.info:type_name -> tidemark.v1.Info
+	23, // 11: tidemark.v1.Body.erased:type_name -> tidemark.v1.Erased
 	2,  // 12: tidemark.v1.Message.class:type_name -> tidemark.v1.MessageClass
-	11, // 13: tidemark.v1.Edit.message:type_name -> tidemark.v1.Message
-	27, // 14: tidemark.v1.Members.roles:type_name -> tidemark.v1.Members.RolesEntry
-	17, // 15: tidemark.v1.Members.created:type_name -> tidemark.v1.Info
-	28, // 16: tidemark.v1.Info.custom:type_name -> tidemark.v1.Info.CustomEntry
-	19, // 17: tidemark.v1.Info.settings:type_name -> tidemark.v1.Settings
-	0,  // 18: tidemark.v1.Info.kind:type_name -> tidemark.v1.Kind
-	3,  // 19: tidemark.v1.Settings.join:type_name -> tidemark.v1.JoinPolicy
-	29, // 20: tidemark.v1.Profile.custom:type_name -> tidemark.v1.Profile.CustomEntry
-	30, // 21: tidemark.v1.Profile.versions:type_name -> tidemark.v1.Profile.VersionsEntry
-	0,  // 22: tidemark.v1.ConversationInfo.kind:type_name -> tidemark.v1.Kind
-	31, // 23: tidemark.v1.ConversationInfo.custom:type_name -> tidemark.v1.ConversationInfo.CustomEntry
-	19, // 24: tidemark.v1.ConversationInfo.settings:type_name -> tidemark.v1.Settings
-	1,  // 25: tidemark.v1.Self.role:type_name -> tidemark.v1.Role
-	1,  // 26: tidemark.v1.Member.role:type_name -> tidemark.v1.Role
-	21, // 27: tidemark.v1.ConversationDelta.info:type_name -> tidemark.v1.ConversationInfo
-	22, // 28: tidemark.v1.ConversationDelta.self:type_name -> tidemark.v1.Self
-	8,  // 29: tidemark.v1.ConversationDelta.events:type_name -> tidemark.v1.Event
-	1,  // 30: tidemark.v1.Members.RolesEntry.value:type_name -> tidemark.v1.Role
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	4,  // 13: tidemark.v1.Message.priority:type_name -> tidemark.v1.Priority
+	15, // 14: tidemark.v1.Message.forwarded:type_name -> tidemark.v1.Forwarded
+	14, // 15: tidemark.v1.Edit.message:type_name -> tidemark.v1.Message
+	35, // 16: tidemark.v1.Members.roles:type_name -> tidemark.v1.Members.RolesEntry
+	21, // 17: tidemark.v1.Members.created:type_name -> tidemark.v1.Info
+	36, // 18: tidemark.v1.Info.custom:type_name -> tidemark.v1.Info.CustomEntry
+	24, // 19: tidemark.v1.Info.settings:type_name -> tidemark.v1.Settings
+	0,  // 20: tidemark.v1.Info.kind:type_name -> tidemark.v1.Kind
+	22, // 21: tidemark.v1.Info.attributes:type_name -> tidemark.v1.Attribute
+	3,  // 22: tidemark.v1.Settings.join:type_name -> tidemark.v1.JoinPolicy
+	1,  // 23: tidemark.v1.Settings.post:type_name -> tidemark.v1.Role
+	1,  // 24: tidemark.v1.Settings.invite:type_name -> tidemark.v1.Role
+	1,  // 25: tidemark.v1.Settings.edit:type_name -> tidemark.v1.Role
+	1,  // 26: tidemark.v1.Settings.pin:type_name -> tidemark.v1.Role
+	1,  // 27: tidemark.v1.Settings.mention_all:type_name -> tidemark.v1.Role
+	25, // 28: tidemark.v1.Settings.retention:type_name -> tidemark.v1.Retention
+	5,  // 29: tidemark.v1.Retention.mode:type_name -> tidemark.v1.RetentionMode
+	37, // 30: tidemark.v1.Profile.custom:type_name -> tidemark.v1.Profile.CustomEntry
+	38, // 31: tidemark.v1.Profile.versions:type_name -> tidemark.v1.Profile.VersionsEntry
+	0,  // 32: tidemark.v1.ConversationInfo.kind:type_name -> tidemark.v1.Kind
+	39, // 33: tidemark.v1.ConversationInfo.custom:type_name -> tidemark.v1.ConversationInfo.CustomEntry
+	24, // 34: tidemark.v1.ConversationInfo.settings:type_name -> tidemark.v1.Settings
+	22, // 35: tidemark.v1.ConversationInfo.attributes:type_name -> tidemark.v1.Attribute
+	1,  // 36: tidemark.v1.Self.role:type_name -> tidemark.v1.Role
+	6,  // 37: tidemark.v1.Self.contact:type_name -> tidemark.v1.ContactState
+	29, // 38: tidemark.v1.Self.private:type_name -> tidemark.v1.Private
+	30, // 39: tidemark.v1.Private.draft:type_name -> tidemark.v1.Draft
+	1,  // 40: tidemark.v1.Member.role:type_name -> tidemark.v1.Role
+	27, // 41: tidemark.v1.ConversationDelta.info:type_name -> tidemark.v1.ConversationInfo
+	28, // 42: tidemark.v1.ConversationDelta.self:type_name -> tidemark.v1.Self
+	11, // 43: tidemark.v1.ConversationDelta.events:type_name -> tidemark.v1.Event
+	1,  // 44: tidemark.v1.Members.RolesEntry.value:type_name -> tidemark.v1.Role
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_tidemark_v1_model_proto_init() }
@@ -2465,15 +3306,15 @@ func file_tidemark_v1_model_proto_init() {
 		(*Body_Info)(nil),
 		(*Body_Erased)(nil),
 	}
-	file_tidemark_v1_model_proto_msgTypes[12].OneofWrappers = []any{}
-	file_tidemark_v1_model_proto_msgTypes[19].OneofWrappers = []any{}
+	file_tidemark_v1_model_proto_msgTypes[13].OneofWrappers = []any{}
+	file_tidemark_v1_model_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidemark_v1_model_proto_rawDesc), len(file_tidemark_v1_model_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   27,
+			NumEnums:      8,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

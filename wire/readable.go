@@ -39,6 +39,22 @@ func Readable(m proto.Message) {
 		}
 	case *Fetched:
 		m.Events = readableEvents(m.GetEvents())
+	case *PinsResponse:
+		m.Events = readableEvents(m.GetEvents())
+	case *MentionsResponse:
+		for _, mention := range m.GetMentions() {
+			Readable(mention)
+		}
+	case *Mention:
+		if m.Event != nil {
+			m.Event = readableEvent(m.Event)
+		}
+	case *ChangesResponse:
+		if m.Groups != nil {
+			Readable(m.Groups)
+		}
+	case *GroupsChanges:
+		m.Joined, m.Changed = readableDeltas(m.GetJoined()), readableDeltas(m.GetChanged())
 	case *ConversationDelta:
 		m.Events = readableEvents(m.GetEvents())
 	case *Event:
@@ -80,7 +96,7 @@ func readableDelta(d *ConversationDelta) *ConversationDelta {
 	return &ConversationDelta{
 		Id: d.Id, Partition: d.Partition, Info: d.Info, Self: d.Self, HeadSeq: d.HeadSeq, HeadDigest: d.HeadDigest,
 		Unread: d.Unread, Mentions: d.Mentions, LastTimeMs: d.LastTimeMs, PrevSeq: d.PrevSeq, PrevDigest: d.PrevDigest,
-		Events: readableEvents(d.Events), Removed: d.Removed,
+		Events: readableEvents(d.Events), Removed: d.Removed, FloorSeq: d.FloorSeq,
 	}
 }
 
@@ -97,6 +113,7 @@ func readableEvent(e *Event) *Event {
 		Seq: e.GetSeq(), Id: e.GetId(), TimeMs: e.GetTimeMs(), Sender: e.GetSender(), ClientId: e.GetClientId(),
 		Counted: e.GetCounted(), BodyHash: e.GetBodyHash(), Kind: e.GetKind(), BodyJson: e.GetBodyJson(), Edited: e.GetEdited(),
 		Recalled: e.GetRecalled(), Erased: e.GetErased(), Reactions: e.GetReactions(), Pinned: e.GetPinned(),
+		ThreadCount: e.GetThreadCount(), ThreadSeq: e.GetThreadSeq(), Hidden: e.GetHidden(),
 	}
 	if len(e.GetBody()) == 0 {
 		return out

@@ -25,6 +25,912 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Mark of a member.
+type Mark int32
+
+const (
+	Mark_MARK_UNSPECIFIED Mark = 0
+	Mark_READ             Mark = 1
+	Mark_DELIVERED        Mark = 2
+)
+
+// Enum value maps for Mark.
+var (
+	Mark_name = map[int32]string{
+		0: "MARK_UNSPECIFIED",
+		1: "READ",
+		2: "DELIVERED",
+	}
+	Mark_value = map[string]int32{
+		"MARK_UNSPECIFIED": 0,
+		"READ":             1,
+		"DELIVERED":        2,
+	}
+)
+
+func (x Mark) Enum() *Mark {
+	p := new(Mark)
+	*p = x
+	return p
+}
+
+func (x Mark) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Mark) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidemark_v1_services_proto_enumTypes[0].Descriptor()
+}
+
+func (Mark) Type() protoreflect.EnumType {
+	return &file_tidemark_v1_services_proto_enumTypes[0]
+}
+
+func (x Mark) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Mark.Descriptor instead.
+func (Mark) EnumDescriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
+}
+
+// ChangesRequest names sets and the versions held of each; a version that is absent means that nothing is held.
+type ChangesRequest struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Groups        *GroupsContract         `protobuf:"bytes,1,opt,name=groups,proto3" json:"groups,omitempty"`
+	GroupMembers  []*GroupMembersContract `protobuf:"bytes,2,rep,name=group_members,json=groupMembers,proto3" json:"group_members,omitempty"`
+	Contacts      *ContactsContract       `protobuf:"bytes,3,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	Profiles      *ProfilesContract       `protobuf:"bytes,4,opt,name=profiles,proto3" json:"profiles,omitempty"`
+	Limit         uint32                  `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"` // rows a set and answer; 0: 500
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesRequest) Reset() {
+	*x = ChangesRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesRequest) ProtoMessage() {}
+
+func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
+func (*ChangesRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ChangesRequest) GetGroups() *GroupsContract {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ChangesRequest) GetGroupMembers() []*GroupMembersContract {
+	if x != nil {
+		return x.GroupMembers
+	}
+	return nil
+}
+
+func (x *ChangesRequest) GetContacts() *ContactsContract {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+func (x *ChangesRequest) GetProfiles() *ProfilesContract {
+	if x != nil {
+		return x.Profiles
+	}
+	return nil
+}
+
+func (x *ChangesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type GroupsContract struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ListVersion   string                 `protobuf:"bytes,1,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,2,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsContract) Reset() {
+	*x = GroupsContract{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsContract) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsContract) ProtoMessage() {}
+
+func (x *GroupsContract) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsContract.ProtoReflect.Descriptor instead.
+func (*GroupsContract) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GroupsContract) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *GroupsContract) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *GroupsContract) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type GroupMembersContract struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ListVersion   string                 `protobuf:"bytes,2,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,3,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	PageToken     string                 `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupMembersContract) Reset() {
+	*x = GroupMembersContract{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMembersContract) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMembersContract) ProtoMessage() {}
+
+func (x *GroupMembersContract) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMembersContract.ProtoReflect.Descriptor instead.
+func (*GroupMembersContract) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GroupMembersContract) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *GroupMembersContract) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *GroupMembersContract) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *GroupMembersContract) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ContactsContract struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ListVersion   string                 `protobuf:"bytes,1,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,2,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsContract) Reset() {
+	*x = ContactsContract{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsContract) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsContract) ProtoMessage() {}
+
+func (x *ContactsContract) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsContract.ProtoReflect.Descriptor instead.
+func (*ContactsContract) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ContactsContract) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *ContactsContract) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *ContactsContract) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ProfilesContract struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []string               `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,2,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfilesContract) Reset() {
+	*x = ProfilesContract{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfilesContract) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfilesContract) ProtoMessage() {}
+
+func (x *ProfilesContract) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfilesContract.ProtoReflect.Descriptor instead.
+func (*ProfilesContract) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ProfilesContract) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ProfilesContract) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *ProfilesContract) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ChangesResponse has an answer for each set asked for. With a next_page_token the set goes on: ask again with the same
+// versions and the token, and keep the new versions when the last page is stored.
+type ChangesResponse struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Groups          *GroupsChanges         `protobuf:"bytes,1,opt,name=groups,proto3" json:"groups,omitempty"`
+	GroupMembers    []*GroupMembersChanges `protobuf:"bytes,2,rep,name=group_members,json=groupMembers,proto3" json:"group_members,omitempty"`
+	Contacts        *ContactsChanges       `protobuf:"bytes,3,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	Profiles        *ProfilesChanges       `protobuf:"bytes,4,opt,name=profiles,proto3" json:"profiles,omitempty"`
+	ChangedProfiles []*Profile             `protobuf:"bytes,5,rep,name=changed_profiles,json=changedProfiles,proto3" json:"changed_profiles,omitempty"` // of all sets, each once, with a version for each field
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ChangesResponse) Reset() {
+	*x = ChangesResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesResponse) ProtoMessage() {}
+
+func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
+func (*ChangesResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ChangesResponse) GetGroups() *GroupsChanges {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetGroupMembers() []*GroupMembersChanges {
+	if x != nil {
+		return x.GroupMembers
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetContacts() *ContactsChanges {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetProfiles() *ProfilesChanges {
+	if x != nil {
+		return x.Profiles
+	}
+	return nil
+}
+
+func (x *ChangesResponse) GetChangedProfiles() []*Profile {
+	if x != nil {
+		return x.ChangedProfiles
+	}
+	return nil
+}
+
+type GroupsChanges struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ListVersion   string                 `protobuf:"bytes,1,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,2,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	Full          bool                   `protobuf:"varint,3,opt,name=full,proto3" json:"full,omitempty"`    // the version was unknown or too old: this is the set, not what changed
+	Joined        []*ConversationDelta   `protobuf:"bytes,4,rep,name=joined,proto3" json:"joined,omitempty"` // with info and self
+	Left          []string               `protobuf:"bytes,5,rep,name=left,proto3" json:"left,omitempty"`
+	Changed       []*ConversationDelta   `protobuf:"bytes,6,rep,name=changed,proto3" json:"changed,omitempty"` // whose info changed: with info
+	NextPageToken string                 `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsChanges) Reset() {
+	*x = GroupsChanges{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsChanges) ProtoMessage() {}
+
+func (x *GroupsChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsChanges.ProtoReflect.Descriptor instead.
+func (*GroupsChanges) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GroupsChanges) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *GroupsChanges) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *GroupsChanges) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *GroupsChanges) GetJoined() []*ConversationDelta {
+	if x != nil {
+		return x.Joined
+	}
+	return nil
+}
+
+func (x *GroupsChanges) GetLeft() []string {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *GroupsChanges) GetChanged() []*ConversationDelta {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *GroupsChanges) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type GroupMembersChanges struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ListVersion   string                 `protobuf:"bytes,2,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,3,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	Full          bool                   `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
+	Events        []*MembershipEvent     `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`   // unless full: who came and went, in order
+	Members       []*Member              `protobuf:"bytes,6,rep,name=members,proto3" json:"members,omitempty"` // if full: the set
+	Changed       []string               `protobuf:"bytes,7,rep,name=changed,proto3" json:"changed,omitempty"` // members whose profile is in changed_profiles
+	NextPageToken string                 `protobuf:"bytes,8,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	Error         *Error                 `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"` // this set cannot be answered; the others are
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupMembersChanges) Reset() {
+	*x = GroupMembersChanges{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMembersChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMembersChanges) ProtoMessage() {}
+
+func (x *GroupMembersChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMembersChanges.ProtoReflect.Descriptor instead.
+func (*GroupMembersChanges) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GroupMembersChanges) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *GroupMembersChanges) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *GroupMembersChanges) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *GroupMembersChanges) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *GroupMembersChanges) GetEvents() []*MembershipEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *GroupMembersChanges) GetMembers() []*Member {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *GroupMembersChanges) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *GroupMembersChanges) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *GroupMembersChanges) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// MembershipEvent is what one event of a conversation's log says about its members.
+type MembershipEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	TimeMs        uint64                 `protobuf:"varint,2,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Sender        string                 `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
+	Added         []string               `protobuf:"bytes,4,rep,name=added,proto3" json:"added,omitempty"`
+	Removed       []string               `protobuf:"bytes,5,rep,name=removed,proto3" json:"removed,omitempty"`
+	Roles         map[string]Role        `protobuf:"bytes,6,rep,name=roles,proto3" json:"roles,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value,enum=tidemark.v1.Role"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembershipEvent) Reset() {
+	*x = MembershipEvent{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembershipEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembershipEvent) ProtoMessage() {}
+
+func (x *MembershipEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembershipEvent.ProtoReflect.Descriptor instead.
+func (*MembershipEvent) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MembershipEvent) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *MembershipEvent) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *MembershipEvent) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *MembershipEvent) GetAdded() []string {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *MembershipEvent) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *MembershipEvent) GetRoles() map[string]Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+type ContactsChanges struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ListVersion   string                 `protobuf:"bytes,1,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	InfoVersion   string                 `protobuf:"bytes,2,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	Full          bool                   `protobuf:"varint,3,opt,name=full,proto3" json:"full,omitempty"`
+	Contacts      []*Contact             `protobuf:"bytes,4,rep,name=contacts,proto3" json:"contacts,omitempty"` // new or changed; if full: the set
+	Removed       []string               `protobuf:"bytes,5,rep,name=removed,proto3" json:"removed,omitempty"`
+	Changed       []string               `protobuf:"bytes,6,rep,name=changed,proto3" json:"changed,omitempty"` // contacts whose profile is in changed_profiles
+	NextPageToken string                 `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactsChanges) Reset() {
+	*x = ContactsChanges{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactsChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactsChanges) ProtoMessage() {}
+
+func (x *ContactsChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactsChanges.ProtoReflect.Descriptor instead.
+func (*ContactsChanges) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ContactsChanges) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *ContactsChanges) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *ContactsChanges) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *ContactsChanges) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+func (x *ContactsChanges) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *ContactsChanges) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *ContactsChanges) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type ProfilesChanges struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InfoVersion   string                 `protobuf:"bytes,1,opt,name=info_version,json=infoVersion,proto3" json:"info_version,omitempty"`
+	Full          bool                   `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	Changed       []string               `protobuf:"bytes,3,rep,name=changed,proto3" json:"changed,omitempty"` // users whose profile is in changed_profiles
+	Unknown       []string               `protobuf:"bytes,4,rep,name=unknown,proto3" json:"unknown,omitempty"` // users that do not exist
+	NextPageToken string                 `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfilesChanges) Reset() {
+	*x = ProfilesChanges{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfilesChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfilesChanges) ProtoMessage() {}
+
+func (x *ProfilesChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfilesChanges.ProtoReflect.Descriptor instead.
+func (*ProfilesChanges) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ProfilesChanges) GetInfoVersion() string {
+	if x != nil {
+		return x.InfoVersion
+	}
+	return ""
+}
+
+func (x *ProfilesChanges) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *ProfilesChanges) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *ProfilesChanges) GetUnknown() []string {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *ProfilesChanges) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type PullRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
@@ -40,7 +946,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	mi := &file_tidemark_v1_services_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -52,7 +958,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	mi := &file_tidemark_v1_services_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -65,7 +971,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PullRequest) GetDeviceId() string {
@@ -132,7 +1038,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	mi := &file_tidemark_v1_services_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -144,7 +1050,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	mi := &file_tidemark_v1_services_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -157,7 +1063,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{1}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PullResponse) GetEpoch() uint64 {
@@ -219,7 +1125,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	mi := &file_tidemark_v1_services_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +1137,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	mi := &file_tidemark_v1_services_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +1150,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{2}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AckRequest) GetDeviceId() string {
@@ -269,7 +1175,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	mi := &file_tidemark_v1_services_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +1187,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	mi := &file_tidemark_v1_services_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +1200,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{3}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{14}
 }
 
 type VerifyRequest struct {
@@ -307,7 +1213,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	mi := &file_tidemark_v1_services_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +1225,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	mi := &file_tidemark_v1_services_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +1238,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{4}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VerifyRequest) GetConversation() string {
@@ -362,7 +1268,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	mi := &file_tidemark_v1_services_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +1280,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	mi := &file_tidemark_v1_services_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +1293,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{5}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VerifyResponse) GetSeq() uint64 {
@@ -425,6 +1331,1210 @@ func (x *VerifyResponse) GetFloorSeq() uint64 {
 	return 0
 }
 
+type ReceiptsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Mark          Mark                   `protobuf:"varint,3,opt,name=mark,proto3,enum=tidemark.v1.Mark" json:"mark,omitempty"`   // of the names; READ if not given
+	Missing       bool                   `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`                   // the names of those who have not
+	PageSize      uint32                 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // names; 0: 100; at most 1,000
+	PageToken     string                 `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptsRequest) Reset() {
+	*x = ReceiptsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptsRequest) ProtoMessage() {}
+
+func (x *ReceiptsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptsRequest.ProtoReflect.Descriptor instead.
+func (*ReceiptsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReceiptsRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ReceiptsRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReceiptsRequest) GetMark() Mark {
+	if x != nil {
+		return x.Mark
+	}
+	return Mark_MARK_UNSPECIFIED
+}
+
+func (x *ReceiptsRequest) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
+}
+
+func (x *ReceiptsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ReceiptsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ReceiptsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Members       uint32                 `protobuf:"varint,2,opt,name=members,proto3" json:"members,omitempty"`     // who are members now and were when the message was written, without its sender
+	Delivered     uint32                 `protobuf:"varint,3,opt,name=delivered,proto3" json:"delivered,omitempty"` // of them
+	Read          uint32                 `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`           // of them
+	Users         []string               `protobuf:"bytes,5,rep,name=users,proto3" json:"users,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,6,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptsResponse) Reset() {
+	*x = ReceiptsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptsResponse) ProtoMessage() {}
+
+func (x *ReceiptsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptsResponse.ProtoReflect.Descriptor instead.
+func (*ReceiptsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReceiptsResponse) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReceiptsResponse) GetMembers() uint32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *ReceiptsResponse) GetDelivered() uint32 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *ReceiptsResponse) GetRead() uint32 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *ReceiptsResponse) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ReceiptsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type MentionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`          // empty: all
+	Unread        bool                   `protobuf:"varint,2,opt,name=unread,proto3" json:"unread,omitempty"`                     // only those past the read mark
+	PageSize      uint32                 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 50; at most 500
+	PageToken     string                 `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MentionsRequest) Reset() {
+	*x = MentionsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MentionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MentionsRequest) ProtoMessage() {}
+
+func (x *MentionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MentionsRequest.ProtoReflect.Descriptor instead.
+func (*MentionsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *MentionsRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *MentionsRequest) GetUnread() bool {
+	if x != nil {
+		return x.Unread
+	}
+	return false
+}
+
+func (x *MentionsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *MentionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type MentionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mentions      []*Mention             `protobuf:"bytes,1,rep,name=mentions,proto3" json:"mentions,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MentionsResponse) Reset() {
+	*x = MentionsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MentionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MentionsResponse) ProtoMessage() {}
+
+func (x *MentionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MentionsResponse.ProtoReflect.Descriptor instead.
+func (*MentionsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *MentionsResponse) GetMentions() []*Mention {
+	if x != nil {
+		return x.Mentions
+	}
+	return nil
+}
+
+func (x *MentionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type Mention struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Event         *Event                 `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"` // current form
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mention) Reset() {
+	*x = Mention{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mention) ProtoMessage() {}
+
+func (x *Mention) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mention.ProtoReflect.Descriptor instead.
+func (*Mention) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Mention) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *Mention) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+type ReactionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`                            // empty: all
+	PageSize      uint32                 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100; at most 1,000
+	PageToken     string                 `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactionsRequest) Reset() {
+	*x = ReactionsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactionsRequest) ProtoMessage() {}
+
+func (x *ReactionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactionsRequest.ProtoReflect.Descriptor instead.
+func (*ReactionsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReactionsRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ReactionsRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReactionsRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReactionsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ReactionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ReactionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []*ReactionUser        `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"` // by key
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactionsResponse) Reset() {
+	*x = ReactionsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactionsResponse) ProtoMessage() {}
+
+func (x *ReactionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactionsResponse.ProtoReflect.Descriptor instead.
+func (*ReactionsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReactionsResponse) GetUsers() []*ReactionUser {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ReactionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type ReactionUser struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactionUser) Reset() {
+	*x = ReactionUser{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactionUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactionUser) ProtoMessage() {}
+
+func (x *ReactionUser) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactionUser.ProtoReflect.Descriptor instead.
+func (*ReactionUser) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReactionUser) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReactionUser) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+type PinsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinsRequest) Reset() {
+	*x = PinsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinsRequest) ProtoMessage() {}
+
+func (x *PinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinsRequest.ProtoReflect.Descriptor instead.
+func (*PinsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PinsRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+type PinsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"` // current form, the last pinned first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinsResponse) Reset() {
+	*x = PinsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinsResponse) ProtoMessage() {}
+
+func (x *PinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinsResponse.ProtoReflect.Descriptor instead.
+func (*PinsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PinsResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+type DeleteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seqs          []uint64               `protobuf:"varint,2,rep,packed,name=seqs,proto3" json:"seqs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRequest) Reset() {
+	*x = DeleteRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRequest) ProtoMessage() {}
+
+func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
+func (*DeleteRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *DeleteRequest) GetSeqs() []uint64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+type DeleteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Self          *Self                  `protobuf:"bytes,1,opt,name=self,proto3" json:"self,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteResponse) Reset() {
+	*x = DeleteResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteResponse) ProtoMessage() {}
+
+func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
+func (*DeleteResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DeleteResponse) GetSelf() *Self {
+	if x != nil {
+		return x.Self
+	}
+	return nil
+}
+
+type ClearRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // up to and including; 0: the head
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearRequest) Reset() {
+	*x = ClearRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearRequest) ProtoMessage() {}
+
+func (x *ClearRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearRequest.ProtoReflect.Descriptor instead.
+func (*ClearRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ClearRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ClearRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+type ClearResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Self          *Self                  `protobuf:"bytes,1,opt,name=self,proto3" json:"self,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearResponse) Reset() {
+	*x = ClearResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearResponse) ProtoMessage() {}
+
+func (x *ClearResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearResponse.ProtoReflect.Descriptor instead.
+func (*ClearResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ClearResponse) GetSelf() *Self {
+	if x != nil {
+		return x.Self
+	}
+	return nil
+}
+
+type ScheduleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClientId      string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // of the message
+	Conversation  string                 `protobuf:"bytes,2,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ToUser        string                 `protobuf:"bytes,3,opt,name=to_user,json=toUser,proto3" json:"to_user,omitempty"` // instead of conversation
+	Message       *Message               `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	AtMs          uint64                 `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"` // in the future, at most a year
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleRequest) Reset() {
+	*x = ScheduleRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleRequest) ProtoMessage() {}
+
+func (x *ScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleRequest.ProtoReflect.Descriptor instead.
+func (*ScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ScheduleRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetToUser() string {
+	if x != nil {
+		return x.ToUser
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ScheduleRequest) GetAtMs() uint64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+type ScheduleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scheduled     *ScheduledMessage      `protobuf:"bytes,1,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleResponse) Reset() {
+	*x = ScheduleResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleResponse) ProtoMessage() {}
+
+func (x *ScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleResponse.ProtoReflect.Descriptor instead.
+func (*ScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ScheduleResponse) GetScheduled() *ScheduledMessage {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
+}
+
+type ScheduledMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ClientId      string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	Message       *Message               `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	AtMs          uint64                 `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	CreatedMs     uint64                 `protobuf:"varint,5,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	Failed        *Error                 `protobuf:"bytes,6,opt,name=failed,proto3" json:"failed,omitempty"` // it could not be submitted; it stays here until it is taken back
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledMessage) Reset() {
+	*x = ScheduledMessage{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledMessage) ProtoMessage() {}
+
+func (x *ScheduledMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledMessage.ProtoReflect.Descriptor instead.
+func (*ScheduledMessage) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ScheduledMessage) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ScheduledMessage) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *ScheduledMessage) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ScheduledMessage) GetAtMs() uint64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *ScheduledMessage) GetCreatedMs() uint64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *ScheduledMessage) GetFailed() *Error {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+type UnscheduleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ClientId      string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnscheduleRequest) Reset() {
+	*x = UnscheduleRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnscheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnscheduleRequest) ProtoMessage() {}
+
+func (x *UnscheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnscheduleRequest.ProtoReflect.Descriptor instead.
+func (*UnscheduleRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UnscheduleRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *UnscheduleRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+type UnscheduleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnscheduleResponse) Reset() {
+	*x = UnscheduleResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnscheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnscheduleResponse) ProtoMessage() {}
+
+func (x *UnscheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnscheduleResponse.ProtoReflect.Descriptor instead.
+func (*UnscheduleResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{35}
+}
+
+type ScheduledRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`          // empty: all
+	PageSize      uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledRequest) Reset() {
+	*x = ScheduledRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledRequest) ProtoMessage() {}
+
+func (x *ScheduledRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledRequest.ProtoReflect.Descriptor instead.
+func (*ScheduledRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ScheduledRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ScheduledRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ScheduledRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ScheduledResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scheduled     []*ScheduledMessage    `protobuf:"bytes,1,rep,name=scheduled,proto3" json:"scheduled,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledResponse) Reset() {
+	*x = ScheduledResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledResponse) ProtoMessage() {}
+
+func (x *ScheduledResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledResponse.ProtoReflect.Descriptor instead.
+func (*ScheduledResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ScheduledResponse) GetScheduled() []*ScheduledMessage {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
+}
+
+func (x *ScheduledResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type SubmitRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	ClientId     string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // 1 to 64 bytes of UTF-8, unique per message of this sender
@@ -445,7 +2555,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	mi := &file_tidemark_v1_services_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +2567,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	mi := &file_tidemark_v1_services_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +2580,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{6}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SubmitRequest) GetClientId() string {
@@ -605,7 +2715,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	mi := &file_tidemark_v1_services_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +2727,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	mi := &file_tidemark_v1_services_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +2740,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{7}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FetchRequest) GetConversation() string {
@@ -744,7 +2854,7 @@ type HoursRequest struct {
 
 func (x *HoursRequest) Reset() {
 	*x = HoursRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	mi := &file_tidemark_v1_services_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +2866,7 @@ func (x *HoursRequest) String() string {
 func (*HoursRequest) ProtoMessage() {}
 
 func (x *HoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	mi := &file_tidemark_v1_services_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +2879,7 @@ func (x *HoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoursRequest.ProtoReflect.Descriptor instead.
 func (*HoursRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{8}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HoursRequest) GetConversation() string {
@@ -803,7 +2913,7 @@ type HoursResponse struct {
 
 func (x *HoursResponse) Reset() {
 	*x = HoursResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	mi := &file_tidemark_v1_services_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +2925,7 @@ func (x *HoursResponse) String() string {
 func (*HoursResponse) ProtoMessage() {}
 
 func (x *HoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	mi := &file_tidemark_v1_services_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +2938,7 @@ func (x *HoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoursResponse.ProtoReflect.Descriptor instead.
 func (*HoursResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{9}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HoursResponse) GetHours() []*Hour {
@@ -858,7 +2968,7 @@ type Hour struct {
 
 func (x *Hour) Reset() {
 	*x = Hour{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	mi := &file_tidemark_v1_services_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +2980,7 @@ func (x *Hour) String() string {
 func (*Hour) ProtoMessage() {}
 
 func (x *Hour) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	mi := &file_tidemark_v1_services_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +2993,7 @@ func (x *Hour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hour.ProtoReflect.Descriptor instead.
 func (*Hour) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{10}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Hour) GetHourMs() uint64 {
@@ -924,7 +3034,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[11]
+	mi := &file_tidemark_v1_services_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +3046,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[11]
+	mi := &file_tidemark_v1_services_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +3059,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{11}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReadRequest) GetConversation() string {
@@ -977,7 +3087,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[12]
+	mi := &file_tidemark_v1_services_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +3099,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[12]
+	mi := &file_tidemark_v1_services_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +3112,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{12}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReadResponse) GetReadSeq() uint64 {
@@ -1040,7 +3150,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[13]
+	mi := &file_tidemark_v1_services_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +3162,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[13]
+	mi := &file_tidemark_v1_services_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +3175,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{13}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TraceRequest) GetConversation() string {
@@ -1128,7 +3238,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[14]
+	mi := &file_tidemark_v1_services_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +3250,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[14]
+	mi := &file_tidemark_v1_services_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +3263,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{14}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TraceResponse) GetConversation() string {
@@ -1238,7 +3348,7 @@ type TraceMember struct {
 
 func (x *TraceMember) Reset() {
 	*x = TraceMember{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[15]
+	mi := &file_tidemark_v1_services_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +3360,7 @@ func (x *TraceMember) String() string {
 func (*TraceMember) ProtoMessage() {}
 
 func (x *TraceMember) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[15]
+	mi := &file_tidemark_v1_services_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +3373,7 @@ func (x *TraceMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceMember.ProtoReflect.Descriptor instead.
 func (*TraceMember) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{15}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TraceMember) GetUser() string {
@@ -1307,7 +3417,7 @@ type TraceDevice struct {
 
 func (x *TraceDevice) Reset() {
 	*x = TraceDevice{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[16]
+	mi := &file_tidemark_v1_services_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +3429,7 @@ func (x *TraceDevice) String() string {
 func (*TraceDevice) ProtoMessage() {}
 
 func (x *TraceDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[16]
+	mi := &file_tidemark_v1_services_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +3442,7 @@ func (x *TraceDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceDevice.ProtoReflect.Descriptor instead.
 func (*TraceDevice) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{16}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TraceDevice) GetDeviceId() string {
@@ -1380,7 +3490,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	mi := &file_tidemark_v1_services_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +3502,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	mi := &file_tidemark_v1_services_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +3515,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{17}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EraseRequest) GetConversation() string {
@@ -1418,6 +3528,751 @@ func (x *EraseRequest) GetConversation() string {
 func (x *EraseRequest) GetSeq() uint64 {
 	if x != nil {
 		return x.Seq
+	}
+	return 0
+}
+
+type DissolveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DissolveRequest) Reset() {
+	*x = DissolveRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DissolveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DissolveRequest) ProtoMessage() {}
+
+func (x *DissolveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DissolveRequest.ProtoReflect.Descriptor instead.
+func (*DissolveRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *DissolveRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+type DissolveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HeadSeq       uint64                 `protobuf:"varint,1,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DissolveResponse) Reset() {
+	*x = DissolveResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DissolveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DissolveResponse) ProtoMessage() {}
+
+func (x *DissolveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DissolveResponse.ProtoReflect.Descriptor instead.
+func (*DissolveResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *DissolveResponse) GetHeadSeq() uint64 {
+	if x != nil {
+		return x.HeadSeq
+	}
+	return 0
+}
+
+type SetRoleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Role          Role                   `protobuf:"varint,3,opt,name=role,proto3,enum=tidemark.v1.Role" json:"role,omitempty"` // MEMBER or ADMIN; the app also OWNER
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRoleRequest) Reset() {
+	*x = SetRoleRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRoleRequest) ProtoMessage() {}
+
+func (x *SetRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRoleRequest.ProtoReflect.Descriptor instead.
+func (*SetRoleRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *SetRoleRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *SetRoleRequest) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *SetRoleRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+type MuteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`           // empty with all
+	ForMs         uint64                 `protobuf:"varint,3,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"` // 0: let them post again
+	All           *bool                  `protobuf:"varint,4,opt,name=all,proto3,oneof" json:"all,omitempty"`            // mute everybody of role MEMBER, or let them post again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteRequest) Reset() {
+	*x = MuteRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteRequest) ProtoMessage() {}
+
+func (x *MuteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteRequest.ProtoReflect.Descriptor instead.
+func (*MuteRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *MuteRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *MuteRequest) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *MuteRequest) GetForMs() uint64 {
+	if x != nil {
+		return x.ForMs
+	}
+	return 0
+}
+
+func (x *MuteRequest) GetAll() bool {
+	if x != nil && x.All != nil {
+		return *x.All
+	}
+	return false
+}
+
+type MuteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UntilMs       uint64                 `protobuf:"varint,1,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MuteResponse) Reset() {
+	*x = MuteResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MuteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MuteResponse) ProtoMessage() {}
+
+func (x *MuteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MuteResponse.ProtoReflect.Descriptor instead.
+func (*MuteResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *MuteResponse) GetUntilMs() uint64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+type TransferRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Member        string                 `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferRequest) Reset() {
+	*x = TransferRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferRequest) ProtoMessage() {}
+
+func (x *TransferRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
+func (*TransferRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *TransferRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *TransferRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+type JoinRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	PageSize      uint32                 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinRequestsRequest) Reset() {
+	*x = JoinRequestsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinRequestsRequest) ProtoMessage() {}
+
+func (x *JoinRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinRequestsRequest.ProtoReflect.Descriptor instead.
+func (*JoinRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *JoinRequestsRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *JoinRequestsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *JoinRequestsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type JoinRequestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*JoinAsked           `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinRequestsResponse) Reset() {
+	*x = JoinRequestsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinRequestsResponse) ProtoMessage() {}
+
+func (x *JoinRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinRequestsResponse.ProtoReflect.Descriptor instead.
+func (*JoinRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *JoinRequestsResponse) GetRequests() []*JoinAsked {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *JoinRequestsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// JoinAsked is a user's wish to join.
+type JoinAsked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	TimeMs        uint64                 `protobuf:"varint,3,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinAsked) Reset() {
+	*x = JoinAsked{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinAsked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinAsked) ProtoMessage() {}
+
+func (x *JoinAsked) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinAsked.ProtoReflect.Descriptor instead.
+func (*JoinAsked) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *JoinAsked) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *JoinAsked) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *JoinAsked) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+type AnswerJoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Users         []string               `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	Accept        bool                   `protobuf:"varint,3,opt,name=accept,proto3" json:"accept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerJoinRequest) Reset() {
+	*x = AnswerJoinRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerJoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerJoinRequest) ProtoMessage() {}
+
+func (x *AnswerJoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerJoinRequest.ProtoReflect.Descriptor instead.
+func (*AnswerJoinRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *AnswerJoinRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *AnswerJoinRequest) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *AnswerJoinRequest) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+type SetAttributesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Set           map[string]string      `protobuf:"bytes,2,rep,name=set,proto3" json:"set,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // an empty value removes the key
+	AutoDelete    bool                   `protobuf:"varint,3,opt,name=auto_delete,json=autoDelete,proto3" json:"auto_delete,omitempty"`                                          // they go when the asking user has left the room
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAttributesRequest) Reset() {
+	*x = SetAttributesRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAttributesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAttributesRequest) ProtoMessage() {}
+
+func (x *SetAttributesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAttributesRequest.ProtoReflect.Descriptor instead.
+func (*SetAttributesRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *SetAttributesRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *SetAttributesRequest) GetSet() map[string]string {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *SetAttributesRequest) GetAutoDelete() bool {
+	if x != nil {
+		return x.AutoDelete
+	}
+	return false
+}
+
+type SetAttributesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attributes    []*Attribute           `protobuf:"bytes,1,rep,name=attributes,proto3" json:"attributes,omitempty"` // all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAttributesResponse) Reset() {
+	*x = SetAttributesResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAttributesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAttributesResponse) ProtoMessage() {}
+
+func (x *SetAttributesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAttributesResponse.ProtoReflect.Descriptor instead.
+func (*SetAttributesResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *SetAttributesResponse) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+type BadgeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BadgeRequest) Reset() {
+	*x = BadgeRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BadgeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BadgeRequest) ProtoMessage() {}
+
+func (x *BadgeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BadgeRequest.ProtoReflect.Descriptor instead.
+func (*BadgeRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{62}
+}
+
+type BadgeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unread        uint64                 `protobuf:"varint,1,opt,name=unread,proto3" json:"unread,omitempty"`               // in conversations that are neither muted nor hidden
+	Mentions      uint64                 `protobuf:"varint,2,opt,name=mentions,proto3" json:"mentions,omitempty"`           // in all
+	Conversations uint32                 `protobuf:"varint,3,opt,name=conversations,proto3" json:"conversations,omitempty"` // with anything unread, marked unread included
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BadgeResponse) Reset() {
+	*x = BadgeResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BadgeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BadgeResponse) ProtoMessage() {}
+
+func (x *BadgeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BadgeResponse.ProtoReflect.Descriptor instead.
+func (*BadgeResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *BadgeResponse) GetUnread() uint64 {
+	if x != nil {
+		return x.Unread
+	}
+	return 0
+}
+
+func (x *BadgeResponse) GetMentions() uint64 {
+	if x != nil {
+		return x.Mentions
+	}
+	return 0
+}
+
+func (x *BadgeResponse) GetConversations() uint32 {
+	if x != nil {
+		return x.Conversations
 	}
 	return 0
 }
@@ -1439,7 +4294,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	mi := &file_tidemark_v1_services_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +4306,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	mi := &file_tidemark_v1_services_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +4319,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{18}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CreateRequest) GetId() string {
@@ -1541,7 +4396,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	mi := &file_tidemark_v1_services_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +4408,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	mi := &file_tidemark_v1_services_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +4421,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{19}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CreateResponse) GetId() string {
@@ -1599,7 +4454,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	mi := &file_tidemark_v1_services_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +4466,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	mi := &file_tidemark_v1_services_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +4479,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{20}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GetRequest) GetConversation() string {
@@ -1643,7 +4498,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	mi := &file_tidemark_v1_services_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +4510,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	mi := &file_tidemark_v1_services_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +4523,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{21}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetResponse) GetConversation() *ConversationDelta {
@@ -1688,7 +4543,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	mi := &file_tidemark_v1_services_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +4555,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	mi := &file_tidemark_v1_services_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +4568,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{22}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListRequest) GetPageSize() uint32 {
@@ -1741,7 +4596,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	mi := &file_tidemark_v1_services_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +4608,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	mi := &file_tidemark_v1_services_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +4621,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{23}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListResponse) GetConversations() []*ConversationDelta {
@@ -1790,13 +4645,14 @@ type UpdateRequest struct {
 	Avatar        *string                `protobuf:"bytes,3,opt,name=avatar,proto3,oneof" json:"avatar,omitempty"`
 	Custom        map[string]string      `protobuf:"bytes,4,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // keys set; an empty value removes the key
 	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`                                                                       // whole, when present
+	Announcement  *string                `protobuf:"bytes,6,opt,name=announcement,proto3,oneof" json:"announcement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateRequest) Reset() {
 	*x = UpdateRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	mi := &file_tidemark_v1_services_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +4664,7 @@ func (x *UpdateRequest) String() string {
 func (*UpdateRequest) ProtoMessage() {}
 
 func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	mi := &file_tidemark_v1_services_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +4677,7 @@ func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{24}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *UpdateRequest) GetConversation() string {
@@ -1859,6 +4715,13 @@ func (x *UpdateRequest) GetSettings() *Settings {
 	return nil
 }
 
+func (x *UpdateRequest) GetAnnouncement() string {
+	if x != nil && x.Announcement != nil {
+		return *x.Announcement
+	}
+	return ""
+}
+
 type UpdateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Info          *ConversationInfo      `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -1869,7 +4732,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	mi := &file_tidemark_v1_services_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +4744,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	mi := &file_tidemark_v1_services_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +4757,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{25}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *UpdateResponse) GetInfo() *ConversationInfo {
@@ -1922,7 +4785,7 @@ type AddMembersRequest struct {
 
 func (x *AddMembersRequest) Reset() {
 	*x = AddMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	mi := &file_tidemark_v1_services_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +4797,7 @@ func (x *AddMembersRequest) String() string {
 func (*AddMembersRequest) ProtoMessage() {}
 
 func (x *AddMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	mi := &file_tidemark_v1_services_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +4810,7 @@ func (x *AddMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMembersRequest.ProtoReflect.Descriptor instead.
 func (*AddMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{26}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *AddMembersRequest) GetConversation() string {
@@ -1981,7 +4844,7 @@ type RemoveMembersRequest struct {
 
 func (x *RemoveMembersRequest) Reset() {
 	*x = RemoveMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	mi := &file_tidemark_v1_services_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +4856,7 @@ func (x *RemoveMembersRequest) String() string {
 func (*RemoveMembersRequest) ProtoMessage() {}
 
 func (x *RemoveMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	mi := &file_tidemark_v1_services_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +4869,7 @@ func (x *RemoveMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMembersRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{27}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RemoveMembersRequest) GetConversation() string {
@@ -2026,13 +4889,14 @@ func (x *RemoveMembersRequest) GetMembers() []string {
 type JoinRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"` // for those who answer, where joining takes their consent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	mi := &file_tidemark_v1_services_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +4908,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	mi := &file_tidemark_v1_services_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,12 +4921,19 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{28}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *JoinRequest) GetConversation() string {
 	if x != nil {
 		return x.Conversation
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetText() string {
+	if x != nil {
+		return x.Text
 	}
 	return ""
 }
@@ -2076,7 +4947,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	mi := &file_tidemark_v1_services_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +4959,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	mi := &file_tidemark_v1_services_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +4972,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{29}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *LeaveRequest) GetConversation() string {
@@ -2115,13 +4986,14 @@ type MembersResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	HeadSeq       uint64                 `protobuf:"varint,1,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
 	MemberCount   uint32                 `protobuf:"varint,2,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
+	Requested     bool                   `protobuf:"varint,3,opt,name=requested,proto3" json:"requested,omitempty"` // Join: asked; an admin will answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	mi := &file_tidemark_v1_services_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2133,7 +5005,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	mi := &file_tidemark_v1_services_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2146,7 +5018,7 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{30}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *MembersResponse) GetHeadSeq() uint64 {
@@ -2163,6 +5035,13 @@ func (x *MembersResponse) GetMemberCount() uint32 {
 	return 0
 }
 
+func (x *MembersResponse) GetRequested() bool {
+	if x != nil {
+		return x.Requested
+	}
+	return false
+}
+
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
@@ -2174,7 +5053,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	mi := &file_tidemark_v1_services_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +5065,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	mi := &file_tidemark_v1_services_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +5078,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{31}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListMembersRequest) GetConversation() string {
@@ -2233,7 +5112,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	mi := &file_tidemark_v1_services_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +5124,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	mi := &file_tidemark_v1_services_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +5137,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{32}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -2283,13 +5162,14 @@ type SettingsRequest struct {
 	Hidden        *bool                  `protobuf:"varint,4,opt,name=hidden,proto3,oneof" json:"hidden,omitempty"`
 	Alias         *string                `protobuf:"bytes,5,opt,name=alias,proto3,oneof" json:"alias,omitempty"`
 	MarkedUnread  *bool                  `protobuf:"varint,6,opt,name=marked_unread,json=markedUnread,proto3,oneof" json:"marked_unread,omitempty"`
+	Draft         *Draft                 `protobuf:"bytes,7,opt,name=draft,proto3" json:"draft,omitempty"` // with an empty text: none any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SettingsRequest) Reset() {
 	*x = SettingsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	mi := &file_tidemark_v1_services_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2301,7 +5181,7 @@ func (x *SettingsRequest) String() string {
 func (*SettingsRequest) ProtoMessage() {}
 
 func (x *SettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	mi := &file_tidemark_v1_services_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2314,7 +5194,7 @@ func (x *SettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsRequest.ProtoReflect.Descriptor instead.
 func (*SettingsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{33}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SettingsRequest) GetConversation() string {
@@ -2359,6 +5239,13 @@ func (x *SettingsRequest) GetMarkedUnread() bool {
 	return false
 }
 
+func (x *SettingsRequest) GetDraft() *Draft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
 type SettingsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Self          *Self                  `protobuf:"bytes,1,opt,name=self,proto3" json:"self,omitempty"`
@@ -2368,7 +5255,7 @@ type SettingsResponse struct {
 
 func (x *SettingsResponse) Reset() {
 	*x = SettingsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	mi := &file_tidemark_v1_services_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +5267,7 @@ func (x *SettingsResponse) String() string {
 func (*SettingsResponse) ProtoMessage() {}
 
 func (x *SettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	mi := &file_tidemark_v1_services_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +5280,7 @@ func (x *SettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsResponse.ProtoReflect.Descriptor instead.
 func (*SettingsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{34}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SettingsResponse) GetSelf() *Self {
@@ -2401,6 +5288,924 @@ func (x *SettingsResponse) GetSelf() *Self {
 		return x.Self
 	}
 	return nil
+}
+
+// Contact is how the asking user stands to another.
+type Contact struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	State         ContactState           `protobuf:"varint,2,opt,name=state,proto3,enum=tidemark.v1.ContactState" json:"state,omitempty"`
+	Remark        string                 `protobuf:"bytes,3,opt,name=remark,proto3" json:"remark,omitempty"`
+	Blocked       bool                   `protobuf:"varint,4,opt,name=blocked,proto3" json:"blocked,omitempty"`                           // by the asking user
+	RequestText   string                 `protobuf:"bytes,5,opt,name=request_text,json=requestText,proto3" json:"request_text,omitempty"` // while state is REQUESTED or ASKED
+	Conversation  string                 `protobuf:"bytes,6,opt,name=conversation,proto3" json:"conversation,omitempty"`                  // the direct conversation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Contact) Reset() {
+	*x = Contact{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contact) ProtoMessage() {}
+
+func (x *Contact) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contact.ProtoReflect.Descriptor instead.
+func (*Contact) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *Contact) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Contact) GetState() ContactState {
+	if x != nil {
+		return x.State
+	}
+	return ContactState_NO_CONTACT
+}
+
+func (x *Contact) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *Contact) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *Contact) GetRequestText() string {
+	if x != nil {
+		return x.RequestText
+	}
+	return ""
+}
+
+func (x *Contact) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+type ContactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactRequest) Reset() {
+	*x = ContactRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactRequest) ProtoMessage() {}
+
+func (x *ContactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactRequest.ProtoReflect.Descriptor instead.
+func (*ContactRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *ContactRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ContactRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ContactResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Contact       *Contact               `protobuf:"bytes,1,opt,name=contact,proto3" json:"contact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactResponse) Reset() {
+	*x = ContactResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactResponse) ProtoMessage() {}
+
+func (x *ContactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactResponse.ProtoReflect.Descriptor instead.
+func (*ContactResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *ContactResponse) GetContact() *Contact {
+	if x != nil {
+		return x.Contact
+	}
+	return nil
+}
+
+type AnswerContactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Accept        bool                   `protobuf:"varint,2,opt,name=accept,proto3" json:"accept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerContactRequest) Reset() {
+	*x = AnswerContactRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerContactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerContactRequest) ProtoMessage() {}
+
+func (x *AnswerContactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerContactRequest.ProtoReflect.Descriptor instead.
+func (*AnswerContactRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *AnswerContactRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *AnswerContactRequest) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+type RemoveContactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveContactRequest) Reset() {
+	*x = RemoveContactRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveContactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveContactRequest) ProtoMessage() {}
+
+func (x *RemoveContactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveContactRequest.ProtoReflect.Descriptor instead.
+func (*RemoveContactRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *RemoveContactRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+type BlockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockRequest) Reset() {
+	*x = BlockRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockRequest) ProtoMessage() {}
+
+func (x *BlockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockRequest.ProtoReflect.Descriptor instead.
+func (*BlockRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *BlockRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+type RemarkRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Remark        string                 `protobuf:"bytes,2,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemarkRequest) Reset() {
+	*x = RemarkRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemarkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemarkRequest) ProtoMessage() {}
+
+func (x *RemarkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemarkRequest.ProtoReflect.Descriptor instead.
+func (*RemarkRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *RemarkRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *RemarkRequest) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+type ListContactsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	States        []ContactState         `protobuf:"varint,1,rep,packed,name=states,proto3,enum=tidemark.v1.ContactState" json:"states,omitempty"` // empty: all
+	Blocked       bool                   `protobuf:"varint,2,opt,name=blocked,proto3" json:"blocked,omitempty"`                                    // only those blocked
+	PageSize      uint32                 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`                  // 0: 100; at most 1,000
+	PageToken     string                 `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListContactsRequest) Reset() {
+	*x = ListContactsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListContactsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListContactsRequest) ProtoMessage() {}
+
+func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListContactsRequest.ProtoReflect.Descriptor instead.
+func (*ListContactsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *ListContactsRequest) GetStates() []ContactState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ListContactsRequest) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *ListContactsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListContactsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListContactsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Contacts      []*Contact             `protobuf:"bytes,1,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListContactsResponse) Reset() {
+	*x = ListContactsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListContactsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListContactsResponse) ProtoMessage() {}
+
+func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListContactsResponse.ProtoReflect.Descriptor instead.
+func (*ListContactsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *ListContactsResponse) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+func (x *ListContactsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type DeleteUserRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserRequest) Reset() {
+	*x = DeleteUserRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserRequest) ProtoMessage() {}
+
+func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
+func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *DeleteUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+type DeleteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sessions      uint32                 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`           // closed
+	Conversations uint32                 `protobuf:"varint,2,opt,name=conversations,proto3" json:"conversations,omitempty"` // left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserResponse) Reset() {
+	*x = DeleteUserResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserResponse) ProtoMessage() {}
+
+func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
+func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *DeleteUserResponse) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *DeleteUserResponse) GetConversations() uint32 {
+	if x != nil {
+		return x.Conversations
+	}
+	return 0
+}
+
+type PresenceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []string               `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"` // at most 1,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresenceRequest) Reset() {
+	*x = PresenceRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresenceRequest) ProtoMessage() {}
+
+func (x *PresenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresenceRequest.ProtoReflect.Descriptor instead.
+func (*PresenceRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *PresenceRequest) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+type PresenceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []*Presence            `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"` // in the order asked
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresenceResponse) Reset() {
+	*x = PresenceResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresenceResponse) ProtoMessage() {}
+
+func (x *PresenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresenceResponse.ProtoReflect.Descriptor instead.
+func (*PresenceResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *PresenceResponse) GetUsers() []*Presence {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+type Presence struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Online        bool                   `protobuf:"varint,2,opt,name=online,proto3" json:"online,omitempty"`
+	LastSeenMs    uint64                 `protobuf:"varint,3,opt,name=last_seen_ms,json=lastSeenMs,proto3" json:"last_seen_ms,omitempty"` // 0: never, or the user does not show it
+	Platforms     []string               `protobuf:"bytes,4,rep,name=platforms,proto3" json:"platforms,omitempty"`                        // of the devices online
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Presence) Reset() {
+	*x = Presence{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Presence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Presence) ProtoMessage() {}
+
+func (x *Presence) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Presence.ProtoReflect.Descriptor instead.
+func (*Presence) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *Presence) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Presence) GetOnline() bool {
+	if x != nil {
+		return x.Online
+	}
+	return false
+}
+
+func (x *Presence) GetLastSeenMs() uint64 {
+	if x != nil {
+		return x.LastSeenMs
+	}
+	return 0
+}
+
+func (x *Presence) GetPlatforms() []string {
+	if x != nil {
+		return x.Platforms
+	}
+	return nil
+}
+
+type OptionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // empty: the asking user
+	HidePresence  *bool                  `protobuf:"varint,2,opt,name=hide_presence,json=hidePresence,proto3,oneof" json:"hide_presence,omitempty"`
+	HideTyping    *bool                  `protobuf:"varint,3,opt,name=hide_typing,json=hideTyping,proto3,oneof" json:"hide_typing,omitempty"`
+	ContactsOnly  *bool                  `protobuf:"varint,4,opt,name=contacts_only,json=contactsOnly,proto3,oneof" json:"contacts_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptionsRequest) Reset() {
+	*x = OptionsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptionsRequest) ProtoMessage() {}
+
+func (x *OptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptionsRequest.ProtoReflect.Descriptor instead.
+func (*OptionsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *OptionsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *OptionsRequest) GetHidePresence() bool {
+	if x != nil && x.HidePresence != nil {
+		return *x.HidePresence
+	}
+	return false
+}
+
+func (x *OptionsRequest) GetHideTyping() bool {
+	if x != nil && x.HideTyping != nil {
+		return *x.HideTyping
+	}
+	return false
+}
+
+func (x *OptionsRequest) GetContactsOnly() bool {
+	if x != nil && x.ContactsOnly != nil {
+		return *x.ContactsOnly
+	}
+	return false
+}
+
+type OptionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Options       *UserOptions           `protobuf:"bytes,1,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptionsResponse) Reset() {
+	*x = OptionsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptionsResponse) ProtoMessage() {}
+
+func (x *OptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptionsResponse.ProtoReflect.Descriptor instead.
+func (*OptionsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *OptionsResponse) GetOptions() *UserOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// UserOptions is what a user has chosen for itself.
+type UserOptions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HidePresence  bool                   `protobuf:"varint,1,opt,name=hide_presence,json=hidePresence,proto3" json:"hide_presence,omitempty"` // nobody sees whether and when the user is online
+	HideTyping    bool                   `protobuf:"varint,2,opt,name=hide_typing,json=hideTyping,proto3" json:"hide_typing,omitempty"`       // nobody hears that the user types
+	ContactsOnly  bool                   `protobuf:"varint,3,opt,name=contacts_only,json=contactsOnly,proto3" json:"contacts_only,omitempty"` // only contacts may write to the user in a direct conversation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserOptions) Reset() {
+	*x = UserOptions{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserOptions) ProtoMessage() {}
+
+func (x *UserOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserOptions.ProtoReflect.Descriptor instead.
+func (*UserOptions) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *UserOptions) GetHidePresence() bool {
+	if x != nil {
+		return x.HidePresence
+	}
+	return false
+}
+
+func (x *UserOptions) GetHideTyping() bool {
+	if x != nil {
+		return x.HideTyping
+	}
+	return false
+}
+
+func (x *UserOptions) GetContactsOnly() bool {
+	if x != nil {
+		return x.ContactsOnly
+	}
+	return false
 }
 
 type UpsertUserRequest struct {
@@ -2412,7 +6217,7 @@ type UpsertUserRequest struct {
 
 func (x *UpsertUserRequest) Reset() {
 	*x = UpsertUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	mi := &file_tidemark_v1_services_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +6229,7 @@ func (x *UpsertUserRequest) String() string {
 func (*UpsertUserRequest) ProtoMessage() {}
 
 func (x *UpsertUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	mi := &file_tidemark_v1_services_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +6242,7 @@ func (x *UpsertUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertUserRequest.ProtoReflect.Descriptor instead.
 func (*UpsertUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{35}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *UpsertUserRequest) GetUser() *Profile {
@@ -2457,7 +6262,7 @@ type UpsertUserResponse struct {
 
 func (x *UpsertUserResponse) Reset() {
 	*x = UpsertUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	mi := &file_tidemark_v1_services_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +6274,7 @@ func (x *UpsertUserResponse) String() string {
 func (*UpsertUserResponse) ProtoMessage() {}
 
 func (x *UpsertUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	mi := &file_tidemark_v1_services_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +6287,7 @@ func (x *UpsertUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertUserResponse.ProtoReflect.Descriptor instead.
 func (*UpsertUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{36}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *UpsertUserResponse) GetUser() *Profile {
@@ -2508,7 +6313,7 @@ type GetUserRequest struct {
 
 func (x *GetUserRequest) Reset() {
 	*x = GetUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	mi := &file_tidemark_v1_services_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +6325,7 @@ func (x *GetUserRequest) String() string {
 func (*GetUserRequest) ProtoMessage() {}
 
 func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	mi := &file_tidemark_v1_services_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +6338,7 @@ func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
 func (*GetUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{37}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *GetUserRequest) GetUserId() string {
@@ -2552,7 +6357,7 @@ type GetUserResponse struct {
 
 func (x *GetUserResponse) Reset() {
 	*x = GetUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[38]
+	mi := &file_tidemark_v1_services_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +6369,7 @@ func (x *GetUserResponse) String() string {
 func (*GetUserResponse) ProtoMessage() {}
 
 func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[38]
+	mi := &file_tidemark_v1_services_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +6382,7 @@ func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
 func (*GetUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{38}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *GetUserResponse) GetUser() *Profile {
@@ -2599,7 +6404,7 @@ type UpdateUserRequest struct {
 
 func (x *UpdateUserRequest) Reset() {
 	*x = UpdateUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[39]
+	mi := &file_tidemark_v1_services_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +6416,7 @@ func (x *UpdateUserRequest) String() string {
 func (*UpdateUserRequest) ProtoMessage() {}
 
 func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[39]
+	mi := &file_tidemark_v1_services_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +6429,7 @@ func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserRequest.ProtoReflect.Descriptor instead.
 func (*UpdateUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{39}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *UpdateUserRequest) GetUserId() string {
@@ -2664,7 +6469,7 @@ type UpdateUserResponse struct {
 
 func (x *UpdateUserResponse) Reset() {
 	*x = UpdateUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[40]
+	mi := &file_tidemark_v1_services_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +6481,7 @@ func (x *UpdateUserResponse) String() string {
 func (*UpdateUserResponse) ProtoMessage() {}
 
 func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[40]
+	mi := &file_tidemark_v1_services_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +6494,7 @@ func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserResponse.ProtoReflect.Descriptor instead.
 func (*UpdateUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{40}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *UpdateUserResponse) GetUser() *Profile {
@@ -2710,7 +6515,7 @@ type IssueTokenRequest struct {
 
 func (x *IssueTokenRequest) Reset() {
 	*x = IssueTokenRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[41]
+	mi := &file_tidemark_v1_services_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +6527,7 @@ func (x *IssueTokenRequest) String() string {
 func (*IssueTokenRequest) ProtoMessage() {}
 
 func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[41]
+	mi := &file_tidemark_v1_services_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +6540,7 @@ func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{41}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *IssueTokenRequest) GetUserId() string {
@@ -2769,7 +6574,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[42]
+	mi := &file_tidemark_v1_services_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +6586,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[42]
+	mi := &file_tidemark_v1_services_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +6599,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{42}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *IssueTokenResponse) GetToken() string {
@@ -2820,7 +6625,7 @@ type DevicesRequest struct {
 
 func (x *DevicesRequest) Reset() {
 	*x = DevicesRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[43]
+	mi := &file_tidemark_v1_services_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +6637,7 @@ func (x *DevicesRequest) String() string {
 func (*DevicesRequest) ProtoMessage() {}
 
 func (x *DevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[43]
+	mi := &file_tidemark_v1_services_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +6650,7 @@ func (x *DevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DevicesRequest.ProtoReflect.Descriptor instead.
 func (*DevicesRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{43}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *DevicesRequest) GetUserId() string {
@@ -2864,7 +6669,7 @@ type DevicesResponse struct {
 
 func (x *DevicesResponse) Reset() {
 	*x = DevicesResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[44]
+	mi := &file_tidemark_v1_services_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2876,7 +6681,7 @@ func (x *DevicesResponse) String() string {
 func (*DevicesResponse) ProtoMessage() {}
 
 func (x *DevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[44]
+	mi := &file_tidemark_v1_services_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2889,7 +6694,7 @@ func (x *DevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DevicesResponse.ProtoReflect.Descriptor instead.
 func (*DevicesResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{44}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *DevicesResponse) GetDevices() []*Device {
@@ -2903,13 +6708,14 @@ type KickRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`       // empty: the asking user
 	DeviceId      string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // empty: all devices
+	Revoke        bool                   `protobuf:"varint,3,opt,name=revoke,proto3" json:"revoke,omitempty"`                    // tokens issued before now are refused: of this device, or all of the user's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KickRequest) Reset() {
 	*x = KickRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[45]
+	mi := &file_tidemark_v1_services_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +6727,7 @@ func (x *KickRequest) String() string {
 func (*KickRequest) ProtoMessage() {}
 
 func (x *KickRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[45]
+	mi := &file_tidemark_v1_services_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +6740,7 @@ func (x *KickRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickRequest.ProtoReflect.Descriptor instead.
 func (*KickRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{45}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *KickRequest) GetUserId() string {
@@ -2951,6 +6757,13 @@ func (x *KickRequest) GetDeviceId() string {
 	return ""
 }
 
+func (x *KickRequest) GetRevoke() bool {
+	if x != nil {
+		return x.Revoke
+	}
+	return false
+}
+
 type KickResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sessions      uint32                 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"` // closed
@@ -2960,7 +6773,7 @@ type KickResponse struct {
 
 func (x *KickResponse) Reset() {
 	*x = KickResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[46]
+	mi := &file_tidemark_v1_services_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +6785,7 @@ func (x *KickResponse) String() string {
 func (*KickResponse) ProtoMessage() {}
 
 func (x *KickResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[46]
+	mi := &file_tidemark_v1_services_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +6798,7 @@ func (x *KickResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickResponse.ProtoReflect.Descriptor instead.
 func (*KickResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{46}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *KickResponse) GetSessions() uint32 {
@@ -2993,6 +6806,86 @@ func (x *KickResponse) GetSessions() uint32 {
 		return x.Sessions
 	}
 	return 0
+}
+
+type PartitionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionsRequest) Reset() {
+	*x = PartitionsRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[110]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionsRequest) ProtoMessage() {}
+
+func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[110]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionsRequest.ProtoReflect.Descriptor instead.
+func (*PartitionsRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{110}
+}
+
+type PartitionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partitions    []*PartitionStats      `protobuf:"bytes,1,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionsResponse) Reset() {
+	*x = PartitionsResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[111]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionsResponse) ProtoMessage() {}
+
+func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[111]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionsResponse.ProtoReflect.Descriptor instead.
+func (*PartitionsResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{111}
+}
+
+func (x *PartitionsResponse) GetPartitions() []*PartitionStats {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
 }
 
 type StatsRequest struct {
@@ -3003,7 +6896,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[47]
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +6908,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[47]
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +6921,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{47}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{112}
 }
 
 type StatsResponse struct {
@@ -3047,7 +6940,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[48]
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +6952,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[48]
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +6965,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{48}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *StatsResponse) GetVersion() string {
@@ -3145,7 +7038,7 @@ type PartitionStats struct {
 
 func (x *PartitionStats) Reset() {
 	*x = PartitionStats{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[49]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3157,7 +7050,7 @@ func (x *PartitionStats) String() string {
 func (*PartitionStats) ProtoMessage() {}
 
 func (x *PartitionStats) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[49]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3170,7 +7063,7 @@ func (x *PartitionStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStats.ProtoReflect.Descriptor instead.
 func (*PartitionStats) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{49}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *PartitionStats) GetPartition() uint32 {
@@ -3226,7 +7119,7 @@ type SessionsRequest struct {
 
 func (x *SessionsRequest) Reset() {
 	*x = SessionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +7131,7 @@ func (x *SessionsRequest) String() string {
 func (*SessionsRequest) ProtoMessage() {}
 
 func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +7144,7 @@ func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
 func (*SessionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{50}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *SessionsRequest) GetUserId() string {
@@ -3285,7 +7178,7 @@ type SessionsResponse struct {
 
 func (x *SessionsResponse) Reset() {
 	*x = SessionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +7190,7 @@ func (x *SessionsResponse) String() string {
 func (*SessionsResponse) ProtoMessage() {}
 
 func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +7203,7 @@ func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsResponse.ProtoReflect.Descriptor instead.
 func (*SessionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{51}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *SessionsResponse) GetSessions() []*SessionInfo {
@@ -3344,7 +7237,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +7249,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +7262,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{52}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *SessionInfo) GetSessionId() string {
@@ -3445,7 +7338,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3457,7 +7350,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3470,7 +7363,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{53}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *ImportRequest) GetConversation() string {
@@ -3504,7 +7397,7 @@ type ImportEntry struct {
 
 func (x *ImportEntry) Reset() {
 	*x = ImportEntry{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3516,7 +7409,7 @@ func (x *ImportEntry) String() string {
 func (*ImportEntry) ProtoMessage() {}
 
 func (x *ImportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3529,7 +7422,7 @@ func (x *ImportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportEntry.ProtoReflect.Descriptor instead.
 func (*ImportEntry) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{54}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *ImportEntry) GetTimeMs() uint64 {
@@ -3620,7 +7513,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3632,7 +7525,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3645,7 +7538,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{55}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *ImportResponse) GetAppended() uint64 {
@@ -3673,7 +7566,83 @@ var File_tidemark_v1_services_proto protoreflect.FileDescriptor
 
 const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\n" +
-	"\x1atidemark/v1/services.proto\x12\vtidemark.v1\x1a\x18tidemark/v1/frames.proto\x1a\x17tidemark/v1/model.proto\"\xcc\x01\n" +
+	"\x1atidemark/v1/services.proto\x12\vtidemark.v1\x1a\x18tidemark/v1/frames.proto\x1a\x17tidemark/v1/model.proto\"\x99\x02\n" +
+	"\x0eChangesRequest\x123\n" +
+	"\x06groups\x18\x01 \x01(\v2\x1b.tidemark.v1.GroupsContractR\x06groups\x12F\n" +
+	"\rgroup_members\x18\x02 \x03(\v2!.tidemark.v1.GroupMembersContractR\fgroupMembers\x129\n" +
+	"\bcontacts\x18\x03 \x01(\v2\x1d.tidemark.v1.ContactsContractR\bcontacts\x129\n" +
+	"\bprofiles\x18\x04 \x01(\v2\x1d.tidemark.v1.ProfilesContractR\bprofiles\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"u\n" +
+	"\x0eGroupsContract\x12!\n" +
+	"\flist_version\x18\x01 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x02 \x01(\tR\vinfoVersion\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x9f\x01\n" +
+	"\x14GroupMembersContract\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12!\n" +
+	"\flist_version\x18\x02 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x03 \x01(\tR\vinfoVersion\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"w\n" +
+	"\x10ContactsContract\x12!\n" +
+	"\flist_version\x18\x01 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x02 \x01(\tR\vinfoVersion\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"j\n" +
+	"\x10ProfilesContract\x12\x14\n" +
+	"\x05users\x18\x01 \x03(\tR\x05users\x12!\n" +
+	"\finfo_version\x18\x02 \x01(\tR\vinfoVersion\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc1\x02\n" +
+	"\x0fChangesResponse\x122\n" +
+	"\x06groups\x18\x01 \x01(\v2\x1a.tidemark.v1.GroupsChangesR\x06groups\x12E\n" +
+	"\rgroup_members\x18\x02 \x03(\v2 .tidemark.v1.GroupMembersChangesR\fgroupMembers\x128\n" +
+	"\bcontacts\x18\x03 \x01(\v2\x1c.tidemark.v1.ContactsChangesR\bcontacts\x128\n" +
+	"\bprofiles\x18\x04 \x01(\v2\x1c.tidemark.v1.ProfilesChangesR\bprofiles\x12?\n" +
+	"\x10changed_profiles\x18\x05 \x03(\v2\x14.tidemark.v1.ProfileR\x0fchangedProfiles\"\x97\x02\n" +
+	"\rGroupsChanges\x12!\n" +
+	"\flist_version\x18\x01 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x02 \x01(\tR\vinfoVersion\x12\x12\n" +
+	"\x04full\x18\x03 \x01(\bR\x04full\x126\n" +
+	"\x06joined\x18\x04 \x03(\v2\x1e.tidemark.v1.ConversationDeltaR\x06joined\x12\x12\n" +
+	"\x04left\x18\x05 \x03(\tR\x04left\x128\n" +
+	"\achanged\x18\x06 \x03(\v2\x1e.tidemark.v1.ConversationDeltaR\achanged\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\"\xe4\x02\n" +
+	"\x13GroupMembersChanges\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12!\n" +
+	"\flist_version\x18\x02 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x03 \x01(\tR\vinfoVersion\x12\x12\n" +
+	"\x04full\x18\x04 \x01(\bR\x04full\x124\n" +
+	"\x06events\x18\x05 \x03(\v2\x1c.tidemark.v1.MembershipEventR\x06events\x12-\n" +
+	"\amembers\x18\x06 \x03(\v2\x13.tidemark.v1.MemberR\amembers\x12\x18\n" +
+	"\achanged\x18\a \x03(\tR\achanged\x12&\n" +
+	"\x0fnext_page_token\x18\b \x01(\tR\rnextPageToken\x12(\n" +
+	"\x05error\x18\t \x01(\v2\x12.tidemark.v1.ErrorR\x05error\"\x90\x02\n" +
+	"\x0fMembershipEvent\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x17\n" +
+	"\atime_ms\x18\x02 \x01(\x04R\x06timeMs\x12\x16\n" +
+	"\x06sender\x18\x03 \x01(\tR\x06sender\x12\x14\n" +
+	"\x05added\x18\x04 \x03(\tR\x05added\x12\x18\n" +
+	"\aremoved\x18\x05 \x03(\tR\aremoved\x12=\n" +
+	"\x05roles\x18\x06 \x03(\v2'.tidemark.v1.MembershipEvent.RolesEntryR\x05roles\x1aK\n" +
+	"\n" +
+	"RolesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
+	"\x05value\x18\x02 \x01(\x0e2\x11.tidemark.v1.RoleR\x05value:\x028\x01\"\xf9\x01\n" +
+	"\x0fContactsChanges\x12!\n" +
+	"\flist_version\x18\x01 \x01(\tR\vlistVersion\x12!\n" +
+	"\finfo_version\x18\x02 \x01(\tR\vinfoVersion\x12\x12\n" +
+	"\x04full\x18\x03 \x01(\bR\x04full\x120\n" +
+	"\bcontacts\x18\x04 \x03(\v2\x14.tidemark.v1.ContactR\bcontacts\x12\x18\n" +
+	"\aremoved\x18\x05 \x03(\tR\aremoved\x12\x18\n" +
+	"\achanged\x18\x06 \x03(\tR\achanged\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\"\xa4\x01\n" +
+	"\x0fProfilesChanges\x12!\n" +
+	"\finfo_version\x18\x01 \x01(\tR\vinfoVersion\x12\x12\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\x12\x18\n" +
+	"\achanged\x18\x03 \x03(\tR\achanged\x12\x18\n" +
+	"\aunknown\x18\x04 \x03(\tR\aunknown\x12&\n" +
+	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\"\xcc\x01\n" +
 	"\vPullRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12+\n" +
 	"\x06cursor\x18\x02 \x01(\v2\x13.tidemark.v1.CursorR\x06cursor\x12\x12\n" +
@@ -3706,7 +7675,89 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\bhead_seq\x18\x03 \x01(\x04R\aheadSeq\x12\x1f\n" +
 	"\vhead_digest\x18\x04 \x01(\fR\n" +
 	"headDigest\x12\x1b\n" +
-	"\tfloor_seq\x18\x05 \x01(\x04R\bfloorSeq\"\xff\x02\n" +
+	"\tfloor_seq\x18\x05 \x01(\x04R\bfloorSeq\"\xc4\x01\n" +
+	"\x0fReceiptsRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12%\n" +
+	"\x04mark\x18\x03 \x01(\x0e2\x11.tidemark.v1.MarkR\x04mark\x12\x18\n" +
+	"\amissing\x18\x04 \x01(\bR\amissing\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\"\xae\x01\n" +
+	"\x10ReceiptsResponse\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
+	"\amembers\x18\x02 \x01(\rR\amembers\x12\x1c\n" +
+	"\tdelivered\x18\x03 \x01(\rR\tdelivered\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\rR\x04read\x12\x14\n" +
+	"\x05users\x18\x05 \x03(\tR\x05users\x12&\n" +
+	"\x0fnext_page_token\x18\x06 \x01(\tR\rnextPageToken\"\x89\x01\n" +
+	"\x0fMentionsRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
+	"\x06unread\x18\x02 \x01(\bR\x06unread\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"l\n" +
+	"\x10MentionsResponse\x120\n" +
+	"\bmentions\x18\x01 \x03(\v2\x14.tidemark.v1.MentionR\bmentions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"W\n" +
+	"\aMention\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12(\n" +
+	"\x05event\x18\x02 \x01(\v2\x12.tidemark.v1.EventR\x05event\"\x96\x01\n" +
+	"\x10ReactionsRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\"l\n" +
+	"\x11ReactionsResponse\x12/\n" +
+	"\x05users\x18\x01 \x03(\v2\x19.tidemark.v1.ReactionUserR\x05users\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
+	"\fReactionUser\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\"1\n" +
+	"\vPinsRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\":\n" +
+	"\fPinsResponse\x12*\n" +
+	"\x06events\x18\x01 \x03(\v2\x12.tidemark.v1.EventR\x06events\"G\n" +
+	"\rDeleteRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x12\n" +
+	"\x04seqs\x18\x02 \x03(\x04R\x04seqs\"7\n" +
+	"\x0eDeleteResponse\x12%\n" +
+	"\x04self\x18\x01 \x01(\v2\x11.tidemark.v1.SelfR\x04self\"D\n" +
+	"\fClearRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"6\n" +
+	"\rClearResponse\x12%\n" +
+	"\x04self\x18\x01 \x01(\v2\x11.tidemark.v1.SelfR\x04self\"\xb0\x01\n" +
+	"\x0fScheduleRequest\x12\x1b\n" +
+	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\"\n" +
+	"\fconversation\x18\x02 \x01(\tR\fconversation\x12\x17\n" +
+	"\ato_user\x18\x03 \x01(\tR\x06toUser\x12.\n" +
+	"\amessage\x18\x04 \x01(\v2\x14.tidemark.v1.MessageR\amessage\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x01(\x04R\x04atMs\"O\n" +
+	"\x10ScheduleResponse\x12;\n" +
+	"\tscheduled\x18\x01 \x01(\v2\x1d.tidemark.v1.ScheduledMessageR\tscheduled\"\xe3\x01\n" +
+	"\x10ScheduledMessage\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12.\n" +
+	"\amessage\x18\x03 \x01(\v2\x14.tidemark.v1.MessageR\amessage\x12\x13\n" +
+	"\x05at_ms\x18\x04 \x01(\x04R\x04atMs\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\x05 \x01(\x04R\tcreatedMs\x12*\n" +
+	"\x06failed\x18\x06 \x01(\v2\x12.tidemark.v1.ErrorR\x06failed\"T\n" +
+	"\x11UnscheduleRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\"\x14\n" +
+	"\x12UnscheduleResponse\"r\n" +
+	"\x10ScheduledRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"x\n" +
+	"\x11ScheduledResponse\x12;\n" +
+	"\tscheduled\x18\x01 \x03(\v2\x1d.tidemark.v1.ScheduledMessageR\tscheduled\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xff\x02\n" +
 	"\rSubmitRequest\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\tR\fconversation\x12\x17\n" +
@@ -3780,7 +7831,59 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"D\n" +
 	"\fEraseRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xf1\x02\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"5\n" +
+	"\x0fDissolveRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\"-\n" +
+	"\x10DissolveResponse\x12\x19\n" +
+	"\bhead_seq\x18\x01 \x01(\x04R\aheadSeq\"u\n" +
+	"\x0eSetRoleRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x18\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\x12%\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x11.tidemark.v1.RoleR\x04role\"\x81\x01\n" +
+	"\vMuteRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x18\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\x12\x15\n" +
+	"\x06for_ms\x18\x03 \x01(\x04R\x05forMs\x12\x15\n" +
+	"\x03all\x18\x04 \x01(\bH\x00R\x03all\x88\x01\x01B\x06\n" +
+	"\x04_all\")\n" +
+	"\fMuteResponse\x12\x19\n" +
+	"\buntil_ms\x18\x01 \x01(\x04R\auntilMs\"M\n" +
+	"\x0fTransferRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\tR\x06member\"u\n" +
+	"\x13JoinRequestsRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"r\n" +
+	"\x14JoinRequestsResponse\x122\n" +
+	"\brequests\x18\x01 \x03(\v2\x16.tidemark.v1.JoinAskedR\brequests\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n" +
+	"\tJoinAsked\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x17\n" +
+	"\atime_ms\x18\x03 \x01(\x04R\x06timeMs\"e\n" +
+	"\x11AnswerJoinRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x14\n" +
+	"\x05users\x18\x02 \x03(\tR\x05users\x12\x16\n" +
+	"\x06accept\x18\x03 \x01(\bR\x06accept\"\xd1\x01\n" +
+	"\x14SetAttributesRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12<\n" +
+	"\x03set\x18\x02 \x03(\v2*.tidemark.v1.SetAttributesRequest.SetEntryR\x03set\x12\x1f\n" +
+	"\vauto_delete\x18\x03 \x01(\bR\n" +
+	"autoDelete\x1a6\n" +
+	"\bSetEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"O\n" +
+	"\x15SetAttributesResponse\x126\n" +
+	"\n" +
+	"attributes\x18\x01 \x03(\v2\x16.tidemark.v1.AttributeR\n" +
+	"attributes\"\x0e\n" +
+	"\fBadgeRequest\"i\n" +
+	"\rBadgeResponse\x12\x16\n" +
+	"\x06unread\x18\x01 \x01(\x04R\x06unread\x12\x1a\n" +
+	"\bmentions\x18\x02 \x01(\x04R\bmentions\x12$\n" +
+	"\rconversations\x18\x03 \x01(\rR\rconversations\"\xf1\x02\n" +
 	"\rCreateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x11.tidemark.v1.KindR\x04kind\x12\x14\n" +
@@ -3810,18 +7913,20 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"|\n" +
 	"\fListResponse\x12D\n" +
 	"\rconversations\x18\x01 \x03(\v2\x1e.tidemark.v1.ConversationDeltaR\rconversations\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xae\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe8\x02\n" +
 	"\rUpdateRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x19\n" +
 	"\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x1b\n" +
 	"\x06avatar\x18\x03 \x01(\tH\x01R\x06avatar\x88\x01\x01\x12>\n" +
 	"\x06custom\x18\x04 \x03(\v2&.tidemark.v1.UpdateRequest.CustomEntryR\x06custom\x121\n" +
-	"\bsettings\x18\x05 \x01(\v2\x15.tidemark.v1.SettingsR\bsettings\x1a9\n" +
+	"\bsettings\x18\x05 \x01(\v2\x15.tidemark.v1.SettingsR\bsettings\x12'\n" +
+	"\fannouncement\x18\x06 \x01(\tH\x02R\fannouncement\x88\x01\x01\x1a9\n" +
 	"\vCustomEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
 	"\x06_titleB\t\n" +
-	"\a_avatar\"^\n" +
+	"\a_avatarB\x0f\n" +
+	"\r_announcement\"^\n" +
 	"\x0eUpdateResponse\x121\n" +
 	"\x04info\x18\x01 \x01(\v2\x1d.tidemark.v1.ConversationInfoR\x04info\x12\x19\n" +
 	"\bhead_seq\x18\x02 \x01(\x04R\aheadSeq\"x\n" +
@@ -3831,14 +7936,16 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\x0e2\x11.tidemark.v1.RoleR\x04role\"T\n" +
 	"\x14RemoveMembersRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x18\n" +
-	"\amembers\x18\x02 \x03(\tR\amembers\"1\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\"E\n" +
 	"\vJoinRequest\x12\"\n" +
-	"\fconversation\x18\x01 \x01(\tR\fconversation\"2\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"2\n" +
 	"\fLeaveRequest\x12\"\n" +
-	"\fconversation\x18\x01 \x01(\tR\fconversation\"O\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\"m\n" +
 	"\x0fMembersResponse\x12\x19\n" +
 	"\bhead_seq\x18\x01 \x01(\x04R\aheadSeq\x12!\n" +
-	"\fmember_count\x18\x02 \x01(\rR\vmemberCount\"t\n" +
+	"\fmember_count\x18\x02 \x01(\rR\vmemberCount\x12\x1c\n" +
+	"\trequested\x18\x03 \x01(\bR\trequested\"t\n" +
 	"\x12ListMembersRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
@@ -3846,21 +7953,84 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"l\n" +
 	"\x13ListMembersResponse\x12-\n" +
 	"\amembers\x18\x01 \x03(\v2\x13.tidemark.v1.MemberR\amembers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8b\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb5\x02\n" +
 	"\x0fSettingsRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x1b\n" +
 	"\x06pinned\x18\x02 \x01(\bH\x00R\x06pinned\x88\x01\x01\x12\x19\n" +
 	"\x05muted\x18\x03 \x01(\bH\x01R\x05muted\x88\x01\x01\x12\x1b\n" +
 	"\x06hidden\x18\x04 \x01(\bH\x02R\x06hidden\x88\x01\x01\x12\x19\n" +
 	"\x05alias\x18\x05 \x01(\tH\x03R\x05alias\x88\x01\x01\x12(\n" +
-	"\rmarked_unread\x18\x06 \x01(\bH\x04R\fmarkedUnread\x88\x01\x01B\t\n" +
+	"\rmarked_unread\x18\x06 \x01(\bH\x04R\fmarkedUnread\x88\x01\x01\x12(\n" +
+	"\x05draft\x18\a \x01(\v2\x12.tidemark.v1.DraftR\x05draftB\t\n" +
 	"\a_pinnedB\b\n" +
 	"\x06_mutedB\t\n" +
 	"\a_hiddenB\b\n" +
 	"\x06_aliasB\x10\n" +
 	"\x0e_marked_unread\"9\n" +
 	"\x10SettingsResponse\x12%\n" +
-	"\x04self\x18\x01 \x01(\v2\x11.tidemark.v1.SelfR\x04self\"=\n" +
+	"\x04self\x18\x01 \x01(\v2\x11.tidemark.v1.SelfR\x04self\"\xc7\x01\n" +
+	"\aContact\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12/\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x19.tidemark.v1.ContactStateR\x05state\x12\x16\n" +
+	"\x06remark\x18\x03 \x01(\tR\x06remark\x12\x18\n" +
+	"\ablocked\x18\x04 \x01(\bR\ablocked\x12!\n" +
+	"\frequest_text\x18\x05 \x01(\tR\vrequestText\x12\"\n" +
+	"\fconversation\x18\x06 \x01(\tR\fconversation\"8\n" +
+	"\x0eContactRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"A\n" +
+	"\x0fContactResponse\x12.\n" +
+	"\acontact\x18\x01 \x01(\v2\x14.tidemark.v1.ContactR\acontact\"B\n" +
+	"\x14AnswerContactRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06accept\x18\x02 \x01(\bR\x06accept\"*\n" +
+	"\x14RemoveContactRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\"\"\n" +
+	"\fBlockRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\";\n" +
+	"\rRemarkRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06remark\x18\x02 \x01(\tR\x06remark\"\x9e\x01\n" +
+	"\x13ListContactsRequest\x121\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x19.tidemark.v1.ContactStateR\x06states\x12\x18\n" +
+	"\ablocked\x18\x02 \x01(\bR\ablocked\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
+	"\x14ListContactsResponse\x120\n" +
+	"\bcontacts\x18\x01 \x03(\v2\x14.tidemark.v1.ContactR\bcontacts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\",\n" +
+	"\x11DeleteUserRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\"V\n" +
+	"\x12DeleteUserResponse\x12\x1a\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\x12$\n" +
+	"\rconversations\x18\x02 \x01(\rR\rconversations\"'\n" +
+	"\x0fPresenceRequest\x12\x14\n" +
+	"\x05users\x18\x01 \x03(\tR\x05users\"?\n" +
+	"\x10PresenceResponse\x12+\n" +
+	"\x05users\x18\x01 \x03(\v2\x15.tidemark.v1.PresenceR\x05users\"v\n" +
+	"\bPresence\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06online\x18\x02 \x01(\bR\x06online\x12 \n" +
+	"\flast_seen_ms\x18\x03 \x01(\x04R\n" +
+	"lastSeenMs\x12\x1c\n" +
+	"\tplatforms\x18\x04 \x03(\tR\tplatforms\"\xd7\x01\n" +
+	"\x0eOptionsRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12(\n" +
+	"\rhide_presence\x18\x02 \x01(\bH\x00R\fhidePresence\x88\x01\x01\x12$\n" +
+	"\vhide_typing\x18\x03 \x01(\bH\x01R\n" +
+	"hideTyping\x88\x01\x01\x12(\n" +
+	"\rcontacts_only\x18\x04 \x01(\bH\x02R\fcontactsOnly\x88\x01\x01B\x10\n" +
+	"\x0e_hide_presenceB\x0e\n" +
+	"\f_hide_typingB\x10\n" +
+	"\x0e_contacts_only\"E\n" +
+	"\x0fOptionsResponse\x122\n" +
+	"\aoptions\x18\x01 \x01(\v2\x18.tidemark.v1.UserOptionsR\aoptions\"x\n" +
+	"\vUserOptions\x12#\n" +
+	"\rhide_presence\x18\x01 \x01(\bR\fhidePresence\x12\x1f\n" +
+	"\vhide_typing\x18\x02 \x01(\bR\n" +
+	"hideTyping\x12#\n" +
+	"\rcontacts_only\x18\x03 \x01(\bR\fcontactsOnly\"=\n" +
 	"\x11UpsertUserRequest\x12(\n" +
 	"\x04user\x18\x01 \x01(\v2\x14.tidemark.v1.ProfileR\x04user\"X\n" +
 	"\x12UpsertUserResponse\x12(\n" +
@@ -3893,12 +8063,18 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x0eDevicesRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"@\n" +
 	"\x0fDevicesResponse\x12-\n" +
-	"\adevices\x18\x01 \x03(\v2\x13.tidemark.v1.DeviceR\adevices\"C\n" +
+	"\adevices\x18\x01 \x03(\v2\x13.tidemark.v1.DeviceR\adevices\"[\n" +
 	"\vKickRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1b\n" +
-	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\"*\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x16\n" +
+	"\x06revoke\x18\x03 \x01(\bR\x06revoke\"*\n" +
 	"\fKickResponse\x12\x1a\n" +
-	"\bsessions\x18\x01 \x01(\rR\bsessions\"\x0e\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\"\x13\n" +
+	"\x11PartitionsRequest\"Q\n" +
+	"\x12PartitionsResponse\x12;\n" +
+	"\n" +
+	"partitions\x18\x01 \x03(\v2\x1b.tidemark.v1.PartitionStatsR\n" +
+	"partitions\"\x0e\n" +
 	"\fStatsRequest\"\x92\x02\n" +
 	"\rStatsResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -3952,18 +8128,34 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x0eImportResponse\x12\x1a\n" +
 	"\bappended\x18\x01 \x01(\x04R\bappended\x12\x18\n" +
 	"\askipped\x18\x02 \x01(\x04R\askipped\x12\x19\n" +
-	"\bhead_seq\x18\x03 \x01(\x04R\aheadSeq2\xc7\x01\n" +
+	"\bhead_seq\x18\x03 \x01(\x04R\aheadSeq*5\n" +
+	"\x04Mark\x12\x14\n" +
+	"\x10MARK_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04READ\x10\x01\x12\r\n" +
+	"\tDELIVERED\x10\x022\x8d\x02\n" +
 	"\vSyncService\x12;\n" +
 	"\x04Pull\x12\x18.tidemark.v1.PullRequest\x1a\x19.tidemark.v1.PullResponse\x128\n" +
 	"\x03Ack\x12\x17.tidemark.v1.AckRequest\x1a\x18.tidemark.v1.AckResponse\x12A\n" +
-	"\x06Verify\x12\x1a.tidemark.v1.VerifyRequest\x1a\x1b.tidemark.v1.VerifyResponse2\x81\x03\n" +
+	"\x06Verify\x12\x1a.tidemark.v1.VerifyRequest\x1a\x1b.tidemark.v1.VerifyResponse\x12D\n" +
+	"\aChanges\x12\x1b.tidemark.v1.ChangesRequest\x1a\x1c.tidemark.v1.ChangesResponse2\x83\b\n" +
 	"\x0eMessageService\x12<\n" +
 	"\x06Submit\x12\x1a.tidemark.v1.SubmitRequest\x1a\x16.tidemark.v1.Submitted\x128\n" +
 	"\x05Fetch\x12\x19.tidemark.v1.FetchRequest\x1a\x14.tidemark.v1.Fetched\x12>\n" +
 	"\x05Hours\x12\x19.tidemark.v1.HoursRequest\x1a\x1a.tidemark.v1.HoursResponse\x12;\n" +
 	"\x04Read\x12\x18.tidemark.v1.ReadRequest\x1a\x19.tidemark.v1.ReadResponse\x12>\n" +
 	"\x05Trace\x12\x19.tidemark.v1.TraceRequest\x1a\x1a.tidemark.v1.TraceResponse\x12:\n" +
-	"\x05Erase\x12\x19.tidemark.v1.EraseRequest\x1a\x16.tidemark.v1.Submitted2\xcd\x05\n" +
+	"\x05Erase\x12\x19.tidemark.v1.EraseRequest\x1a\x16.tidemark.v1.Submitted\x12G\n" +
+	"\bReceipts\x12\x1c.tidemark.v1.ReceiptsRequest\x1a\x1d.tidemark.v1.ReceiptsResponse\x12G\n" +
+	"\bMentions\x12\x1c.tidemark.v1.MentionsRequest\x1a\x1d.tidemark.v1.MentionsResponse\x12J\n" +
+	"\tReactions\x12\x1d.tidemark.v1.ReactionsRequest\x1a\x1e.tidemark.v1.ReactionsResponse\x12;\n" +
+	"\x04Pins\x12\x18.tidemark.v1.PinsRequest\x1a\x19.tidemark.v1.PinsResponse\x12A\n" +
+	"\x06Delete\x12\x1a.tidemark.v1.DeleteRequest\x1a\x1b.tidemark.v1.DeleteResponse\x12>\n" +
+	"\x05Clear\x12\x19.tidemark.v1.ClearRequest\x1a\x1a.tidemark.v1.ClearResponse\x12G\n" +
+	"\bSchedule\x12\x1c.tidemark.v1.ScheduleRequest\x1a\x1d.tidemark.v1.ScheduleResponse\x12M\n" +
+	"\n" +
+	"Unschedule\x12\x1e.tidemark.v1.UnscheduleRequest\x1a\x1f.tidemark.v1.UnscheduleResponse\x12J\n" +
+	"\tScheduled\x12\x1d.tidemark.v1.ScheduledRequest\x1a\x1e.tidemark.v1.ScheduledResponse2\x9a\n" +
+	"\n" +
 	"\x13ConversationService\x12A\n" +
 	"\x06Create\x12\x1a.tidemark.v1.CreateRequest\x1a\x1b.tidemark.v1.CreateResponse\x128\n" +
 	"\x03Get\x12\x17.tidemark.v1.GetRequest\x1a\x18.tidemark.v1.GetResponse\x12;\n" +
@@ -3975,7 +8167,24 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x04Join\x12\x18.tidemark.v1.JoinRequest\x1a\x1c.tidemark.v1.MembersResponse\x12@\n" +
 	"\x05Leave\x12\x19.tidemark.v1.LeaveRequest\x1a\x1c.tidemark.v1.MembersResponse\x12P\n" +
 	"\vListMembers\x12\x1f.tidemark.v1.ListMembersRequest\x1a .tidemark.v1.ListMembersResponse\x12G\n" +
-	"\bSettings\x12\x1c.tidemark.v1.SettingsRequest\x1a\x1d.tidemark.v1.SettingsResponse2\xb7\x03\n" +
+	"\bSettings\x12\x1c.tidemark.v1.SettingsRequest\x1a\x1d.tidemark.v1.SettingsResponse\x12G\n" +
+	"\bDissolve\x12\x1c.tidemark.v1.DissolveRequest\x1a\x1d.tidemark.v1.DissolveResponse\x12D\n" +
+	"\aSetRole\x12\x1b.tidemark.v1.SetRoleRequest\x1a\x1c.tidemark.v1.MembersResponse\x12;\n" +
+	"\x04Mute\x12\x18.tidemark.v1.MuteRequest\x1a\x19.tidemark.v1.MuteResponse\x12F\n" +
+	"\bTransfer\x12\x1c.tidemark.v1.TransferRequest\x1a\x1c.tidemark.v1.MembersResponse\x12S\n" +
+	"\fJoinRequests\x12 .tidemark.v1.JoinRequestsRequest\x1a!.tidemark.v1.JoinRequestsResponse\x12J\n" +
+	"\n" +
+	"AnswerJoin\x12\x1e.tidemark.v1.AnswerJoinRequest\x1a\x1c.tidemark.v1.MembersResponse\x12V\n" +
+	"\rSetAttributes\x12!.tidemark.v1.SetAttributesRequest\x1a\".tidemark.v1.SetAttributesResponse\x12>\n" +
+	"\x05Badge\x12\x19.tidemark.v1.BadgeRequest\x1a\x1a.tidemark.v1.BadgeResponse2\x83\x04\n" +
+	"\x0eContactService\x12D\n" +
+	"\aRequest\x12\x1b.tidemark.v1.ContactRequest\x1a\x1c.tidemark.v1.ContactResponse\x12I\n" +
+	"\x06Answer\x12!.tidemark.v1.AnswerContactRequest\x1a\x1c.tidemark.v1.ContactResponse\x12I\n" +
+	"\x06Remove\x12!.tidemark.v1.RemoveContactRequest\x1a\x1c.tidemark.v1.ContactResponse\x12@\n" +
+	"\x05Block\x12\x19.tidemark.v1.BlockRequest\x1a\x1c.tidemark.v1.ContactResponse\x12B\n" +
+	"\aUnblock\x12\x19.tidemark.v1.BlockRequest\x1a\x1c.tidemark.v1.ContactResponse\x12B\n" +
+	"\x06Remark\x12\x1a.tidemark.v1.RemarkRequest\x1a\x1c.tidemark.v1.ContactResponse\x12K\n" +
+	"\x04List\x12 .tidemark.v1.ListContactsRequest\x1a!.tidemark.v1.ListContactsResponse2\x91\x05\n" +
 	"\vUserService\x12I\n" +
 	"\x06Upsert\x12\x1e.tidemark.v1.UpsertUserRequest\x1a\x1f.tidemark.v1.UpsertUserResponse\x12@\n" +
 	"\x03Get\x12\x1b.tidemark.v1.GetUserRequest\x1a\x1c.tidemark.v1.GetUserResponse\x12I\n" +
@@ -3983,11 +8192,16 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\n" +
 	"IssueToken\x12\x1e.tidemark.v1.IssueTokenRequest\x1a\x1f.tidemark.v1.IssueTokenResponse\x12D\n" +
 	"\aDevices\x12\x1b.tidemark.v1.DevicesRequest\x1a\x1c.tidemark.v1.DevicesResponse\x12;\n" +
-	"\x04Kick\x12\x18.tidemark.v1.KickRequest\x1a\x19.tidemark.v1.KickResponse2\xda\x01\n" +
+	"\x04Kick\x12\x18.tidemark.v1.KickRequest\x1a\x19.tidemark.v1.KickResponse\x12I\n" +
+	"\x06Delete\x12\x1e.tidemark.v1.DeleteUserRequest\x1a\x1f.tidemark.v1.DeleteUserResponse\x12G\n" +
+	"\bPresence\x12\x1c.tidemark.v1.PresenceRequest\x1a\x1d.tidemark.v1.PresenceResponse\x12D\n" +
+	"\aOptions\x12\x1b.tidemark.v1.OptionsRequest\x1a\x1c.tidemark.v1.OptionsResponse2\xa9\x02\n" +
 	"\fAdminService\x12>\n" +
 	"\x05Stats\x12\x19.tidemark.v1.StatsRequest\x1a\x1a.tidemark.v1.StatsResponse\x12G\n" +
 	"\bSessions\x12\x1c.tidemark.v1.SessionsRequest\x1a\x1d.tidemark.v1.SessionsResponse\x12A\n" +
-	"\x06Import\x12\x1a.tidemark.v1.ImportRequest\x1a\x1b.tidemark.v1.ImportResponseB+Z)github.com/tidemark-im/tidemark/wire;wireb\x06proto3"
+	"\x06Import\x12\x1a.tidemark.v1.ImportRequest\x1a\x1b.tidemark.v1.ImportResponse\x12M\n" +
+	"\n" +
+	"Partitions\x12\x1e.tidemark.v1.PartitionsRequest\x1a\x1f.tidemark.v1.PartitionsResponseB+Z)github.com/tidemark-im/tidemark/wire;wireb\x06proto3"
 
 var (
 	file_tidemark_v1_services_proto_rawDescOnce sync.Once
@@ -4001,186 +8215,359 @@ func file_tidemark_v1_services_proto_rawDescGZIP() []byte {
 	return file_tidemark_v1_services_proto_rawDescData
 }
 
-var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_tidemark_v1_services_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 126)
 var file_tidemark_v1_services_proto_goTypes = []any{
-	(*PullRequest)(nil),          // 0: tidemark.v1.PullRequest
-	(*PullResponse)(nil),         // 1: tidemark.v1.PullResponse
-	(*AckRequest)(nil),           // 2: tidemark.v1.AckRequest
-	(*AckResponse)(nil),          // 3: tidemark.v1.AckResponse
-	(*VerifyRequest)(nil),        // 4: tidemark.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 5: tidemark.v1.VerifyResponse
-	(*SubmitRequest)(nil),        // 6: tidemark.v1.SubmitRequest
-	(*FetchRequest)(nil),         // 7: tidemark.v1.FetchRequest
-	(*HoursRequest)(nil),         // 8: tidemark.v1.HoursRequest
-	(*HoursResponse)(nil),        // 9: tidemark.v1.HoursResponse
-	(*Hour)(nil),                 // 10: tidemark.v1.Hour
-	(*ReadRequest)(nil),          // 11: tidemark.v1.ReadRequest
-	(*ReadResponse)(nil),         // 12: tidemark.v1.ReadResponse
-	(*TraceRequest)(nil),         // 13: tidemark.v1.TraceRequest
-	(*TraceResponse)(nil),        // 14: tidemark.v1.TraceResponse
-	(*TraceMember)(nil),          // 15: tidemark.v1.TraceMember
-	(*TraceDevice)(nil),          // 16: tidemark.v1.TraceDevice
-	(*EraseRequest)(nil),         // 17: tidemark.v1.EraseRequest
-	(*CreateRequest)(nil),        // 18: tidemark.v1.CreateRequest
-	(*CreateResponse)(nil),       // 19: tidemark.v1.CreateResponse
-	(*GetRequest)(nil),           // 20: tidemark.v1.GetRequest
-	(*GetResponse)(nil),          // 21: tidemark.v1.GetResponse
-	(*ListRequest)(nil),          // 22: tidemark.v1.ListRequest
-	(*ListResponse)(nil),         // 23: tidemark.v1.ListResponse
-	(*UpdateRequest)(nil),        // 24: tidemark.v1.UpdateRequest
-	(*UpdateResponse)(nil),       // 25: tidemark.v1.UpdateResponse
-	(*AddMembersRequest)(nil),    // 26: tidemark.v1.AddMembersRequest
-	(*RemoveMembersRequest)(nil), // 27: tidemark.v1.RemoveMembersRequest
-	(*JoinRequest)(nil),          // 28: tidemark.v1.JoinRequest
-	(*LeaveRequest)(nil),         // 29: tidemark.v1.LeaveRequest
-	(*MembersResponse)(nil),      // 30: tidemark.v1.MembersResponse
-	(*ListMembersRequest)(nil),   // 31: tidemark.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),  // 32: tidemark.v1.ListMembersResponse
-	(*SettingsRequest)(nil),      // 33: tidemark.v1.SettingsRequest
-	(*SettingsResponse)(nil),     // 34: tidemark.v1.SettingsResponse
-	(*UpsertUserRequest)(nil),    // 35: tidemark.v1.UpsertUserRequest
-	(*UpsertUserResponse)(nil),   // 36: tidemark.v1.UpsertUserResponse
-	(*GetUserRequest)(nil),       // 37: tidemark.v1.GetUserRequest
-	(*GetUserResponse)(nil),      // 38: tidemark.v1.GetUserResponse
-	(*UpdateUserRequest)(nil),    // 39: tidemark.v1.UpdateUserRequest
-	(*UpdateUserResponse)(nil),   // 40: tidemark.v1.UpdateUserResponse
-	(*IssueTokenRequest)(nil),    // 41: tidemark.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),   // 42: tidemark.v1.IssueTokenResponse
-	(*DevicesRequest)(nil),       // 43: tidemark.v1.DevicesRequest
-	(*DevicesResponse)(nil),      // 44: tidemark.v1.DevicesResponse
-	(*KickRequest)(nil),          // 45: tidemark.v1.KickRequest
-	(*KickResponse)(nil),         // 46: tidemark.v1.KickResponse
-	(*StatsRequest)(nil),         // 47: tidemark.v1.StatsRequest
-	(*StatsResponse)(nil),        // 48: tidemark.v1.StatsResponse
-	(*PartitionStats)(nil),       // 49: tidemark.v1.PartitionStats
-	(*SessionsRequest)(nil),      // 50: tidemark.v1.SessionsRequest
-	(*SessionsResponse)(nil),     // 51: tidemark.v1.SessionsResponse
-	(*SessionInfo)(nil),          // 52: tidemark.v1.SessionInfo
-	(*ImportRequest)(nil),        // 53: tidemark.v1.ImportRequest
-	(*ImportEntry)(nil),          // 54: tidemark.v1.ImportEntry
-	(*ImportResponse)(nil),       // 55: tidemark.v1.ImportResponse
-	nil,                          // 56: tidemark.v1.CreateRequest.CustomEntry
-	nil,                          // 57: tidemark.v1.UpdateRequest.CustomEntry
-	nil,                          // 58: tidemark.v1.UpdateUserRequest.CustomEntry
-	(*Cursor)(nil),               // 59: tidemark.v1.Cursor
-	(*Reset)(nil),                // 60: tidemark.v1.Reset
-	(*ConversationDelta)(nil),    // 61: tidemark.v1.ConversationDelta
-	(*Profile)(nil),              // 62: tidemark.v1.Profile
-	(*Message)(nil),              // 63: tidemark.v1.Message
-	(*Edit)(nil),                 // 64: tidemark.v1.Edit
-	(*Recall)(nil),               // 65: tidemark.v1.Recall
-	(*Reaction)(nil),             // 66: tidemark.v1.Reaction
-	(*Pin)(nil),                  // 67: tidemark.v1.Pin
-	(*Seen)(nil),                 // 68: tidemark.v1.Seen
-	(Kind)(0),                    // 69: tidemark.v1.Kind
-	(*Settings)(nil),             // 70: tidemark.v1.Settings
-	(*ConversationInfo)(nil),     // 71: tidemark.v1.ConversationInfo
-	(Role)(0),                    // 72: tidemark.v1.Role
-	(*Member)(nil),               // 73: tidemark.v1.Member
-	(*Self)(nil),                 // 74: tidemark.v1.Self
-	(*Device)(nil),               // 75: tidemark.v1.Device
-	(*Submitted)(nil),            // 76: tidemark.v1.Submitted
-	(*Fetched)(nil),              // 77: tidemark.v1.Fetched
+	(Mark)(0),                     // 0: tidemark.v1.Mark
+	(*ChangesRequest)(nil),        // 1: tidemark.v1.ChangesRequest
+	(*GroupsContract)(nil),        // 2: tidemark.v1.GroupsContract
+	(*GroupMembersContract)(nil),  // 3: tidemark.v1.GroupMembersContract
+	(*ContactsContract)(nil),      // 4: tidemark.v1.ContactsContract
+	(*ProfilesContract)(nil),      // 5: tidemark.v1.ProfilesContract
+	(*ChangesResponse)(nil),       // 6: tidemark.v1.ChangesResponse
+	(*GroupsChanges)(nil),         // 7: tidemark.v1.GroupsChanges
+	(*GroupMembersChanges)(nil),   // 8: tidemark.v1.GroupMembersChanges
+	(*MembershipEvent)(nil),       // 9: tidemark.v1.MembershipEvent
+	(*ContactsChanges)(nil),       // 10: tidemark.v1.ContactsChanges
+	(*ProfilesChanges)(nil),       // 11: tidemark.v1.ProfilesChanges
+	(*PullRequest)(nil),           // 12: tidemark.v1.PullRequest
+	(*PullResponse)(nil),          // 13: tidemark.v1.PullResponse
+	(*AckRequest)(nil),            // 14: tidemark.v1.AckRequest
+	(*AckResponse)(nil),           // 15: tidemark.v1.AckResponse
+	(*VerifyRequest)(nil),         // 16: tidemark.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 17: tidemark.v1.VerifyResponse
+	(*ReceiptsRequest)(nil),       // 18: tidemark.v1.ReceiptsRequest
+	(*ReceiptsResponse)(nil),      // 19: tidemark.v1.ReceiptsResponse
+	(*MentionsRequest)(nil),       // 20: tidemark.v1.MentionsRequest
+	(*MentionsResponse)(nil),      // 21: tidemark.v1.MentionsResponse
+	(*Mention)(nil),               // 22: tidemark.v1.Mention
+	(*ReactionsRequest)(nil),      // 23: tidemark.v1.ReactionsRequest
+	(*ReactionsResponse)(nil),     // 24: tidemark.v1.ReactionsResponse
+	(*ReactionUser)(nil),          // 25: tidemark.v1.ReactionUser
+	(*PinsRequest)(nil),           // 26: tidemark.v1.PinsRequest
+	(*PinsResponse)(nil),          // 27: tidemark.v1.PinsResponse
+	(*DeleteRequest)(nil),         // 28: tidemark.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 29: tidemark.v1.DeleteResponse
+	(*ClearRequest)(nil),          // 30: tidemark.v1.ClearRequest
+	(*ClearResponse)(nil),         // 31: tidemark.v1.ClearResponse
+	(*ScheduleRequest)(nil),       // 32: tidemark.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),      // 33: tidemark.v1.ScheduleResponse
+	(*ScheduledMessage)(nil),      // 34: tidemark.v1.ScheduledMessage
+	(*UnscheduleRequest)(nil),     // 35: tidemark.v1.UnscheduleRequest
+	(*UnscheduleResponse)(nil),    // 36: tidemark.v1.UnscheduleResponse
+	(*ScheduledRequest)(nil),      // 37: tidemark.v1.ScheduledRequest
+	(*ScheduledResponse)(nil),     // 38: tidemark.v1.ScheduledResponse
+	(*SubmitRequest)(nil),         // 39: tidemark.v1.SubmitRequest
+	(*FetchRequest)(nil),          // 40: tidemark.v1.FetchRequest
+	(*HoursRequest)(nil),          // 41: tidemark.v1.HoursRequest
+	(*HoursResponse)(nil),         // 42: tidemark.v1.HoursResponse
+	(*Hour)(nil),                  // 43: tidemark.v1.Hour
+	(*ReadRequest)(nil),           // 44: tidemark.v1.ReadRequest
+	(*ReadResponse)(nil),          // 45: tidemark.v1.ReadResponse
+	(*TraceRequest)(nil),          // 46: tidemark.v1.TraceRequest
+	(*TraceResponse)(nil),         // 47: tidemark.v1.TraceResponse
+	(*TraceMember)(nil),           // 48: tidemark.v1.TraceMember
+	(*TraceDevice)(nil),           // 49: tidemark.v1.TraceDevice
+	(*EraseRequest)(nil),          // 50: tidemark.v1.EraseRequest
+	(*DissolveRequest)(nil),       // 51: tidemark.v1.DissolveRequest
+	(*DissolveResponse)(nil),      // 52: tidemark.v1.DissolveResponse
+	(*SetRoleRequest)(nil),        // 53: tidemark.v1.SetRoleRequest
+	(*MuteRequest)(nil),           // 54: tidemark.v1.MuteRequest
+	(*MuteResponse)(nil),          // 55: tidemark.v1.MuteResponse
+	(*TransferRequest)(nil),       // 56: tidemark.v1.TransferRequest
+	(*JoinRequestsRequest)(nil),   // 57: tidemark.v1.JoinRequestsRequest
+	(*JoinRequestsResponse)(nil),  // 58: tidemark.v1.JoinRequestsResponse
+	(*JoinAsked)(nil),             // 59: tidemark.v1.JoinAsked
+	(*AnswerJoinRequest)(nil),     // 60: tidemark.v1.AnswerJoinRequest
+	(*SetAttributesRequest)(nil),  // 61: tidemark.v1.SetAttributesRequest
+	(*SetAttributesResponse)(nil), // 62: tidemark.v1.SetAttributesResponse
+	(*BadgeRequest)(nil),          // 63: tidemark.v1.BadgeRequest
+	(*BadgeResponse)(nil),         // 64: tidemark.v1.BadgeResponse
+	(*CreateRequest)(nil),         // 65: tidemark.v1.CreateRequest
+	(*CreateResponse)(nil),        // 66: tidemark.v1.CreateResponse
+	(*GetRequest)(nil),            // 67: tidemark.v1.GetRequest
+	(*GetResponse)(nil),           // 68: tidemark.v1.GetResponse
+	(*ListRequest)(nil),           // 69: tidemark.v1.ListRequest
+	(*ListResponse)(nil),          // 70: tidemark.v1.ListResponse
+	(*UpdateRequest)(nil),         // 71: tidemark.v1.UpdateRequest
+	(*UpdateResponse)(nil),        // 72: tidemark.v1.UpdateResponse
+	(*AddMembersRequest)(nil),     // 73: tidemark.v1.AddMembersRequest
+	(*RemoveMembersRequest)(nil),  // 74: tidemark.v1.RemoveMembersRequest
+	(*JoinRequest)(nil),           // 75: tidemark.v1.JoinRequest
+	(*LeaveRequest)(nil),          // 76: tidemark.v1.LeaveRequest
+	(*MembersResponse)(nil),       // 77: tidemark.v1.MembersResponse
+	(*ListMembersRequest)(nil),    // 78: tidemark.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 79: tidemark.v1.ListMembersResponse
+	(*SettingsRequest)(nil),       // 80: tidemark.v1.SettingsRequest
+	(*SettingsResponse)(nil),      // 81: tidemark.v1.SettingsResponse
+	(*Contact)(nil),               // 82: tidemark.v1.Contact
+	(*ContactRequest)(nil),        // 83: tidemark.v1.ContactRequest
+	(*ContactResponse)(nil),       // 84: tidemark.v1.ContactResponse
+	(*AnswerContactRequest)(nil),  // 85: tidemark.v1.AnswerContactRequest
+	(*RemoveContactRequest)(nil),  // 86: tidemark.v1.RemoveContactRequest
+	(*BlockRequest)(nil),          // 87: tidemark.v1.BlockRequest
+	(*RemarkRequest)(nil),         // 88: tidemark.v1.RemarkRequest
+	(*ListContactsRequest)(nil),   // 89: tidemark.v1.ListContactsRequest
+	(*ListContactsResponse)(nil),  // 90: tidemark.v1.ListContactsResponse
+	(*DeleteUserRequest)(nil),     // 91: tidemark.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),    // 92: tidemark.v1.DeleteUserResponse
+	(*PresenceRequest)(nil),       // 93: tidemark.v1.PresenceRequest
+	(*PresenceResponse)(nil),      // 94: tidemark.v1.PresenceResponse
+	(*Presence)(nil),              // 95: tidemark.v1.Presence
+	(*OptionsRequest)(nil),        // 96: tidemark.v1.OptionsRequest
+	(*OptionsResponse)(nil),       // 97: tidemark.v1.OptionsResponse
+	(*UserOptions)(nil),           // 98: tidemark.v1.UserOptions
+	(*UpsertUserRequest)(nil),     // 99: tidemark.v1.UpsertUserRequest
+	(*UpsertUserResponse)(nil),    // 100: tidemark.v1.UpsertUserResponse
+	(*GetUserRequest)(nil),        // 101: tidemark.v1.GetUserRequest
+	(*GetUserResponse)(nil),       // 102: tidemark.v1.GetUserResponse
+	(*UpdateUserRequest)(nil),     // 103: tidemark.v1.UpdateUserRequest
+	(*UpdateUserResponse)(nil),    // 104: tidemark.v1.UpdateUserResponse
+	(*IssueTokenRequest)(nil),     // 105: tidemark.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),    // 106: tidemark.v1.IssueTokenResponse
+	(*DevicesRequest)(nil),        // 107: tidemark.v1.DevicesRequest
+	(*DevicesResponse)(nil),       // 108: tidemark.v1.DevicesResponse
+	(*KickRequest)(nil),           // 109: tidemark.v1.KickRequest
+	(*KickResponse)(nil),          // 110: tidemark.v1.KickResponse
+	(*PartitionsRequest)(nil),     // 111: tidemark.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),    // 112: tidemark.v1.PartitionsResponse
+	(*StatsRequest)(nil),          // 113: tidemark.v1.StatsRequest
+	(*StatsResponse)(nil),         // 114: tidemark.v1.StatsResponse
+	(*PartitionStats)(nil),        // 115: tidemark.v1.PartitionStats
+	(*SessionsRequest)(nil),       // 116: tidemark.v1.SessionsRequest
+	(*SessionsResponse)(nil),      // 117: tidemark.v1.SessionsResponse
+	(*SessionInfo)(nil),           // 118: tidemark.v1.SessionInfo
+	(*ImportRequest)(nil),         // 119: tidemark.v1.ImportRequest
+	(*ImportEntry)(nil),           // 120: tidemark.v1.ImportEntry
+	(*ImportResponse)(nil),        // 121: tidemark.v1.ImportResponse
+	nil,                           // 122: tidemark.v1.MembershipEvent.RolesEntry
+	nil,                           // 123: tidemark.v1.SetAttributesRequest.SetEntry
+	nil,                           // 124: tidemark.v1.CreateRequest.CustomEntry
+	nil,                           // 125: tidemark.v1.UpdateRequest.CustomEntry
+	nil,                           // 126: tidemark.v1.UpdateUserRequest.CustomEntry
+	(*Profile)(nil),               // 127: tidemark.v1.Profile
+	(*ConversationDelta)(nil),     // 128: tidemark.v1.ConversationDelta
+	(*Member)(nil),                // 129: tidemark.v1.Member
+	(*Error)(nil),                 // 130: tidemark.v1.Error
+	(*Cursor)(nil),                // 131: tidemark.v1.Cursor
+	(*Reset)(nil),                 // 132: tidemark.v1.Reset
+	(*Event)(nil),                 // 133: tidemark.v1.Event
+	(*Self)(nil),                  // 134: tidemark.v1.Self
+	(*Message)(nil),               // 135: tidemark.v1.Message
+	(*Edit)(nil),                  // 136: tidemark.v1.Edit
+	(*Recall)(nil),                // 137: tidemark.v1.Recall
+	(*Reaction)(nil),              // 138: tidemark.v1.Reaction
+	(*Pin)(nil),                   // 139: tidemark.v1.Pin
+	(*Seen)(nil),                  // 140: tidemark.v1.Seen
+	(Role)(0),                     // 141: tidemark.v1.Role
+	(*Attribute)(nil),             // 142: tidemark.v1.Attribute
+	(Kind)(0),                     // 143: tidemark.v1.Kind
+	(*Settings)(nil),              // 144: tidemark.v1.Settings
+	(*ConversationInfo)(nil),      // 145: tidemark.v1.ConversationInfo
+	(*Draft)(nil),                 // 146: tidemark.v1.Draft
+	(ContactState)(0),             // 147: tidemark.v1.ContactState
+	(*Device)(nil),                // 148: tidemark.v1.Device
+	(*Submitted)(nil),             // 149: tidemark.v1.Submitted
+	(*Fetched)(nil),               // 150: tidemark.v1.Fetched
 }
 var file_tidemark_v1_services_proto_depIdxs = []int32{
-	59, // 0: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
-	60, // 1: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
-	61, // 2: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	62, // 3: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
-	59, // 4: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
-	59, // 5: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
-	63, // 6: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
-	64, // 7: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
-	65, // 8: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
-	66, // 9: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
-	67, // 10: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
-	68, // 11: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
-	10, // 12: tidemark.v1.HoursResponse.hours:type_name -> tidemark.v1.Hour
-	15, // 13: tidemark.v1.TraceResponse.members:type_name -> tidemark.v1.TraceMember
-	16, // 14: tidemark.v1.TraceMember.devices:type_name -> tidemark.v1.TraceDevice
-	69, // 15: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
-	56, // 16: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
-	70, // 17: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
-	71, // 18: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	61, // 19: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
-	61, // 20: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	57, // 21: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
-	70, // 22: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
-	71, // 23: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	72, // 24: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
-	73, // 25: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
-	74, // 26: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
-	62, // 27: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
-	62, // 28: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
-	62, // 29: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
-	58, // 30: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
-	62, // 31: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
-	75, // 32: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
-	49, // 33: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
-	52, // 34: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
-	54, // 35: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
-	63, // 36: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
-	0,  // 37: tidemark.v1.SyncService.Pull:input_type -> tidemark.v1.PullRequest
-	2,  // 38: tidemark.v1.SyncService.Ack:input_type -> tidemark.v1.AckRequest
-	4,  // 39: tidemark.v1.SyncService.Verify:input_type -> tidemark.v1.VerifyRequest
-	6,  // 40: tidemark.v1.MessageService.Submit:input_type -> tidemark.v1.SubmitRequest
-	7,  // 41: tidemark.v1.MessageService.Fetch:input_type -> tidemark.v1.FetchRequest
-	8,  // 42: tidemark.v1.MessageService.Hours:input_type -> tidemark.v1.HoursRequest
-	11, // 43: tidemark.v1.MessageService.Read:input_type -> tidemark.v1.ReadRequest
-	13, // 44: tidemark.v1.MessageService.Trace:input_type -> tidemark.v1.TraceRequest
-	17, // 45: tidemark.v1.MessageService.Erase:input_type -> tidemark.v1.EraseRequest
-	18, // 46: tidemark.v1.ConversationService.Create:input_type -> tidemark.v1.CreateRequest
-	20, // 47: tidemark.v1.ConversationService.Get:input_type -> tidemark.v1.GetRequest
-	22, // 48: tidemark.v1.ConversationService.List:input_type -> tidemark.v1.ListRequest
-	24, // 49: tidemark.v1.ConversationService.Update:input_type -> tidemark.v1.UpdateRequest
-	26, // 50: tidemark.v1.ConversationService.AddMembers:input_type -> tidemark.v1.AddMembersRequest
-	27, // 51: tidemark.v1.ConversationService.RemoveMembers:input_type -> tidemark.v1.RemoveMembersRequest
-	28, // 52: tidemark.v1.ConversationService.Join:input_type -> tidemark.v1.JoinRequest
-	29, // 53: tidemark.v1.ConversationService.Leave:input_type -> tidemark.v1.LeaveRequest
-	31, // 54: tidemark.v1.ConversationService.ListMembers:input_type -> tidemark.v1.ListMembersRequest
-	33, // 55: tidemark.v1.ConversationService.Settings:input_type -> tidemark.v1.SettingsRequest
-	35, // 56: tidemark.v1.UserService.Upsert:input_type -> tidemark.v1.UpsertUserRequest
-	37, // 57: tidemark.v1.UserService.Get:input_type -> tidemark.v1.GetUserRequest
-	39, // 58: tidemark.v1.UserService.Update:input_type -> tidemark.v1.UpdateUserRequest
-	41, // 59: tidemark.v1.UserService.IssueToken:input_type -> tidemark.v1.IssueTokenRequest
-	43, // 60: tidemark.v1.UserService.Devices:input_type -> tidemark.v1.DevicesRequest
-	45, // 61: tidemark.v1.UserService.Kick:input_type -> tidemark.v1.KickRequest
-	47, // 62: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
-	50, // 63: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
-	53, // 64: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
-	1,  // 65: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
-	3,  // 66: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
-	5,  // 67: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
-	76, // 68: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
-	77, // 69: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
-	9,  // 70: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
-	12, // 71: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
-	14, // 72: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
-	76, // 73: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
-	19, // 74: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
-	21, // 75: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
-	23, // 76: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
-	25, // 77: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
-	30, // 78: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
-	30, // 79: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
-	30, // 80: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
-	30, // 81: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
-	32, // 82: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
-	34, // 83: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
-	36, // 84: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
-	38, // 85: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
-	40, // 86: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
-	42, // 87: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
-	44, // 88: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
-	46, // 89: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
-	48, // 90: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
-	51, // 91: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
-	55, // 92: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
-	65, // [65:93] is the sub-list for method output_type
-	37, // [37:65] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	2,   // 0: tidemark.v1.ChangesRequest.groups:type_name -> tidemark.v1.GroupsContract
+	3,   // 1: tidemark.v1.ChangesRequest.group_members:type_name -> tidemark.v1.GroupMembersContract
+	4,   // 2: tidemark.v1.ChangesRequest.contacts:type_name -> tidemark.v1.ContactsContract
+	5,   // 3: tidemark.v1.ChangesRequest.profiles:type_name -> tidemark.v1.ProfilesContract
+	7,   // 4: tidemark.v1.ChangesResponse.groups:type_name -> tidemark.v1.GroupsChanges
+	8,   // 5: tidemark.v1.ChangesResponse.group_members:type_name -> tidemark.v1.GroupMembersChanges
+	10,  // 6: tidemark.v1.ChangesResponse.contacts:type_name -> tidemark.v1.ContactsChanges
+	11,  // 7: tidemark.v1.ChangesResponse.profiles:type_name -> tidemark.v1.ProfilesChanges
+	127, // 8: tidemark.v1.ChangesResponse.changed_profiles:type_name -> tidemark.v1.Profile
+	128, // 9: tidemark.v1.GroupsChanges.joined:type_name -> tidemark.v1.ConversationDelta
+	128, // 10: tidemark.v1.GroupsChanges.changed:type_name -> tidemark.v1.ConversationDelta
+	9,   // 11: tidemark.v1.GroupMembersChanges.events:type_name -> tidemark.v1.MembershipEvent
+	129, // 12: tidemark.v1.GroupMembersChanges.members:type_name -> tidemark.v1.Member
+	130, // 13: tidemark.v1.GroupMembersChanges.error:type_name -> tidemark.v1.Error
+	122, // 14: tidemark.v1.MembershipEvent.roles:type_name -> tidemark.v1.MembershipEvent.RolesEntry
+	82,  // 15: tidemark.v1.ContactsChanges.contacts:type_name -> tidemark.v1.Contact
+	131, // 16: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
+	132, // 17: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
+	128, // 18: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	127, // 19: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
+	131, // 20: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
+	131, // 21: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
+	0,   // 22: tidemark.v1.ReceiptsRequest.mark:type_name -> tidemark.v1.Mark
+	22,  // 23: tidemark.v1.MentionsResponse.mentions:type_name -> tidemark.v1.Mention
+	133, // 24: tidemark.v1.Mention.event:type_name -> tidemark.v1.Event
+	25,  // 25: tidemark.v1.ReactionsResponse.users:type_name -> tidemark.v1.ReactionUser
+	133, // 26: tidemark.v1.PinsResponse.events:type_name -> tidemark.v1.Event
+	134, // 27: tidemark.v1.DeleteResponse.self:type_name -> tidemark.v1.Self
+	134, // 28: tidemark.v1.ClearResponse.self:type_name -> tidemark.v1.Self
+	135, // 29: tidemark.v1.ScheduleRequest.message:type_name -> tidemark.v1.Message
+	34,  // 30: tidemark.v1.ScheduleResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
+	135, // 31: tidemark.v1.ScheduledMessage.message:type_name -> tidemark.v1.Message
+	130, // 32: tidemark.v1.ScheduledMessage.failed:type_name -> tidemark.v1.Error
+	34,  // 33: tidemark.v1.ScheduledResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
+	135, // 34: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
+	136, // 35: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
+	137, // 36: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
+	138, // 37: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
+	139, // 38: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
+	140, // 39: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
+	43,  // 40: tidemark.v1.HoursResponse.hours:type_name -> tidemark.v1.Hour
+	48,  // 41: tidemark.v1.TraceResponse.members:type_name -> tidemark.v1.TraceMember
+	49,  // 42: tidemark.v1.TraceMember.devices:type_name -> tidemark.v1.TraceDevice
+	141, // 43: tidemark.v1.SetRoleRequest.role:type_name -> tidemark.v1.Role
+	59,  // 44: tidemark.v1.JoinRequestsResponse.requests:type_name -> tidemark.v1.JoinAsked
+	123, // 45: tidemark.v1.SetAttributesRequest.set:type_name -> tidemark.v1.SetAttributesRequest.SetEntry
+	142, // 46: tidemark.v1.SetAttributesResponse.attributes:type_name -> tidemark.v1.Attribute
+	143, // 47: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
+	124, // 48: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
+	144, // 49: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
+	145, // 50: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	128, // 51: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
+	128, // 52: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	125, // 53: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
+	144, // 54: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
+	145, // 55: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	141, // 56: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
+	129, // 57: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
+	146, // 58: tidemark.v1.SettingsRequest.draft:type_name -> tidemark.v1.Draft
+	134, // 59: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
+	147, // 60: tidemark.v1.Contact.state:type_name -> tidemark.v1.ContactState
+	82,  // 61: tidemark.v1.ContactResponse.contact:type_name -> tidemark.v1.Contact
+	147, // 62: tidemark.v1.ListContactsRequest.states:type_name -> tidemark.v1.ContactState
+	82,  // 63: tidemark.v1.ListContactsResponse.contacts:type_name -> tidemark.v1.Contact
+	95,  // 64: tidemark.v1.PresenceResponse.users:type_name -> tidemark.v1.Presence
+	98,  // 65: tidemark.v1.OptionsResponse.options:type_name -> tidemark.v1.UserOptions
+	127, // 66: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
+	127, // 67: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
+	127, // 68: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
+	126, // 69: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
+	127, // 70: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
+	148, // 71: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
+	115, // 72: tidemark.v1.PartitionsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	115, // 73: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	118, // 74: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
+	120, // 75: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
+	135, // 76: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
+	141, // 77: tidemark.v1.MembershipEvent.RolesEntry.value:type_name -> tidemark.v1.Role
+	12,  // 78: tidemark.v1.SyncService.Pull:input_type -> tidemark.v1.PullRequest
+	14,  // 79: tidemark.v1.SyncService.Ack:input_type -> tidemark.v1.AckRequest
+	16,  // 80: tidemark.v1.SyncService.Verify:input_type -> tidemark.v1.VerifyRequest
+	1,   // 81: tidemark.v1.SyncService.Changes:input_type -> tidemark.v1.ChangesRequest
+	39,  // 82: tidemark.v1.MessageService.Submit:input_type -> tidemark.v1.SubmitRequest
+	40,  // 83: tidemark.v1.MessageService.Fetch:input_type -> tidemark.v1.FetchRequest
+	41,  // 84: tidemark.v1.MessageService.Hours:input_type -> tidemark.v1.HoursRequest
+	44,  // 85: tidemark.v1.MessageService.Read:input_type -> tidemark.v1.ReadRequest
+	46,  // 86: tidemark.v1.MessageService.Trace:input_type -> tidemark.v1.TraceRequest
+	50,  // 87: tidemark.v1.MessageService.Erase:input_type -> tidemark.v1.EraseRequest
+	18,  // 88: tidemark.v1.MessageService.Receipts:input_type -> tidemark.v1.ReceiptsRequest
+	20,  // 89: tidemark.v1.MessageService.Mentions:input_type -> tidemark.v1.MentionsRequest
+	23,  // 90: tidemark.v1.MessageService.Reactions:input_type -> tidemark.v1.ReactionsRequest
+	26,  // 91: tidemark.v1.MessageService.Pins:input_type -> tidemark.v1.PinsRequest
+	28,  // 92: tidemark.v1.MessageService.Delete:input_type -> tidemark.v1.DeleteRequest
+	30,  // 93: tidemark.v1.MessageService.Clear:input_type -> tidemark.v1.ClearRequest
+	32,  // 94: tidemark.v1.MessageService.Schedule:input_type -> tidemark.v1.ScheduleRequest
+	35,  // 95: tidemark.v1.MessageService.Unschedule:input_type -> tidemark.v1.UnscheduleRequest
+	37,  // 96: tidemark.v1.MessageService.Scheduled:input_type -> tidemark.v1.ScheduledRequest
+	65,  // 97: tidemark.v1.ConversationService.Create:input_type -> tidemark.v1.CreateRequest
+	67,  // 98: tidemark.v1.ConversationService.Get:input_type -> tidemark.v1.GetRequest
+	69,  // 99: tidemark.v1.ConversationService.List:input_type -> tidemark.v1.ListRequest
+	71,  // 100: tidemark.v1.ConversationService.Update:input_type -> tidemark.v1.UpdateRequest
+	73,  // 101: tidemark.v1.ConversationService.AddMembers:input_type -> tidemark.v1.AddMembersRequest
+	74,  // 102: tidemark.v1.ConversationService.RemoveMembers:input_type -> tidemark.v1.RemoveMembersRequest
+	75,  // 103: tidemark.v1.ConversationService.Join:input_type -> tidemark.v1.JoinRequest
+	76,  // 104: tidemark.v1.ConversationService.Leave:input_type -> tidemark.v1.LeaveRequest
+	78,  // 105: tidemark.v1.ConversationService.ListMembers:input_type -> tidemark.v1.ListMembersRequest
+	80,  // 106: tidemark.v1.ConversationService.Settings:input_type -> tidemark.v1.SettingsRequest
+	51,  // 107: tidemark.v1.ConversationService.Dissolve:input_type -> tidemark.v1.DissolveRequest
+	53,  // 108: tidemark.v1.ConversationService.SetRole:input_type -> tidemark.v1.SetRoleRequest
+	54,  // 109: tidemark.v1.ConversationService.Mute:input_type -> tidemark.v1.MuteRequest
+	56,  // 110: tidemark.v1.ConversationService.Transfer:input_type -> tidemark.v1.TransferRequest
+	57,  // 111: tidemark.v1.ConversationService.JoinRequests:input_type -> tidemark.v1.JoinRequestsRequest
+	60,  // 112: tidemark.v1.ConversationService.AnswerJoin:input_type -> tidemark.v1.AnswerJoinRequest
+	61,  // 113: tidemark.v1.ConversationService.SetAttributes:input_type -> tidemark.v1.SetAttributesRequest
+	63,  // 114: tidemark.v1.ConversationService.Badge:input_type -> tidemark.v1.BadgeRequest
+	83,  // 115: tidemark.v1.ContactService.Request:input_type -> tidemark.v1.ContactRequest
+	85,  // 116: tidemark.v1.ContactService.Answer:input_type -> tidemark.v1.AnswerContactRequest
+	86,  // 117: tidemark.v1.ContactService.Remove:input_type -> tidemark.v1.RemoveContactRequest
+	87,  // 118: tidemark.v1.ContactService.Block:input_type -> tidemark.v1.BlockRequest
+	87,  // 119: tidemark.v1.ContactService.Unblock:input_type -> tidemark.v1.BlockRequest
+	88,  // 120: tidemark.v1.ContactService.Remark:input_type -> tidemark.v1.RemarkRequest
+	89,  // 121: tidemark.v1.ContactService.List:input_type -> tidemark.v1.ListContactsRequest
+	99,  // 122: tidemark.v1.UserService.Upsert:input_type -> tidemark.v1.UpsertUserRequest
+	101, // 123: tidemark.v1.UserService.Get:input_type -> tidemark.v1.GetUserRequest
+	103, // 124: tidemark.v1.UserService.Update:input_type -> tidemark.v1.UpdateUserRequest
+	105, // 125: tidemark.v1.UserService.IssueToken:input_type -> tidemark.v1.IssueTokenRequest
+	107, // 126: tidemark.v1.UserService.Devices:input_type -> tidemark.v1.DevicesRequest
+	109, // 127: tidemark.v1.UserService.Kick:input_type -> tidemark.v1.KickRequest
+	91,  // 128: tidemark.v1.UserService.Delete:input_type -> tidemark.v1.DeleteUserRequest
+	93,  // 129: tidemark.v1.UserService.Presence:input_type -> tidemark.v1.PresenceRequest
+	96,  // 130: tidemark.v1.UserService.Options:input_type -> tidemark.v1.OptionsRequest
+	113, // 131: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
+	116, // 132: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
+	119, // 133: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
+	111, // 134: tidemark.v1.AdminService.Partitions:input_type -> tidemark.v1.PartitionsRequest
+	13,  // 135: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
+	15,  // 136: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
+	17,  // 137: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
+	6,   // 138: tidemark.v1.SyncService.Changes:output_type -> tidemark.v1.ChangesResponse
+	149, // 139: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
+	150, // 140: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
+	42,  // 141: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
+	45,  // 142: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
+	47,  // 143: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
+	149, // 144: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
+	19,  // 145: tidemark.v1.MessageService.Receipts:output_type -> tidemark.v1.ReceiptsResponse
+	21,  // 146: tidemark.v1.MessageService.Mentions:output_type -> tidemark.v1.MentionsResponse
+	24,  // 147: tidemark.v1.MessageService.Reactions:output_type -> tidemark.v1.ReactionsResponse
+	27,  // 148: tidemark.v1.MessageService.Pins:output_type -> tidemark.v1.PinsResponse
+	29,  // 149: tidemark.v1.MessageService.Delete:output_type -> tidemark.v1.DeleteResponse
+	31,  // 150: tidemark.v1.MessageService.Clear:output_type -> tidemark.v1.ClearResponse
+	33,  // 151: tidemark.v1.MessageService.Schedule:output_type -> tidemark.v1.ScheduleResponse
+	36,  // 152: tidemark.v1.MessageService.Unschedule:output_type -> tidemark.v1.UnscheduleResponse
+	38,  // 153: tidemark.v1.MessageService.Scheduled:output_type -> tidemark.v1.ScheduledResponse
+	66,  // 154: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
+	68,  // 155: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
+	70,  // 156: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
+	72,  // 157: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
+	77,  // 158: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
+	77,  // 159: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
+	77,  // 160: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
+	77,  // 161: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
+	79,  // 162: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
+	81,  // 163: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
+	52,  // 164: tidemark.v1.ConversationService.Dissolve:output_type -> tidemark.v1.DissolveResponse
+	77,  // 165: tidemark.v1.ConversationService.SetRole:output_type -> tidemark.v1.MembersResponse
+	55,  // 166: tidemark.v1.ConversationService.Mute:output_type -> tidemark.v1.MuteResponse
+	77,  // 167: tidemark.v1.ConversationService.Transfer:output_type -> tidemark.v1.MembersResponse
+	58,  // 168: tidemark.v1.ConversationService.JoinRequests:output_type -> tidemark.v1.JoinRequestsResponse
+	77,  // 169: tidemark.v1.ConversationService.AnswerJoin:output_type -> tidemark.v1.MembersResponse
+	62,  // 170: tidemark.v1.ConversationService.SetAttributes:output_type -> tidemark.v1.SetAttributesResponse
+	64,  // 171: tidemark.v1.ConversationService.Badge:output_type -> tidemark.v1.BadgeResponse
+	84,  // 172: tidemark.v1.ContactService.Request:output_type -> tidemark.v1.ContactResponse
+	84,  // 173: tidemark.v1.ContactService.Answer:output_type -> tidemark.v1.ContactResponse
+	84,  // 174: tidemark.v1.ContactService.Remove:output_type -> tidemark.v1.ContactResponse
+	84,  // 175: tidemark.v1.ContactService.Block:output_type -> tidemark.v1.ContactResponse
+	84,  // 176: tidemark.v1.ContactService.Unblock:output_type -> tidemark.v1.ContactResponse
+	84,  // 177: tidemark.v1.ContactService.Remark:output_type -> tidemark.v1.ContactResponse
+	90,  // 178: tidemark.v1.ContactService.List:output_type -> tidemark.v1.ListContactsResponse
+	100, // 179: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
+	102, // 180: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
+	104, // 181: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
+	106, // 182: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
+	108, // 183: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
+	110, // 184: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
+	92,  // 185: tidemark.v1.UserService.Delete:output_type -> tidemark.v1.DeleteUserResponse
+	94,  // 186: tidemark.v1.UserService.Presence:output_type -> tidemark.v1.PresenceResponse
+	97,  // 187: tidemark.v1.UserService.Options:output_type -> tidemark.v1.OptionsResponse
+	114, // 188: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
+	117, // 189: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
+	121, // 190: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
+	112, // 191: tidemark.v1.AdminService.Partitions:output_type -> tidemark.v1.PartitionsResponse
+	135, // [135:192] is the sub-list for method output_type
+	78,  // [78:135] is the sub-list for method input_type
+	78,  // [78:78] is the sub-list for extension type_name
+	78,  // [78:78] is the sub-list for extension extendee
+	0,   // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_tidemark_v1_services_proto_init() }
@@ -4190,24 +8577,26 @@ func file_tidemark_v1_services_proto_init() {
 	}
 	file_tidemark_v1_frames_proto_init()
 	file_tidemark_v1_model_proto_init()
-	file_tidemark_v1_services_proto_msgTypes[6].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[38].OneofWrappers = []any{
 		(*SubmitRequest_Message)(nil),
 		(*SubmitRequest_Edit)(nil),
 		(*SubmitRequest_Recall)(nil),
 		(*SubmitRequest_Reaction)(nil),
 		(*SubmitRequest_Pin)(nil),
 	}
-	file_tidemark_v1_services_proto_msgTypes[7].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[39].OneofWrappers = []any{
 		(*FetchRequest_After)(nil),
 		(*FetchRequest_Before)(nil),
 		(*FetchRequest_At)(nil),
 		(*FetchRequest_Hour)(nil),
 		(*FetchRequest_Latest)(nil),
 	}
-	file_tidemark_v1_services_proto_msgTypes[24].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[33].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[39].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[54].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[53].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[70].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[79].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[95].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[102].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[119].OneofWrappers = []any{
 		(*ImportEntry_Message)(nil),
 		(*ImportEntry_Join)(nil),
 		(*ImportEntry_Leave)(nil),
@@ -4217,13 +8606,14 @@ func file_tidemark_v1_services_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidemark_v1_services_proto_rawDesc), len(file_tidemark_v1_services_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   59,
+			NumEnums:      1,
+			NumMessages:   126,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_tidemark_v1_services_proto_goTypes,
 		DependencyIndexes: file_tidemark_v1_services_proto_depIdxs,
+		EnumInfos:         file_tidemark_v1_services_proto_enumTypes,
 		MessageInfos:      file_tidemark_v1_services_proto_msgTypes,
 	}.Build()
 	File_tidemark_v1_services_proto = out.File

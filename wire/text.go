@@ -58,7 +58,8 @@ func (m *Submit) validText() bool {
 }
 
 func (m *Message) validText() bool {
-	return m == nil || readableUnknown(m) && allText(m.Type, m.Text) && allText(m.Mentions...)
+	return m == nil || readableUnknown(m) && allText(m.Type, m.Text) && allText(m.Mentions...) &&
+		(m.Forwarded == nil || readableUnknown(m.Forwarded) && allText(m.Forwarded.Conversation, m.Forwarded.Sender))
 }
 
 func allText(values ...string) bool {

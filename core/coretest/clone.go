@@ -31,6 +31,12 @@ func (m *Memory) Clone() *Memory {
 		profiles:      cloneAll(m.profiles, cloneProfile),
 		devices:       cloneAll(m.devices, func(d *record.Device) *record.Device { d2 := *d; return &d2 }),
 		cursors:       maps.Clone(m.cursors),
+		accounts:      cloneAll(m.accounts, cloneAccount),
+		privates:      cloneAll(m.privates, clonePrivate),
+		scheduled:     cloneAll(m.scheduled, func(s *record.Scheduled) *record.Scheduled { s2 := *s; s2.Body = slices.Clone(s.Body); return &s2 }),
+		requests:      cloneAll(m.requests, func(r *record.JoinRequest) *record.JoinRequest { r2 := *r; return &r2 }),
+		indexes:       maps.Clone(m.indexes),
+		entered:       maps.Clone(m.entered),
 	}
 }
 
@@ -45,6 +51,7 @@ func cloneAll[K comparable, V any](m map[K]V, clone func(V) V) map[K]V {
 func cloneInfo(info *record.Info) *record.Info {
 	c := *info
 	c.Custom = maps.Clone(info.Custom)
+	c.Attributes, c.Staff, c.Pins = slices.Clone(info.Attributes), slices.Clone(info.Staff), slices.Clone(info.Pins)
 	return &c
 }
 
@@ -62,6 +69,18 @@ func cloneCurrent(current *record.Current) *record.Current {
 	for i := range c.Reactions {
 		c.Reactions[i].Users = slices.Clone(c.Reactions[i].Users)
 	}
+	return &c
+}
+
+func cloneAccount(a *record.Account) *record.Account {
+	c := *a
+	c.Revoked = slices.Clone(a.Revoked)
+	return &c
+}
+
+func clonePrivate(p *record.Private) *record.Private {
+	c := *p
+	c.Deleted = slices.Clone(p.Deleted)
 	return &c
 }
 

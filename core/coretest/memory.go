@@ -37,6 +37,12 @@ type Memory struct {
 	profiles      map[tidemark.UserID]*record.Profile
 	devices       map[deviceKey]*record.Device
 	cursors       map[cursorKey]tidemark.Position
+	accounts      map[tidemark.UserID]*record.Account
+	privates      map[memberKey]*record.Private
+	scheduled     map[clientKey]*record.Scheduled
+	requests      map[memberKey]*record.JoinRequest
+	indexes       map[record.Index]bool
+	entered       map[memberKey]bool
 }
 
 type (
@@ -93,6 +99,12 @@ func New() *Memory {
 		profiles:      make(map[tidemark.UserID]*record.Profile),
 		devices:       make(map[deviceKey]*record.Device),
 		cursors:       make(map[cursorKey]tidemark.Position),
+		accounts:      make(map[tidemark.UserID]*record.Account),
+		privates:      make(map[memberKey]*record.Private),
+		scheduled:     make(map[clientKey]*record.Scheduled),
+		requests:      make(map[memberKey]*record.JoinRequest),
+		indexes:       make(map[record.Index]bool),
+		entered:       make(map[memberKey]bool),
 	}
 }
 
@@ -145,6 +157,49 @@ func (m *Memory) Apply(changes *record.Changes) {
 			delete(m.cursors, cursorKey{c.User, c.Device})
 		}
 	}
+	m.applyPeople(changes)
+	for _, c := range changes.Indexes {
+		m.indexes[c.Index] = true
+		if c.Removed {
+			delete(m.indexes, c.Index)
+		}
+	}
+	for _, c := range changes.Trims {
+		m.trim(c)
+	}
+}
+
+func (m *Memory) applyPeople(changes *record.Changes) {
+	for _, a := range changes.Accounts {
+		m.accounts[a.User] = a
+	}
+	for _, c := range changes.Privates {
+		m.privates[memberKey{c.Conversation, c.User}] = c.Private
+	}
+	for _, c := range changes.Scheduled {
+		m.scheduled[clientKey{c.Conversation, c.User, c.ClientID}] = c.Scheduled
+		if c.Removed {
+			delete(m.scheduled, clientKey{c.Conversation, c.User, c.ClientID})
+		}
+	}
+	for _, c := range changes.Requests {
+		m.requests[memberKey{c.Conversation, c.User}] = c.Request
+		if c.Removed {
+			delete(m.requests, memberKey{c.Conversation, c.User})
+		}
+	}
+}
+
+func (m *Memory) trim(c record.TrimChange) {
+	for seq := c.From; seq <= c.To; seq++ {
+		key := eventKey{c.Conversation, seq}
+		delete(m.events, key)
+		delete(m.currents, key)
+		delete(m.recalls, key)
+	}
+	maps.DeleteFunc(m.indexes, func(i record.Index, _ bool) bool {
+		return i.Kind == record.ThreadIndex && i.Conversation == c.Conversation && i.Root >= c.From && i.Root <= c.To
+	})
 }
 
 func (m *Memory) applyEvents(changes *record.Changes) {
@@ -160,9 +215,15 @@ func (m *Memory) applyEvents(changes *record.Changes) {
 	}
 	for _, c := range changes.ClientIDs {
 		m.clientIDs[clientKey{c.Conversation, c.User, c.ClientID}] = c.Seq
+		if c.Removed {
+			delete(m.clientIDs, clientKey{c.Conversation, c.User, c.ClientID})
+		}
 	}
 	for _, c := range changes.Hours {
 		m.hours[hourKey{c.Conversation, c.Hour.Hour}] = c.Hour
+		if c.Removed {
+			delete(m.hours, hourKey{c.Conversation, c.Hour.Hour})
+		}
 	}
 	for _, c := range changes.Mentions {
 		m.mentions[mentionKey{c.Conversation, c.User, c.Seq}] = true
@@ -272,6 +333,56 @@ func (m *Memory) Devices(id tidemark.UserID) int {
 // Cursor implements [core.View].
 func (m *Memory) Cursor(u record.User, device tidemark.DeviceID) tidemark.Position {
 	return m.cursors[cursorKey{u, device}]
+}
+
+// Account implements [core.View].
+func (m *Memory) Account(id tidemark.UserID) *record.Account { return m.accounts[id] }
+
+// Private implements [core.View].
+func (m *Memory) Private(c record.Conversation, u record.User) *record.Private {
+	return m.privates[memberKey{c, u}]
+}
+
+// Scheduled implements [core.View].
+func (m *Memory) Scheduled(c record.Conversation, u record.User, id tidemark.ClientID) *record.Scheduled {
+	return m.scheduled[clientKey{c, u, id}]
+}
+
+// ScheduledBy implements [core.View].
+func (m *Memory) ScheduledBy(c record.Conversation, u record.User) int {
+	n := 0
+	for key := range m.scheduled {
+		if key.c == c && key.u == u {
+			n++
+		}
+	}
+	return n
+}
+
+// JoinRequest implements [core.View].
+func (m *Memory) JoinRequest(c record.Conversation, u record.User) *record.JoinRequest {
+	return m.requests[memberKey{c, u}]
+}
+
+// Entered implements [core.View].
+func (m *Memory) Entered(c record.Conversation, u record.User) bool {
+	return m.entered[memberKey{c, u}]
+}
+
+// SetEntered says whether a session of the user is in a room now.
+func (m *Memory) SetEntered(c record.Conversation, u record.User, in bool) {
+	m.entered[memberKey{c, u}] = in
+}
+
+// Indexes lists the entries of one index, in no order.
+func (m *Memory) Indexes(kind record.IndexKind) []record.Index {
+	var entries []record.Index
+	for i := range m.indexes {
+		if i.Kind == kind {
+			entries = append(entries, i)
+		}
+	}
+	return entries
 }
 
 // Conversations lists the conversations in the order of their creation.

@@ -7,6 +7,7 @@ package coretest
 
 import (
 	"fmt"
+	"github.com/tidemark-im/tidemark/core"
 	"maps"
 	"slices"
 
@@ -175,7 +176,7 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 		if role, given := list.Roles[name]; given {
 			member.Role = record.Role(role)
 		}
-		if r.info.HistoryFromStart {
+		if r.info.Settings.HistoryFromStart {
 			member.VisibleFrom = 1
 		}
 		r.members[r.memory.users[tidemark.UserID(name)]] = member
@@ -202,7 +203,7 @@ func (r *rebuilt) data(info *wire.Info) {
 	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
 	r.info.Custom = custom
 	if info.Settings != nil {
-		r.info.Join, r.info.HistoryFromStart = uint8(info.Settings.Join), info.Settings.HistoryFromStart
+		r.info.Settings = core.SettingsOf(info.Settings)
 	}
 }
 

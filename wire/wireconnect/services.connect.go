@@ -31,6 +31,8 @@ const (
 	MessageServiceName = "tidemark.v1.MessageService"
 	// ConversationServiceName is the fully-qualified name of the ConversationService service.
 	ConversationServiceName = "tidemark.v1.ConversationService"
+	// ContactServiceName is the fully-qualified name of the ContactService service.
+	ContactServiceName = "tidemark.v1.ContactService"
 	// UserServiceName is the fully-qualified name of the UserService service.
 	UserServiceName = "tidemark.v1.UserService"
 	// AdminServiceName is the fully-qualified name of the AdminService service.
@@ -51,6 +53,8 @@ const (
 	SyncServiceAckProcedure = "/tidemark.v1.SyncService/Ack"
 	// SyncServiceVerifyProcedure is the fully-qualified name of the SyncService's Verify RPC.
 	SyncServiceVerifyProcedure = "/tidemark.v1.SyncService/Verify"
+	// SyncServiceChangesProcedure is the fully-qualified name of the SyncService's Changes RPC.
+	SyncServiceChangesProcedure = "/tidemark.v1.SyncService/Changes"
 	// MessageServiceSubmitProcedure is the fully-qualified name of the MessageService's Submit RPC.
 	MessageServiceSubmitProcedure = "/tidemark.v1.MessageService/Submit"
 	// MessageServiceFetchProcedure is the fully-qualified name of the MessageService's Fetch RPC.
@@ -63,6 +67,27 @@ const (
 	MessageServiceTraceProcedure = "/tidemark.v1.MessageService/Trace"
 	// MessageServiceEraseProcedure is the fully-qualified name of the MessageService's Erase RPC.
 	MessageServiceEraseProcedure = "/tidemark.v1.MessageService/Erase"
+	// MessageServiceReceiptsProcedure is the fully-qualified name of the MessageService's Receipts RPC.
+	MessageServiceReceiptsProcedure = "/tidemark.v1.MessageService/Receipts"
+	// MessageServiceMentionsProcedure is the fully-qualified name of the MessageService's Mentions RPC.
+	MessageServiceMentionsProcedure = "/tidemark.v1.MessageService/Mentions"
+	// MessageServiceReactionsProcedure is the fully-qualified name of the MessageService's Reactions
+	// RPC.
+	MessageServiceReactionsProcedure = "/tidemark.v1.MessageService/Reactions"
+	// MessageServicePinsProcedure is the fully-qualified name of the MessageService's Pins RPC.
+	MessageServicePinsProcedure = "/tidemark.v1.MessageService/Pins"
+	// MessageServiceDeleteProcedure is the fully-qualified name of the MessageService's Delete RPC.
+	MessageServiceDeleteProcedure = "/tidemark.v1.MessageService/Delete"
+	// MessageServiceClearProcedure is the fully-qualified name of the MessageService's Clear RPC.
+	MessageServiceClearProcedure = "/tidemark.v1.MessageService/Clear"
+	// MessageServiceScheduleProcedure is the fully-qualified name of the MessageService's Schedule RPC.
+	MessageServiceScheduleProcedure = "/tidemark.v1.MessageService/Schedule"
+	// MessageServiceUnscheduleProcedure is the fully-qualified name of the MessageService's Unschedule
+	// RPC.
+	MessageServiceUnscheduleProcedure = "/tidemark.v1.MessageService/Unschedule"
+	// MessageServiceScheduledProcedure is the fully-qualified name of the MessageService's Scheduled
+	// RPC.
+	MessageServiceScheduledProcedure = "/tidemark.v1.MessageService/Scheduled"
 	// ConversationServiceCreateProcedure is the fully-qualified name of the ConversationService's
 	// Create RPC.
 	ConversationServiceCreateProcedure = "/tidemark.v1.ConversationService/Create"
@@ -92,6 +117,44 @@ const (
 	// ConversationServiceSettingsProcedure is the fully-qualified name of the ConversationService's
 	// Settings RPC.
 	ConversationServiceSettingsProcedure = "/tidemark.v1.ConversationService/Settings"
+	// ConversationServiceDissolveProcedure is the fully-qualified name of the ConversationService's
+	// Dissolve RPC.
+	ConversationServiceDissolveProcedure = "/tidemark.v1.ConversationService/Dissolve"
+	// ConversationServiceSetRoleProcedure is the fully-qualified name of the ConversationService's
+	// SetRole RPC.
+	ConversationServiceSetRoleProcedure = "/tidemark.v1.ConversationService/SetRole"
+	// ConversationServiceMuteProcedure is the fully-qualified name of the ConversationService's Mute
+	// RPC.
+	ConversationServiceMuteProcedure = "/tidemark.v1.ConversationService/Mute"
+	// ConversationServiceTransferProcedure is the fully-qualified name of the ConversationService's
+	// Transfer RPC.
+	ConversationServiceTransferProcedure = "/tidemark.v1.ConversationService/Transfer"
+	// ConversationServiceJoinRequestsProcedure is the fully-qualified name of the ConversationService's
+	// JoinRequests RPC.
+	ConversationServiceJoinRequestsProcedure = "/tidemark.v1.ConversationService/JoinRequests"
+	// ConversationServiceAnswerJoinProcedure is the fully-qualified name of the ConversationService's
+	// AnswerJoin RPC.
+	ConversationServiceAnswerJoinProcedure = "/tidemark.v1.ConversationService/AnswerJoin"
+	// ConversationServiceSetAttributesProcedure is the fully-qualified name of the
+	// ConversationService's SetAttributes RPC.
+	ConversationServiceSetAttributesProcedure = "/tidemark.v1.ConversationService/SetAttributes"
+	// ConversationServiceBadgeProcedure is the fully-qualified name of the ConversationService's Badge
+	// RPC.
+	ConversationServiceBadgeProcedure = "/tidemark.v1.ConversationService/Badge"
+	// ContactServiceRequestProcedure is the fully-qualified name of the ContactService's Request RPC.
+	ContactServiceRequestProcedure = "/tidemark.v1.ContactService/Request"
+	// ContactServiceAnswerProcedure is the fully-qualified name of the ContactService's Answer RPC.
+	ContactServiceAnswerProcedure = "/tidemark.v1.ContactService/Answer"
+	// ContactServiceRemoveProcedure is the fully-qualified name of the ContactService's Remove RPC.
+	ContactServiceRemoveProcedure = "/tidemark.v1.ContactService/Remove"
+	// ContactServiceBlockProcedure is the fully-qualified name of the ContactService's Block RPC.
+	ContactServiceBlockProcedure = "/tidemark.v1.ContactService/Block"
+	// ContactServiceUnblockProcedure is the fully-qualified name of the ContactService's Unblock RPC.
+	ContactServiceUnblockProcedure = "/tidemark.v1.ContactService/Unblock"
+	// ContactServiceRemarkProcedure is the fully-qualified name of the ContactService's Remark RPC.
+	ContactServiceRemarkProcedure = "/tidemark.v1.ContactService/Remark"
+	// ContactServiceListProcedure is the fully-qualified name of the ContactService's List RPC.
+	ContactServiceListProcedure = "/tidemark.v1.ContactService/List"
 	// UserServiceUpsertProcedure is the fully-qualified name of the UserService's Upsert RPC.
 	UserServiceUpsertProcedure = "/tidemark.v1.UserService/Upsert"
 	// UserServiceGetProcedure is the fully-qualified name of the UserService's Get RPC.
@@ -104,12 +167,20 @@ const (
 	UserServiceDevicesProcedure = "/tidemark.v1.UserService/Devices"
 	// UserServiceKickProcedure is the fully-qualified name of the UserService's Kick RPC.
 	UserServiceKickProcedure = "/tidemark.v1.UserService/Kick"
+	// UserServiceDeleteProcedure is the fully-qualified name of the UserService's Delete RPC.
+	UserServiceDeleteProcedure = "/tidemark.v1.UserService/Delete"
+	// UserServicePresenceProcedure is the fully-qualified name of the UserService's Presence RPC.
+	UserServicePresenceProcedure = "/tidemark.v1.UserService/Presence"
+	// UserServiceOptionsProcedure is the fully-qualified name of the UserService's Options RPC.
+	UserServiceOptionsProcedure = "/tidemark.v1.UserService/Options"
 	// AdminServiceStatsProcedure is the fully-qualified name of the AdminService's Stats RPC.
 	AdminServiceStatsProcedure = "/tidemark.v1.AdminService/Stats"
 	// AdminServiceSessionsProcedure is the fully-qualified name of the AdminService's Sessions RPC.
 	AdminServiceSessionsProcedure = "/tidemark.v1.AdminService/Sessions"
 	// AdminServiceImportProcedure is the fully-qualified name of the AdminService's Import RPC.
 	AdminServiceImportProcedure = "/tidemark.v1.AdminService/Import"
+	// AdminServicePartitionsProcedure is the fully-qualified name of the AdminService's Partitions RPC.
+	AdminServicePartitionsProcedure = "/tidemark.v1.AdminService/Partitions"
 )
 
 // SyncServiceClient is a client for the tidemark.v1.SyncService service.
@@ -120,6 +191,9 @@ type SyncServiceClient interface {
 	Ack(context.Context, *wire.AckRequest) (*wire.AckResponse, error)
 	// Verify answers the chain value at a seq.
 	Verify(context.Context, *wire.VerifyRequest) (*wire.VerifyResponse, error)
+	// Changes answers what changed in any number of sets since the versions that the client holds: in its conversations, in
+	// the members of some, in its contacts, in profiles. Each profile comes once, however many sets it is in.
+	Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error)
 }
 
 // NewSyncServiceClient constructs a client for the tidemark.v1.SyncService service. By default, it
@@ -151,14 +225,21 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(syncServiceMethods.ByName("Verify")),
 			connect.WithClientOptions(opts...),
 		),
+		changes: connect.NewClient[wire.ChangesRequest, wire.ChangesResponse](
+			httpClient,
+			baseURL+SyncServiceChangesProcedure,
+			connect.WithSchema(syncServiceMethods.ByName("Changes")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // syncServiceClient implements SyncServiceClient.
 type syncServiceClient struct {
-	pull   *connect.Client[wire.PullRequest, wire.PullResponse]
-	ack    *connect.Client[wire.AckRequest, wire.AckResponse]
-	verify *connect.Client[wire.VerifyRequest, wire.VerifyResponse]
+	pull    *connect.Client[wire.PullRequest, wire.PullResponse]
+	ack     *connect.Client[wire.AckRequest, wire.AckResponse]
+	verify  *connect.Client[wire.VerifyRequest, wire.VerifyResponse]
+	changes *connect.Client[wire.ChangesRequest, wire.ChangesResponse]
 }
 
 // Pull calls tidemark.v1.SyncService.Pull.
@@ -188,6 +269,15 @@ func (c *syncServiceClient) Verify(ctx context.Context, req *wire.VerifyRequest)
 	return nil, err
 }
 
+// Changes calls tidemark.v1.SyncService.Changes.
+func (c *syncServiceClient) Changes(ctx context.Context, req *wire.ChangesRequest) (*wire.ChangesResponse, error) {
+	response, err := c.changes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SyncServiceHandler is an implementation of the tidemark.v1.SyncService service.
 type SyncServiceHandler interface {
 	// Pull answers what changed since the cursor; with wait_ms it waits until something does.
@@ -196,6 +286,9 @@ type SyncServiceHandler interface {
 	Ack(context.Context, *wire.AckRequest) (*wire.AckResponse, error)
 	// Verify answers the chain value at a seq.
 	Verify(context.Context, *wire.VerifyRequest) (*wire.VerifyResponse, error)
+	// Changes answers what changed in any number of sets since the versions that the client holds: in its conversations, in
+	// the members of some, in its contacts, in profiles. Each profile comes once, however many sets it is in.
+	Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error)
 }
 
 // NewSyncServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -223,6 +316,12 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(syncServiceMethods.ByName("Verify")),
 		connect.WithHandlerOptions(opts...),
 	)
+	syncServiceChangesHandler := connect.NewUnaryHandlerSimple(
+		SyncServiceChangesProcedure,
+		svc.Changes,
+		connect.WithSchema(syncServiceMethods.ByName("Changes")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.SyncService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SyncServicePullProcedure:
@@ -231,6 +330,8 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 			syncServiceAckHandler.ServeHTTP(w, r)
 		case SyncServiceVerifyProcedure:
 			syncServiceVerifyHandler.ServeHTTP(w, r)
+		case SyncServiceChangesProcedure:
+			syncServiceChangesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -252,6 +353,10 @@ func (UnimplementedSyncServiceHandler) Verify(context.Context, *wire.VerifyReque
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.SyncService.Verify is not implemented"))
 }
 
+func (UnimplementedSyncServiceHandler) Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.SyncService.Changes is not implemented"))
+}
+
 // MessageServiceClient is a client for the tidemark.v1.MessageService service.
 type MessageServiceClient interface {
 	// Submit appends one event: a message, an edit, a recall, a reaction or a pin. The answer comes when it is durable. A
@@ -269,6 +374,24 @@ type MessageServiceClient interface {
 	Trace(context.Context, *wire.TraceRequest) (*wire.TraceResponse, error)
 	// Erase drops salt and body of a message for ever; the chain still verifies.
 	Erase(context.Context, *wire.EraseRequest) (*wire.Submitted, error)
+	// Receipts answers how many members have received and read a message, and pages through those who have, or have not.
+	Receipts(context.Context, *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error)
+	// Mentions pages through the messages that mention the asking user, newest first, in one or in all conversations.
+	Mentions(context.Context, *wire.MentionsRequest) (*wire.MentionsResponse, error)
+	// Reactions pages through who reacted to a message.
+	Reactions(context.Context, *wire.ReactionsRequest) (*wire.ReactionsResponse, error)
+	// Pins answers the pinned messages of a conversation.
+	Pins(context.Context, *wire.PinsRequest) (*wire.PinsResponse, error)
+	// Delete deletes messages for the asking user alone, on all its devices. Others keep them.
+	Delete(context.Context, *wire.DeleteRequest) (*wire.DeleteResponse, error)
+	// Clear deletes the history of a conversation up to a seq for the asking user alone, on all its devices.
+	Clear(context.Context, *wire.ClearRequest) (*wire.ClearResponse, error)
+	// Schedule keeps a message and submits it at a time, once, also if the server is restarted meanwhile.
+	Schedule(context.Context, *wire.ScheduleRequest) (*wire.ScheduleResponse, error)
+	// Unschedule takes a scheduled message back.
+	Unschedule(context.Context, *wire.UnscheduleRequest) (*wire.UnscheduleResponse, error)
+	// Scheduled pages through the asking user's messages that wait for their time, or could not be submitted.
+	Scheduled(context.Context, *wire.ScheduledRequest) (*wire.ScheduledResponse, error)
 }
 
 // NewMessageServiceClient constructs a client for the tidemark.v1.MessageService service. By
@@ -318,17 +441,80 @@ func NewMessageServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(messageServiceMethods.ByName("Erase")),
 			connect.WithClientOptions(opts...),
 		),
+		receipts: connect.NewClient[wire.ReceiptsRequest, wire.ReceiptsResponse](
+			httpClient,
+			baseURL+MessageServiceReceiptsProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Receipts")),
+			connect.WithClientOptions(opts...),
+		),
+		mentions: connect.NewClient[wire.MentionsRequest, wire.MentionsResponse](
+			httpClient,
+			baseURL+MessageServiceMentionsProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Mentions")),
+			connect.WithClientOptions(opts...),
+		),
+		reactions: connect.NewClient[wire.ReactionsRequest, wire.ReactionsResponse](
+			httpClient,
+			baseURL+MessageServiceReactionsProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Reactions")),
+			connect.WithClientOptions(opts...),
+		),
+		pins: connect.NewClient[wire.PinsRequest, wire.PinsResponse](
+			httpClient,
+			baseURL+MessageServicePinsProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Pins")),
+			connect.WithClientOptions(opts...),
+		),
+		delete: connect.NewClient[wire.DeleteRequest, wire.DeleteResponse](
+			httpClient,
+			baseURL+MessageServiceDeleteProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Delete")),
+			connect.WithClientOptions(opts...),
+		),
+		clear: connect.NewClient[wire.ClearRequest, wire.ClearResponse](
+			httpClient,
+			baseURL+MessageServiceClearProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Clear")),
+			connect.WithClientOptions(opts...),
+		),
+		schedule: connect.NewClient[wire.ScheduleRequest, wire.ScheduleResponse](
+			httpClient,
+			baseURL+MessageServiceScheduleProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Schedule")),
+			connect.WithClientOptions(opts...),
+		),
+		unschedule: connect.NewClient[wire.UnscheduleRequest, wire.UnscheduleResponse](
+			httpClient,
+			baseURL+MessageServiceUnscheduleProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Unschedule")),
+			connect.WithClientOptions(opts...),
+		),
+		scheduled: connect.NewClient[wire.ScheduledRequest, wire.ScheduledResponse](
+			httpClient,
+			baseURL+MessageServiceScheduledProcedure,
+			connect.WithSchema(messageServiceMethods.ByName("Scheduled")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // messageServiceClient implements MessageServiceClient.
 type messageServiceClient struct {
-	submit *connect.Client[wire.SubmitRequest, wire.Submitted]
-	fetch  *connect.Client[wire.FetchRequest, wire.Fetched]
-	hours  *connect.Client[wire.HoursRequest, wire.HoursResponse]
-	read   *connect.Client[wire.ReadRequest, wire.ReadResponse]
-	trace  *connect.Client[wire.TraceRequest, wire.TraceResponse]
-	erase  *connect.Client[wire.EraseRequest, wire.Submitted]
+	submit     *connect.Client[wire.SubmitRequest, wire.Submitted]
+	fetch      *connect.Client[wire.FetchRequest, wire.Fetched]
+	hours      *connect.Client[wire.HoursRequest, wire.HoursResponse]
+	read       *connect.Client[wire.ReadRequest, wire.ReadResponse]
+	trace      *connect.Client[wire.TraceRequest, wire.TraceResponse]
+	erase      *connect.Client[wire.EraseRequest, wire.Submitted]
+	receipts   *connect.Client[wire.ReceiptsRequest, wire.ReceiptsResponse]
+	mentions   *connect.Client[wire.MentionsRequest, wire.MentionsResponse]
+	reactions  *connect.Client[wire.ReactionsRequest, wire.ReactionsResponse]
+	pins       *connect.Client[wire.PinsRequest, wire.PinsResponse]
+	delete     *connect.Client[wire.DeleteRequest, wire.DeleteResponse]
+	clear      *connect.Client[wire.ClearRequest, wire.ClearResponse]
+	schedule   *connect.Client[wire.ScheduleRequest, wire.ScheduleResponse]
+	unschedule *connect.Client[wire.UnscheduleRequest, wire.UnscheduleResponse]
+	scheduled  *connect.Client[wire.ScheduledRequest, wire.ScheduledResponse]
 }
 
 // Submit calls tidemark.v1.MessageService.Submit.
@@ -385,6 +571,87 @@ func (c *messageServiceClient) Erase(ctx context.Context, req *wire.EraseRequest
 	return nil, err
 }
 
+// Receipts calls tidemark.v1.MessageService.Receipts.
+func (c *messageServiceClient) Receipts(ctx context.Context, req *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error) {
+	response, err := c.receipts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Mentions calls tidemark.v1.MessageService.Mentions.
+func (c *messageServiceClient) Mentions(ctx context.Context, req *wire.MentionsRequest) (*wire.MentionsResponse, error) {
+	response, err := c.mentions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Reactions calls tidemark.v1.MessageService.Reactions.
+func (c *messageServiceClient) Reactions(ctx context.Context, req *wire.ReactionsRequest) (*wire.ReactionsResponse, error) {
+	response, err := c.reactions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Pins calls tidemark.v1.MessageService.Pins.
+func (c *messageServiceClient) Pins(ctx context.Context, req *wire.PinsRequest) (*wire.PinsResponse, error) {
+	response, err := c.pins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Delete calls tidemark.v1.MessageService.Delete.
+func (c *messageServiceClient) Delete(ctx context.Context, req *wire.DeleteRequest) (*wire.DeleteResponse, error) {
+	response, err := c.delete.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Clear calls tidemark.v1.MessageService.Clear.
+func (c *messageServiceClient) Clear(ctx context.Context, req *wire.ClearRequest) (*wire.ClearResponse, error) {
+	response, err := c.clear.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Schedule calls tidemark.v1.MessageService.Schedule.
+func (c *messageServiceClient) Schedule(ctx context.Context, req *wire.ScheduleRequest) (*wire.ScheduleResponse, error) {
+	response, err := c.schedule.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Unschedule calls tidemark.v1.MessageService.Unschedule.
+func (c *messageServiceClient) Unschedule(ctx context.Context, req *wire.UnscheduleRequest) (*wire.UnscheduleResponse, error) {
+	response, err := c.unschedule.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Scheduled calls tidemark.v1.MessageService.Scheduled.
+func (c *messageServiceClient) Scheduled(ctx context.Context, req *wire.ScheduledRequest) (*wire.ScheduledResponse, error) {
+	response, err := c.scheduled.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // MessageServiceHandler is an implementation of the tidemark.v1.MessageService service.
 type MessageServiceHandler interface {
 	// Submit appends one event: a message, an edit, a recall, a reaction or a pin. The answer comes when it is durable. A
@@ -402,6 +669,24 @@ type MessageServiceHandler interface {
 	Trace(context.Context, *wire.TraceRequest) (*wire.TraceResponse, error)
 	// Erase drops salt and body of a message for ever; the chain still verifies.
 	Erase(context.Context, *wire.EraseRequest) (*wire.Submitted, error)
+	// Receipts answers how many members have received and read a message, and pages through those who have, or have not.
+	Receipts(context.Context, *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error)
+	// Mentions pages through the messages that mention the asking user, newest first, in one or in all conversations.
+	Mentions(context.Context, *wire.MentionsRequest) (*wire.MentionsResponse, error)
+	// Reactions pages through who reacted to a message.
+	Reactions(context.Context, *wire.ReactionsRequest) (*wire.ReactionsResponse, error)
+	// Pins answers the pinned messages of a conversation.
+	Pins(context.Context, *wire.PinsRequest) (*wire.PinsResponse, error)
+	// Delete deletes messages for the asking user alone, on all its devices. Others keep them.
+	Delete(context.Context, *wire.DeleteRequest) (*wire.DeleteResponse, error)
+	// Clear deletes the history of a conversation up to a seq for the asking user alone, on all its devices.
+	Clear(context.Context, *wire.ClearRequest) (*wire.ClearResponse, error)
+	// Schedule keeps a message and submits it at a time, once, also if the server is restarted meanwhile.
+	Schedule(context.Context, *wire.ScheduleRequest) (*wire.ScheduleResponse, error)
+	// Unschedule takes a scheduled message back.
+	Unschedule(context.Context, *wire.UnscheduleRequest) (*wire.UnscheduleResponse, error)
+	// Scheduled pages through the asking user's messages that wait for their time, or could not be submitted.
+	Scheduled(context.Context, *wire.ScheduledRequest) (*wire.ScheduledResponse, error)
 }
 
 // NewMessageServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -447,6 +732,60 @@ func NewMessageServiceHandler(svc MessageServiceHandler, opts ...connect.Handler
 		connect.WithSchema(messageServiceMethods.ByName("Erase")),
 		connect.WithHandlerOptions(opts...),
 	)
+	messageServiceReceiptsHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceReceiptsProcedure,
+		svc.Receipts,
+		connect.WithSchema(messageServiceMethods.ByName("Receipts")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceMentionsHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceMentionsProcedure,
+		svc.Mentions,
+		connect.WithSchema(messageServiceMethods.ByName("Mentions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceReactionsHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceReactionsProcedure,
+		svc.Reactions,
+		connect.WithSchema(messageServiceMethods.ByName("Reactions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServicePinsHandler := connect.NewUnaryHandlerSimple(
+		MessageServicePinsProcedure,
+		svc.Pins,
+		connect.WithSchema(messageServiceMethods.ByName("Pins")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceDeleteHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceDeleteProcedure,
+		svc.Delete,
+		connect.WithSchema(messageServiceMethods.ByName("Delete")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceClearHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceClearProcedure,
+		svc.Clear,
+		connect.WithSchema(messageServiceMethods.ByName("Clear")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceScheduleHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceScheduleProcedure,
+		svc.Schedule,
+		connect.WithSchema(messageServiceMethods.ByName("Schedule")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceUnscheduleHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceUnscheduleProcedure,
+		svc.Unschedule,
+		connect.WithSchema(messageServiceMethods.ByName("Unschedule")),
+		connect.WithHandlerOptions(opts...),
+	)
+	messageServiceScheduledHandler := connect.NewUnaryHandlerSimple(
+		MessageServiceScheduledProcedure,
+		svc.Scheduled,
+		connect.WithSchema(messageServiceMethods.ByName("Scheduled")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.MessageService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MessageServiceSubmitProcedure:
@@ -461,6 +800,24 @@ func NewMessageServiceHandler(svc MessageServiceHandler, opts ...connect.Handler
 			messageServiceTraceHandler.ServeHTTP(w, r)
 		case MessageServiceEraseProcedure:
 			messageServiceEraseHandler.ServeHTTP(w, r)
+		case MessageServiceReceiptsProcedure:
+			messageServiceReceiptsHandler.ServeHTTP(w, r)
+		case MessageServiceMentionsProcedure:
+			messageServiceMentionsHandler.ServeHTTP(w, r)
+		case MessageServiceReactionsProcedure:
+			messageServiceReactionsHandler.ServeHTTP(w, r)
+		case MessageServicePinsProcedure:
+			messageServicePinsHandler.ServeHTTP(w, r)
+		case MessageServiceDeleteProcedure:
+			messageServiceDeleteHandler.ServeHTTP(w, r)
+		case MessageServiceClearProcedure:
+			messageServiceClearHandler.ServeHTTP(w, r)
+		case MessageServiceScheduleProcedure:
+			messageServiceScheduleHandler.ServeHTTP(w, r)
+		case MessageServiceUnscheduleProcedure:
+			messageServiceUnscheduleHandler.ServeHTTP(w, r)
+		case MessageServiceScheduledProcedure:
+			messageServiceScheduledHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -494,6 +851,42 @@ func (UnimplementedMessageServiceHandler) Erase(context.Context, *wire.EraseRequ
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Erase is not implemented"))
 }
 
+func (UnimplementedMessageServiceHandler) Receipts(context.Context, *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Receipts is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Mentions(context.Context, *wire.MentionsRequest) (*wire.MentionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Mentions is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Reactions(context.Context, *wire.ReactionsRequest) (*wire.ReactionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Reactions is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Pins(context.Context, *wire.PinsRequest) (*wire.PinsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Pins is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Delete(context.Context, *wire.DeleteRequest) (*wire.DeleteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Delete is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Clear(context.Context, *wire.ClearRequest) (*wire.ClearResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Clear is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Schedule(context.Context, *wire.ScheduleRequest) (*wire.ScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Schedule is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Unschedule(context.Context, *wire.UnscheduleRequest) (*wire.UnscheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Unschedule is not implemented"))
+}
+
+func (UnimplementedMessageServiceHandler) Scheduled(context.Context, *wire.ScheduledRequest) (*wire.ScheduledResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.MessageService.Scheduled is not implemented"))
+}
+
 // ConversationServiceClient is a client for the tidemark.v1.ConversationService service.
 type ConversationServiceClient interface {
 	// Create makes a group, channel or room with its first members, as event 1.
@@ -516,6 +909,23 @@ type ConversationServiceClient interface {
 	ListMembers(context.Context, *wire.ListMembersRequest) (*wire.ListMembersResponse, error)
 	// Settings changes the asking user's own settings in a conversation: the fields present.
 	Settings(context.Context, *wire.SettingsRequest) (*wire.SettingsResponse, error)
+	// Dissolve ends a conversation: nobody writes there any more; its history stays readable. By the owner or the app.
+	Dissolve(context.Context, *wire.DissolveRequest) (*wire.DissolveResponse, error)
+	// SetRole makes members admins, or members again. By the owner or the app.
+	SetRole(context.Context, *wire.SetRoleRequest) (*wire.MembersResponse, error)
+	// Mute keeps members of a lower role from posting for a time, or everybody (see Settings.mute_all). By an admin, an
+	// owner or the app.
+	Mute(context.Context, *wire.MuteRequest) (*wire.MuteResponse, error)
+	// Transfer gives a conversation to another member; who owned it becomes an admin. By the owner or the app.
+	Transfer(context.Context, *wire.TransferRequest) (*wire.MembersResponse, error)
+	// JoinRequests pages through those who have asked to join and wait for an answer. For admins, the owner and the app.
+	JoinRequests(context.Context, *wire.JoinRequestsRequest) (*wire.JoinRequestsResponse, error)
+	// AnswerJoin lets users in who have asked to join, or refuses them. By an admin, an owner or the app.
+	AnswerJoin(context.Context, *wire.AnswerJoinRequest) (*wire.MembersResponse, error)
+	// SetAttributes sets and removes keys of a room: members in the room their own, admins, the owner and the app all.
+	SetAttributes(context.Context, *wire.SetAttributesRequest) (*wire.SetAttributesResponse, error)
+	// Badge answers the asking user's counts over all conversations.
+	Badge(context.Context, *wire.BadgeRequest) (*wire.BadgeResponse, error)
 }
 
 // NewConversationServiceClient constructs a client for the tidemark.v1.ConversationService service.
@@ -589,6 +999,54 @@ func NewConversationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithSchema(conversationServiceMethods.ByName("Settings")),
 			connect.WithClientOptions(opts...),
 		),
+		dissolve: connect.NewClient[wire.DissolveRequest, wire.DissolveResponse](
+			httpClient,
+			baseURL+ConversationServiceDissolveProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("Dissolve")),
+			connect.WithClientOptions(opts...),
+		),
+		setRole: connect.NewClient[wire.SetRoleRequest, wire.MembersResponse](
+			httpClient,
+			baseURL+ConversationServiceSetRoleProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("SetRole")),
+			connect.WithClientOptions(opts...),
+		),
+		mute: connect.NewClient[wire.MuteRequest, wire.MuteResponse](
+			httpClient,
+			baseURL+ConversationServiceMuteProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("Mute")),
+			connect.WithClientOptions(opts...),
+		),
+		transfer: connect.NewClient[wire.TransferRequest, wire.MembersResponse](
+			httpClient,
+			baseURL+ConversationServiceTransferProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("Transfer")),
+			connect.WithClientOptions(opts...),
+		),
+		joinRequests: connect.NewClient[wire.JoinRequestsRequest, wire.JoinRequestsResponse](
+			httpClient,
+			baseURL+ConversationServiceJoinRequestsProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("JoinRequests")),
+			connect.WithClientOptions(opts...),
+		),
+		answerJoin: connect.NewClient[wire.AnswerJoinRequest, wire.MembersResponse](
+			httpClient,
+			baseURL+ConversationServiceAnswerJoinProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("AnswerJoin")),
+			connect.WithClientOptions(opts...),
+		),
+		setAttributes: connect.NewClient[wire.SetAttributesRequest, wire.SetAttributesResponse](
+			httpClient,
+			baseURL+ConversationServiceSetAttributesProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("SetAttributes")),
+			connect.WithClientOptions(opts...),
+		),
+		badge: connect.NewClient[wire.BadgeRequest, wire.BadgeResponse](
+			httpClient,
+			baseURL+ConversationServiceBadgeProcedure,
+			connect.WithSchema(conversationServiceMethods.ByName("Badge")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -604,6 +1062,14 @@ type conversationServiceClient struct {
 	leave         *connect.Client[wire.LeaveRequest, wire.MembersResponse]
 	listMembers   *connect.Client[wire.ListMembersRequest, wire.ListMembersResponse]
 	settings      *connect.Client[wire.SettingsRequest, wire.SettingsResponse]
+	dissolve      *connect.Client[wire.DissolveRequest, wire.DissolveResponse]
+	setRole       *connect.Client[wire.SetRoleRequest, wire.MembersResponse]
+	mute          *connect.Client[wire.MuteRequest, wire.MuteResponse]
+	transfer      *connect.Client[wire.TransferRequest, wire.MembersResponse]
+	joinRequests  *connect.Client[wire.JoinRequestsRequest, wire.JoinRequestsResponse]
+	answerJoin    *connect.Client[wire.AnswerJoinRequest, wire.MembersResponse]
+	setAttributes *connect.Client[wire.SetAttributesRequest, wire.SetAttributesResponse]
+	badge         *connect.Client[wire.BadgeRequest, wire.BadgeResponse]
 }
 
 // Create calls tidemark.v1.ConversationService.Create.
@@ -696,6 +1162,78 @@ func (c *conversationServiceClient) Settings(ctx context.Context, req *wire.Sett
 	return nil, err
 }
 
+// Dissolve calls tidemark.v1.ConversationService.Dissolve.
+func (c *conversationServiceClient) Dissolve(ctx context.Context, req *wire.DissolveRequest) (*wire.DissolveResponse, error) {
+	response, err := c.dissolve.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetRole calls tidemark.v1.ConversationService.SetRole.
+func (c *conversationServiceClient) SetRole(ctx context.Context, req *wire.SetRoleRequest) (*wire.MembersResponse, error) {
+	response, err := c.setRole.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Mute calls tidemark.v1.ConversationService.Mute.
+func (c *conversationServiceClient) Mute(ctx context.Context, req *wire.MuteRequest) (*wire.MuteResponse, error) {
+	response, err := c.mute.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Transfer calls tidemark.v1.ConversationService.Transfer.
+func (c *conversationServiceClient) Transfer(ctx context.Context, req *wire.TransferRequest) (*wire.MembersResponse, error) {
+	response, err := c.transfer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// JoinRequests calls tidemark.v1.ConversationService.JoinRequests.
+func (c *conversationServiceClient) JoinRequests(ctx context.Context, req *wire.JoinRequestsRequest) (*wire.JoinRequestsResponse, error) {
+	response, err := c.joinRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AnswerJoin calls tidemark.v1.ConversationService.AnswerJoin.
+func (c *conversationServiceClient) AnswerJoin(ctx context.Context, req *wire.AnswerJoinRequest) (*wire.MembersResponse, error) {
+	response, err := c.answerJoin.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetAttributes calls tidemark.v1.ConversationService.SetAttributes.
+func (c *conversationServiceClient) SetAttributes(ctx context.Context, req *wire.SetAttributesRequest) (*wire.SetAttributesResponse, error) {
+	response, err := c.setAttributes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Badge calls tidemark.v1.ConversationService.Badge.
+func (c *conversationServiceClient) Badge(ctx context.Context, req *wire.BadgeRequest) (*wire.BadgeResponse, error) {
+	response, err := c.badge.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ConversationServiceHandler is an implementation of the tidemark.v1.ConversationService service.
 type ConversationServiceHandler interface {
 	// Create makes a group, channel or room with its first members, as event 1.
@@ -718,6 +1256,23 @@ type ConversationServiceHandler interface {
 	ListMembers(context.Context, *wire.ListMembersRequest) (*wire.ListMembersResponse, error)
 	// Settings changes the asking user's own settings in a conversation: the fields present.
 	Settings(context.Context, *wire.SettingsRequest) (*wire.SettingsResponse, error)
+	// Dissolve ends a conversation: nobody writes there any more; its history stays readable. By the owner or the app.
+	Dissolve(context.Context, *wire.DissolveRequest) (*wire.DissolveResponse, error)
+	// SetRole makes members admins, or members again. By the owner or the app.
+	SetRole(context.Context, *wire.SetRoleRequest) (*wire.MembersResponse, error)
+	// Mute keeps members of a lower role from posting for a time, or everybody (see Settings.mute_all). By an admin, an
+	// owner or the app.
+	Mute(context.Context, *wire.MuteRequest) (*wire.MuteResponse, error)
+	// Transfer gives a conversation to another member; who owned it becomes an admin. By the owner or the app.
+	Transfer(context.Context, *wire.TransferRequest) (*wire.MembersResponse, error)
+	// JoinRequests pages through those who have asked to join and wait for an answer. For admins, the owner and the app.
+	JoinRequests(context.Context, *wire.JoinRequestsRequest) (*wire.JoinRequestsResponse, error)
+	// AnswerJoin lets users in who have asked to join, or refuses them. By an admin, an owner or the app.
+	AnswerJoin(context.Context, *wire.AnswerJoinRequest) (*wire.MembersResponse, error)
+	// SetAttributes sets and removes keys of a room: members in the room their own, admins, the owner and the app all.
+	SetAttributes(context.Context, *wire.SetAttributesRequest) (*wire.SetAttributesResponse, error)
+	// Badge answers the asking user's counts over all conversations.
+	Badge(context.Context, *wire.BadgeRequest) (*wire.BadgeResponse, error)
 }
 
 // NewConversationServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -787,6 +1342,54 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 		connect.WithSchema(conversationServiceMethods.ByName("Settings")),
 		connect.WithHandlerOptions(opts...),
 	)
+	conversationServiceDissolveHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceDissolveProcedure,
+		svc.Dissolve,
+		connect.WithSchema(conversationServiceMethods.ByName("Dissolve")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceSetRoleHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceSetRoleProcedure,
+		svc.SetRole,
+		connect.WithSchema(conversationServiceMethods.ByName("SetRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceMuteHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceMuteProcedure,
+		svc.Mute,
+		connect.WithSchema(conversationServiceMethods.ByName("Mute")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceTransferHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceTransferProcedure,
+		svc.Transfer,
+		connect.WithSchema(conversationServiceMethods.ByName("Transfer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceJoinRequestsHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceJoinRequestsProcedure,
+		svc.JoinRequests,
+		connect.WithSchema(conversationServiceMethods.ByName("JoinRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceAnswerJoinHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceAnswerJoinProcedure,
+		svc.AnswerJoin,
+		connect.WithSchema(conversationServiceMethods.ByName("AnswerJoin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceSetAttributesHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceSetAttributesProcedure,
+		svc.SetAttributes,
+		connect.WithSchema(conversationServiceMethods.ByName("SetAttributes")),
+		connect.WithHandlerOptions(opts...),
+	)
+	conversationServiceBadgeHandler := connect.NewUnaryHandlerSimple(
+		ConversationServiceBadgeProcedure,
+		svc.Badge,
+		connect.WithSchema(conversationServiceMethods.ByName("Badge")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.ConversationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ConversationServiceCreateProcedure:
@@ -809,6 +1412,22 @@ func NewConversationServiceHandler(svc ConversationServiceHandler, opts ...conne
 			conversationServiceListMembersHandler.ServeHTTP(w, r)
 		case ConversationServiceSettingsProcedure:
 			conversationServiceSettingsHandler.ServeHTTP(w, r)
+		case ConversationServiceDissolveProcedure:
+			conversationServiceDissolveHandler.ServeHTTP(w, r)
+		case ConversationServiceSetRoleProcedure:
+			conversationServiceSetRoleHandler.ServeHTTP(w, r)
+		case ConversationServiceMuteProcedure:
+			conversationServiceMuteHandler.ServeHTTP(w, r)
+		case ConversationServiceTransferProcedure:
+			conversationServiceTransferHandler.ServeHTTP(w, r)
+		case ConversationServiceJoinRequestsProcedure:
+			conversationServiceJoinRequestsHandler.ServeHTTP(w, r)
+		case ConversationServiceAnswerJoinProcedure:
+			conversationServiceAnswerJoinHandler.ServeHTTP(w, r)
+		case ConversationServiceSetAttributesProcedure:
+			conversationServiceSetAttributesHandler.ServeHTTP(w, r)
+		case ConversationServiceBadgeProcedure:
+			conversationServiceBadgeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -858,6 +1477,306 @@ func (UnimplementedConversationServiceHandler) Settings(context.Context, *wire.S
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.Settings is not implemented"))
 }
 
+func (UnimplementedConversationServiceHandler) Dissolve(context.Context, *wire.DissolveRequest) (*wire.DissolveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.Dissolve is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) SetRole(context.Context, *wire.SetRoleRequest) (*wire.MembersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.SetRole is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) Mute(context.Context, *wire.MuteRequest) (*wire.MuteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.Mute is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) Transfer(context.Context, *wire.TransferRequest) (*wire.MembersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.Transfer is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) JoinRequests(context.Context, *wire.JoinRequestsRequest) (*wire.JoinRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.JoinRequests is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) AnswerJoin(context.Context, *wire.AnswerJoinRequest) (*wire.MembersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.AnswerJoin is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) SetAttributes(context.Context, *wire.SetAttributesRequest) (*wire.SetAttributesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.SetAttributes is not implemented"))
+}
+
+func (UnimplementedConversationServiceHandler) Badge(context.Context, *wire.BadgeRequest) (*wire.BadgeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ConversationService.Badge is not implemented"))
+}
+
+// ContactServiceClient is a client for the tidemark.v1.ContactService service.
+type ContactServiceClient interface {
+	// Request asks a user to become a contact. If that user has asked already, both become contacts at once.
+	Request(context.Context, *wire.ContactRequest) (*wire.ContactResponse, error)
+	// Answer accepts or rejects a request.
+	Answer(context.Context, *wire.AnswerContactRequest) (*wire.ContactResponse, error)
+	// Remove ends a contact for both, or takes a request back.
+	Remove(context.Context, *wire.RemoveContactRequest) (*wire.ContactResponse, error)
+	// Block keeps a user from writing to the asking user, and from asking.
+	Block(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error)
+	// Unblock ends a block.
+	Unblock(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error)
+	// Remark sets the asking user's own name for a contact.
+	Remark(context.Context, *wire.RemarkRequest) (*wire.ContactResponse, error)
+	// List pages through the asking user's contacts, requests and blocked users.
+	List(context.Context, *wire.ListContactsRequest) (*wire.ListContactsResponse, error)
+}
+
+// NewContactServiceClient constructs a client for the tidemark.v1.ContactService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewContactServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) ContactServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	contactServiceMethods := wire.File_tidemark_v1_services_proto.Services().ByName("ContactService").Methods()
+	return &contactServiceClient{
+		request: connect.NewClient[wire.ContactRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceRequestProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Request")),
+			connect.WithClientOptions(opts...),
+		),
+		answer: connect.NewClient[wire.AnswerContactRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceAnswerProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Answer")),
+			connect.WithClientOptions(opts...),
+		),
+		remove: connect.NewClient[wire.RemoveContactRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceRemoveProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Remove")),
+			connect.WithClientOptions(opts...),
+		),
+		block: connect.NewClient[wire.BlockRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceBlockProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Block")),
+			connect.WithClientOptions(opts...),
+		),
+		unblock: connect.NewClient[wire.BlockRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceUnblockProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Unblock")),
+			connect.WithClientOptions(opts...),
+		),
+		remark: connect.NewClient[wire.RemarkRequest, wire.ContactResponse](
+			httpClient,
+			baseURL+ContactServiceRemarkProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("Remark")),
+			connect.WithClientOptions(opts...),
+		),
+		list: connect.NewClient[wire.ListContactsRequest, wire.ListContactsResponse](
+			httpClient,
+			baseURL+ContactServiceListProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// contactServiceClient implements ContactServiceClient.
+type contactServiceClient struct {
+	request *connect.Client[wire.ContactRequest, wire.ContactResponse]
+	answer  *connect.Client[wire.AnswerContactRequest, wire.ContactResponse]
+	remove  *connect.Client[wire.RemoveContactRequest, wire.ContactResponse]
+	block   *connect.Client[wire.BlockRequest, wire.ContactResponse]
+	unblock *connect.Client[wire.BlockRequest, wire.ContactResponse]
+	remark  *connect.Client[wire.RemarkRequest, wire.ContactResponse]
+	list    *connect.Client[wire.ListContactsRequest, wire.ListContactsResponse]
+}
+
+// Request calls tidemark.v1.ContactService.Request.
+func (c *contactServiceClient) Request(ctx context.Context, req *wire.ContactRequest) (*wire.ContactResponse, error) {
+	response, err := c.request.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Answer calls tidemark.v1.ContactService.Answer.
+func (c *contactServiceClient) Answer(ctx context.Context, req *wire.AnswerContactRequest) (*wire.ContactResponse, error) {
+	response, err := c.answer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Remove calls tidemark.v1.ContactService.Remove.
+func (c *contactServiceClient) Remove(ctx context.Context, req *wire.RemoveContactRequest) (*wire.ContactResponse, error) {
+	response, err := c.remove.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Block calls tidemark.v1.ContactService.Block.
+func (c *contactServiceClient) Block(ctx context.Context, req *wire.BlockRequest) (*wire.ContactResponse, error) {
+	response, err := c.block.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Unblock calls tidemark.v1.ContactService.Unblock.
+func (c *contactServiceClient) Unblock(ctx context.Context, req *wire.BlockRequest) (*wire.ContactResponse, error) {
+	response, err := c.unblock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Remark calls tidemark.v1.ContactService.Remark.
+func (c *contactServiceClient) Remark(ctx context.Context, req *wire.RemarkRequest) (*wire.ContactResponse, error) {
+	response, err := c.remark.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// List calls tidemark.v1.ContactService.List.
+func (c *contactServiceClient) List(ctx context.Context, req *wire.ListContactsRequest) (*wire.ListContactsResponse, error) {
+	response, err := c.list.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ContactServiceHandler is an implementation of the tidemark.v1.ContactService service.
+type ContactServiceHandler interface {
+	// Request asks a user to become a contact. If that user has asked already, both become contacts at once.
+	Request(context.Context, *wire.ContactRequest) (*wire.ContactResponse, error)
+	// Answer accepts or rejects a request.
+	Answer(context.Context, *wire.AnswerContactRequest) (*wire.ContactResponse, error)
+	// Remove ends a contact for both, or takes a request back.
+	Remove(context.Context, *wire.RemoveContactRequest) (*wire.ContactResponse, error)
+	// Block keeps a user from writing to the asking user, and from asking.
+	Block(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error)
+	// Unblock ends a block.
+	Unblock(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error)
+	// Remark sets the asking user's own name for a contact.
+	Remark(context.Context, *wire.RemarkRequest) (*wire.ContactResponse, error)
+	// List pages through the asking user's contacts, requests and blocked users.
+	List(context.Context, *wire.ListContactsRequest) (*wire.ListContactsResponse, error)
+}
+
+// NewContactServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewContactServiceHandler(svc ContactServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	contactServiceMethods := wire.File_tidemark_v1_services_proto.Services().ByName("ContactService").Methods()
+	contactServiceRequestHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceRequestProcedure,
+		svc.Request,
+		connect.WithSchema(contactServiceMethods.ByName("Request")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceAnswerHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceAnswerProcedure,
+		svc.Answer,
+		connect.WithSchema(contactServiceMethods.ByName("Answer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceRemoveHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceRemoveProcedure,
+		svc.Remove,
+		connect.WithSchema(contactServiceMethods.ByName("Remove")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceBlockHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceBlockProcedure,
+		svc.Block,
+		connect.WithSchema(contactServiceMethods.ByName("Block")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceUnblockHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceUnblockProcedure,
+		svc.Unblock,
+		connect.WithSchema(contactServiceMethods.ByName("Unblock")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceRemarkHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceRemarkProcedure,
+		svc.Remark,
+		connect.WithSchema(contactServiceMethods.ByName("Remark")),
+		connect.WithHandlerOptions(opts...),
+	)
+	contactServiceListHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceListProcedure,
+		svc.List,
+		connect.WithSchema(contactServiceMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/tidemark.v1.ContactService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case ContactServiceRequestProcedure:
+			contactServiceRequestHandler.ServeHTTP(w, r)
+		case ContactServiceAnswerProcedure:
+			contactServiceAnswerHandler.ServeHTTP(w, r)
+		case ContactServiceRemoveProcedure:
+			contactServiceRemoveHandler.ServeHTTP(w, r)
+		case ContactServiceBlockProcedure:
+			contactServiceBlockHandler.ServeHTTP(w, r)
+		case ContactServiceUnblockProcedure:
+			contactServiceUnblockHandler.ServeHTTP(w, r)
+		case ContactServiceRemarkProcedure:
+			contactServiceRemarkHandler.ServeHTTP(w, r)
+		case ContactServiceListProcedure:
+			contactServiceListHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedContactServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedContactServiceHandler struct{}
+
+func (UnimplementedContactServiceHandler) Request(context.Context, *wire.ContactRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Request is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) Answer(context.Context, *wire.AnswerContactRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Answer is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) Remove(context.Context, *wire.RemoveContactRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Remove is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) Block(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Block is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) Unblock(context.Context, *wire.BlockRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Unblock is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) Remark(context.Context, *wire.RemarkRequest) (*wire.ContactResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.Remark is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) List(context.Context, *wire.ListContactsRequest) (*wire.ListContactsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.ContactService.List is not implemented"))
+}
+
 // UserServiceClient is a client for the tidemark.v1.UserService service.
 type UserServiceClient interface {
 	// Upsert creates a user or replaces its profile. The admin key only.
@@ -872,6 +1791,12 @@ type UserServiceClient interface {
 	Devices(context.Context, *wire.DevicesRequest) (*wire.DevicesResponse, error)
 	// Kick closes the sessions of a device and forgets it, so that it syncs as a new one: the user its own, the app any.
 	Kick(context.Context, *wire.KickRequest) (*wire.KickResponse, error)
+	// Delete ends an account: its sessions, tokens, devices and memberships. What it wrote stays. The admin key only.
+	Delete(context.Context, *wire.DeleteUserRequest) (*wire.DeleteUserResponse, error)
+	// Presence answers which users are online, and when they were last seen.
+	Presence(context.Context, *wire.PresenceRequest) (*wire.PresenceResponse, error)
+	// Options answers and changes what a user has chosen for itself: the fields present.
+	Options(context.Context, *wire.OptionsRequest) (*wire.OptionsResponse, error)
 }
 
 // NewUserServiceClient constructs a client for the tidemark.v1.UserService service. By default, it
@@ -921,6 +1846,24 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(userServiceMethods.ByName("Kick")),
 			connect.WithClientOptions(opts...),
 		),
+		delete: connect.NewClient[wire.DeleteUserRequest, wire.DeleteUserResponse](
+			httpClient,
+			baseURL+UserServiceDeleteProcedure,
+			connect.WithSchema(userServiceMethods.ByName("Delete")),
+			connect.WithClientOptions(opts...),
+		),
+		presence: connect.NewClient[wire.PresenceRequest, wire.PresenceResponse](
+			httpClient,
+			baseURL+UserServicePresenceProcedure,
+			connect.WithSchema(userServiceMethods.ByName("Presence")),
+			connect.WithClientOptions(opts...),
+		),
+		options: connect.NewClient[wire.OptionsRequest, wire.OptionsResponse](
+			httpClient,
+			baseURL+UserServiceOptionsProcedure,
+			connect.WithSchema(userServiceMethods.ByName("Options")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -932,6 +1875,9 @@ type userServiceClient struct {
 	issueToken *connect.Client[wire.IssueTokenRequest, wire.IssueTokenResponse]
 	devices    *connect.Client[wire.DevicesRequest, wire.DevicesResponse]
 	kick       *connect.Client[wire.KickRequest, wire.KickResponse]
+	delete     *connect.Client[wire.DeleteUserRequest, wire.DeleteUserResponse]
+	presence   *connect.Client[wire.PresenceRequest, wire.PresenceResponse]
+	options    *connect.Client[wire.OptionsRequest, wire.OptionsResponse]
 }
 
 // Upsert calls tidemark.v1.UserService.Upsert.
@@ -988,6 +1934,33 @@ func (c *userServiceClient) Kick(ctx context.Context, req *wire.KickRequest) (*w
 	return nil, err
 }
 
+// Delete calls tidemark.v1.UserService.Delete.
+func (c *userServiceClient) Delete(ctx context.Context, req *wire.DeleteUserRequest) (*wire.DeleteUserResponse, error) {
+	response, err := c.delete.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Presence calls tidemark.v1.UserService.Presence.
+func (c *userServiceClient) Presence(ctx context.Context, req *wire.PresenceRequest) (*wire.PresenceResponse, error) {
+	response, err := c.presence.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Options calls tidemark.v1.UserService.Options.
+func (c *userServiceClient) Options(ctx context.Context, req *wire.OptionsRequest) (*wire.OptionsResponse, error) {
+	response, err := c.options.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // UserServiceHandler is an implementation of the tidemark.v1.UserService service.
 type UserServiceHandler interface {
 	// Upsert creates a user or replaces its profile. The admin key only.
@@ -1002,6 +1975,12 @@ type UserServiceHandler interface {
 	Devices(context.Context, *wire.DevicesRequest) (*wire.DevicesResponse, error)
 	// Kick closes the sessions of a device and forgets it, so that it syncs as a new one: the user its own, the app any.
 	Kick(context.Context, *wire.KickRequest) (*wire.KickResponse, error)
+	// Delete ends an account: its sessions, tokens, devices and memberships. What it wrote stays. The admin key only.
+	Delete(context.Context, *wire.DeleteUserRequest) (*wire.DeleteUserResponse, error)
+	// Presence answers which users are online, and when they were last seen.
+	Presence(context.Context, *wire.PresenceRequest) (*wire.PresenceResponse, error)
+	// Options answers and changes what a user has chosen for itself: the fields present.
+	Options(context.Context, *wire.OptionsRequest) (*wire.OptionsResponse, error)
 }
 
 // NewUserServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -1047,6 +2026,24 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(userServiceMethods.ByName("Kick")),
 		connect.WithHandlerOptions(opts...),
 	)
+	userServiceDeleteHandler := connect.NewUnaryHandlerSimple(
+		UserServiceDeleteProcedure,
+		svc.Delete,
+		connect.WithSchema(userServiceMethods.ByName("Delete")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServicePresenceHandler := connect.NewUnaryHandlerSimple(
+		UserServicePresenceProcedure,
+		svc.Presence,
+		connect.WithSchema(userServiceMethods.ByName("Presence")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceOptionsHandler := connect.NewUnaryHandlerSimple(
+		UserServiceOptionsProcedure,
+		svc.Options,
+		connect.WithSchema(userServiceMethods.ByName("Options")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.UserService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case UserServiceUpsertProcedure:
@@ -1061,6 +2058,12 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceDevicesHandler.ServeHTTP(w, r)
 		case UserServiceKickProcedure:
 			userServiceKickHandler.ServeHTTP(w, r)
+		case UserServiceDeleteProcedure:
+			userServiceDeleteHandler.ServeHTTP(w, r)
+		case UserServicePresenceProcedure:
+			userServicePresenceHandler.ServeHTTP(w, r)
+		case UserServiceOptionsProcedure:
+			userServiceOptionsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1094,6 +2097,18 @@ func (UnimplementedUserServiceHandler) Kick(context.Context, *wire.KickRequest) 
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.UserService.Kick is not implemented"))
 }
 
+func (UnimplementedUserServiceHandler) Delete(context.Context, *wire.DeleteUserRequest) (*wire.DeleteUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.UserService.Delete is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) Presence(context.Context, *wire.PresenceRequest) (*wire.PresenceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.UserService.Presence is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) Options(context.Context, *wire.OptionsRequest) (*wire.OptionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.UserService.Options is not implemented"))
+}
+
 // AdminServiceClient is a client for the tidemark.v1.AdminService service.
 type AdminServiceClient interface {
 	// Stats answers what this server is and how it stands.
@@ -1103,6 +2118,8 @@ type AdminServiceClient interface {
 	// Import appends events with times of the past to a group, in order; entries already there are skipped. At most 5,000
 	// entries a call; their users must exist.
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
+	// Partitions answers how each partition stands.
+	Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the tidemark.v1.AdminService service. By default,
@@ -1134,14 +2151,21 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Import")),
 			connect.WithClientOptions(opts...),
 		),
+		partitions: connect.NewClient[wire.PartitionsRequest, wire.PartitionsResponse](
+			httpClient,
+			baseURL+AdminServicePartitionsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("Partitions")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
-	stats    *connect.Client[wire.StatsRequest, wire.StatsResponse]
-	sessions *connect.Client[wire.SessionsRequest, wire.SessionsResponse]
-	_import  *connect.Client[wire.ImportRequest, wire.ImportResponse]
+	stats      *connect.Client[wire.StatsRequest, wire.StatsResponse]
+	sessions   *connect.Client[wire.SessionsRequest, wire.SessionsResponse]
+	_import    *connect.Client[wire.ImportRequest, wire.ImportResponse]
+	partitions *connect.Client[wire.PartitionsRequest, wire.PartitionsResponse]
 }
 
 // Stats calls tidemark.v1.AdminService.Stats.
@@ -1171,6 +2195,15 @@ func (c *adminServiceClient) Import(ctx context.Context, req *wire.ImportRequest
 	return nil, err
 }
 
+// Partitions calls tidemark.v1.AdminService.Partitions.
+func (c *adminServiceClient) Partitions(ctx context.Context, req *wire.PartitionsRequest) (*wire.PartitionsResponse, error) {
+	response, err := c.partitions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AdminServiceHandler is an implementation of the tidemark.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Stats answers what this server is and how it stands.
@@ -1180,6 +2213,8 @@ type AdminServiceHandler interface {
 	// Import appends events with times of the past to a group, in order; entries already there are skipped. At most 5,000
 	// entries a call; their users must exist.
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
+	// Partitions answers how each partition stands.
+	Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1207,6 +2242,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Import")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServicePartitionsHandler := connect.NewUnaryHandlerSimple(
+		AdminServicePartitionsProcedure,
+		svc.Partitions,
+		connect.WithSchema(adminServiceMethods.ByName("Partitions")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceStatsProcedure:
@@ -1215,6 +2256,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceSessionsHandler.ServeHTTP(w, r)
 		case AdminServiceImportProcedure:
 			adminServiceImportHandler.ServeHTTP(w, r)
+		case AdminServicePartitionsProcedure:
+			adminServicePartitionsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1234,4 +2277,8 @@ func (UnimplementedAdminServiceHandler) Sessions(context.Context, *wire.Sessions
 
 func (UnimplementedAdminServiceHandler) Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.AdminService.Import is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.AdminService.Partitions is not implemented"))
 }

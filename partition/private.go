@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Committed reads of what is asked for seldom and not cached: accounts, private records, scheduled messages, requests to
+// join, and indexes that are all key.
+
+package partition
+
+import (
+	"fmt"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
+)
+
+// asBefore is the committed version of a row: the one before the batch in flight, if that touches it. It takes the lock.
+func asBefore[K comparable, V any](p *Partition, rows func(*overlay) *table[K, V], k K, read V) V {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if f := p.mem.flight; f != nil {
+		if r := rows(f).find(k); r != nil {
+			return r.base
+		}
+	}
+	return read
+}
+
+// Account is a user's account, of a user whose home is this partition; nil if it has none. The record is shared.
+func (p *Partition) Account(id tidemark.UserID) (*record.Account, error) {
+	p.stats.misses.Add(1)
+	a, err := p.db.Account(id)
+	if err != nil {
+		return nil, fmt.Errorf("partition: account of %s: %w", id, err)
+	}
+	return asBefore(p, func(o *overlay) *table[tidemark.UserID, *record.Account] { return &o.accounts }, id, a), nil
+}
+
+// Private is what a user keeps in a conversation for its own devices; nil if nothing. The record is shared.
+func (p *Partition) Private(c record.Conversation, u record.User) (*record.Private, error) {
+	p.stats.misses.Add(1)
+	f, err := p.db.Private(c, u)
+	if err != nil {
+		return nil, fmt.Errorf("partition: private record of %d in %d: %w", u, c, err)
+	}
+	return asBefore(p, func(o *overlay) *table[memberKey, *record.Private] { return &o.privates }, memberKey{c, u}, f), nil
+}
+
+// Scheduled is a user's scheduled message; nil if there is none. The record is shared.
+func (p *Partition) Scheduled(
+	c record.Conversation, u record.User, id tidemark.ClientID,
+) (*record.Scheduled, error) {
+	p.stats.misses.Add(1)
+	s, err := p.db.Scheduled(c, u, id)
+	if err != nil {
+		return nil, fmt.Errorf("partition: scheduled message of %d in %d: %w", u, c, err)
+	}
+	rows := func(o *overlay) *table[clientKey, *record.Scheduled] { return &o.scheduled }
+	return asBefore(p, rows, clientKey{c, u, id}, s), nil
+}
+
+// ScheduledRow is a user's scheduled message in a conversation.
+type ScheduledRow struct {
+	ClientID  tidemark.ClientID
+	Scheduled *record.Scheduled
+}
+
+// ScheduledBy are the messages that a user has scheduled in a conversation, by client id.
+func (p *Partition) ScheduledBy(c record.Conversation, u record.User) ([]ScheduledRow, error) {
+	p.stats.misses.Add(1)
+	var list []ScheduledRow
+	rows := func(o *overlay) *table[clientKey, *record.Scheduled] { return &o.scheduled }
+	seen := make(map[tidemark.ClientID]bool)
+	err := p.db.ScheduledBy(c, u, func(id tidemark.ClientID, s *record.Scheduled) bool {
+		seen[id] = true
+		if s = asBefore(p, rows, clientKey{c, u, id}, s); s != nil {
+			list = append(list, ScheduledRow{id, s})
+		}
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("partition: scheduled messages of %d in %d: %w", u, c, err)
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if f := p.mem.flight; f != nil { // what the batch in flight takes out
+		for i := range f.scheduled.rows {
+			r := &f.scheduled.rows[i]
+			if r.key.c == c && r.key.u == u && r.base != nil && !seen[r.key.id] {
+				list = append(list, ScheduledRow{r.key.id, r.base})
+			}
+		}
+	}
+	return list, nil
+}
+
+// JoinRequest is a user's wish to join a conversation; nil if there is none. The record is shared.
+func (p *Partition) JoinRequest(c record.Conversation, u record.User) (*record.JoinRequest, error) {
+	p.stats.misses.Add(1)
+	r, err := p.db.JoinRequest(c, u)
+	if err != nil {
+		return nil, fmt.Errorf("partition: request of %d to join %d: %w", u, c, err)
+	}
+	rows := func(o *overlay) *table[memberKey, *record.JoinRequest] { return &o.requests }
+	return asBefore(p, rows, memberKey{c, u}, r), nil
+}
+
+// Index calls fn for the committed entries of an index from one on, see [store.Partition.Index]. Entries that the batch
+// in flight takes out may be missing: whoever needs them is woken by it.
+func (p *Partition) Index(from record.Index, descending bool, fn func(record.Index) (more bool)) error {
+	p.stats.misses.Add(1)
+	err := p.db.Index(from, descending, func(i record.Index) bool {
+		if !asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, true) {
+			return true
+		}
+		return fn(i)
+	})
+	if err != nil {
+		return fmt.Errorf("partition: index %d: %w", from.Kind, err)
+	}
+	return nil
+}
+
+// entered reports whether a session of the user is in a room.
+func (p *Partition) entered(record.Conversation, record.User) bool { return false }
