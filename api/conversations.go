@@ -97,7 +97,7 @@ func (s *conversationService) infoOf(id tidemark.ConversationID) (*wire.Conversa
 	if err != nil {
 		return nil, err
 	}
-	return partition.WireInfo(info, head.Members), nil
+	return p.WireInfo(info, head.Members), nil
 }
 
 // Get answers a conversation as it stands for the caller.
@@ -309,6 +309,7 @@ func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, er
 	m := row.Member
 	return &wire.Member{
 		User: string(row.User), Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq),
+		SilencedUntilMs: m.SilencedUntilMs,
 		DeliveredSeq: uint64(max(delivered, m.ReadSeq)), // what was read was delivered, on whatever way
 	}, nil
 }
@@ -323,7 +324,7 @@ func (s *conversationService) Settings(ctx context.Context, request *wire.Settin
 	if err != nil {
 		return nil, err
 	}
-	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Member, reply.Seq)}, nil
+	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Info, reply.Member, reply.Seq)}, nil
 }
 
 // userIDs converts.

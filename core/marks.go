@@ -52,7 +52,7 @@ func (t *turn) countedAt(seq tidemark.Seq) (counted uint64, kept bool) {
 
 // own is the reply that shows a member's own record.
 func (t *turn) own(m *record.Member) Reply {
-	return Reply{Seq: t.head.Seq, Position: m.Position, ReadSeq: m.ReadSeq, Member: m}
+	return Reply{Seq: t.head.Seq, Position: m.Position, ReadSeq: m.ReadSeq, Member: m, Info: t.info}
 }
 
 // handleSettings changes a member's own settings. Hiding holds until the next event.

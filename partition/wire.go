@@ -5,7 +5,6 @@
 package partition
 
 import (
-	"github.com/tidemark-im/tidemark/core"
 	"slices"
 	"strconv"
 
@@ -13,6 +12,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -68,22 +68,42 @@ func WireCurrent(e *record.Event, cur *record.Current, asking record.User) *wire
 }
 
 // WireInfo is a conversation's public data as its members see it.
-func WireInfo(info *record.Info, members uint32) *wire.ConversationInfo {
-	return &wire.ConversationInfo{
+func (p *Partition) WireInfo(info *record.Info, members uint32) *wire.ConversationInfo {
+	w := &wire.ConversationInfo{
 		Kind: wire.Kind(info.Kind), Title: info.Title, Avatar: info.Avatar, Custom: info.Custom,
 		Settings:    core.WireSettings(info.Settings),
 		MemberCount: members, CreatedMs: info.CreatedMs,
 		InfoVersion:    strconv.FormatUint(uint64(info.InfoPosition), 10),
 		MembersVersion: strconv.FormatUint(uint64(info.MembersPosition), 10),
+		Announcement:   info.Announcement, DissolvedSeq: uint64(info.DissolvedSeq),
 	}
+	for _, seq := range info.Pins {
+		w.Pinned = append(w.Pinned, uint64(seq))
+	}
+	for _, a := range info.Attributes {
+		owner, err := p.UserID(a.Owner)
+		if err != nil {
+			p.log.Error("the owner of an attribute cannot be read", "conversation", info.ID, "err", err)
+		}
+		w.Attributes = append(w.Attributes, &wire.Attribute{
+			Key: a.Key, Value: a.Value, Owner: string(owner), AutoDelete: a.AutoDelete,
+		})
+	}
+	return w
 }
 
 // WireSelf is a member's own record as the member sees it, while the last event of the conversation is head.
-func WireSelf(m *record.Member, head tidemark.Seq) *wire.Self {
-	return &wire.Self{
+func WireSelf(info *record.Info, m *record.Member, head tidemark.Seq) *wire.Self {
+	w := &wire.Self{
 		Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq), Pinned: m.Pinned,
 		Muted: m.Muted, Hidden: m.HiddenAt(head), Alias: m.Alias, MarkedUnread: m.MarkedUnread, VisibleFrom: uint64(m.VisibleFrom),
+		Contact: wire.ContactState(m.Contact), Remark: m.Remark, Blocked: m.Blocked, RequestText: m.RequestText,
+		SilencedUntilMs: m.SilencedUntilMs,
 	}
+	if m.Role >= record.AdminRole && info.DissolvedSeq == 0 {
+		w.Requests = info.Requests
+	}
+	return w
 }
 
 // WireProfile is a profile without its versions.

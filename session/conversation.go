@@ -174,10 +174,10 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 	dst = appendText(dst, conversationID, t.Info.ID)
 	dst = appendUint(dst, conversationPartition, uint64(k.partition()))
 	if t.info {
-		dst = appendMessage(dst, conversationInfo, partition.WireInfo(t.Info, t.Head.Members))
+		dst = appendMessage(dst, conversationInfo, t.p.WireInfo(t.Info, t.Head.Members))
 	}
 	if t.self {
-		dst = appendMessage(dst, conversationSelf, partition.WireSelf(t.Member, t.last))
+		dst = appendMessage(dst, conversationSelf, partition.WireSelf(t.Info, t.Member, t.last))
 	}
 	dst = appendUint(dst, conversationHeadSeq, uint64(t.last))
 	dst = appendBytes(dst, conversationHeadDigest, digest[:])

@@ -19,13 +19,13 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 	}
 	head := sight.Head
 	d := &wire.ConversationDelta{
-		Id: string(id), Partition: sight.Partition.Number(), Info: partition.WireInfo(sight.Info, head.Members),
+		Id: string(id), Partition: sight.Partition.Number(), Info: sight.Partition.WireInfo(sight.Info, head.Members),
 		HeadSeq: uint64(head.Seq), HeadDigest: head.Digest[:], LastTimeMs: head.TimeMs,
 	}
 	if sight.Member == nil {
 		return d, nil
 	}
-	d.Self = partition.WireSelf(sight.Member, head.Seq)
+	d.Self = partition.WireSelf(sight.Info, sight.Member, head.Seq)
 	unread, mentions, err := sight.Partition.Counts(sight.Info.Ordinal, user)
 	d.Unread, d.Mentions = &unread, &mentions
 	return d, err
