@@ -34,6 +34,7 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run a server."`
 	Bench   benchCommand   `cmd:"" help:"Measure a server."`
 	Chat    chatCommand    `cmd:"" help:"Chat in a terminal."`
+	Export  exportCommand  `cmd:"" help:"Write conversations' history to files."`
 	Import  importCommand  `cmd:"" help:"Import history from elsewhere."`
 	Token   tokenCommand   `cmd:"" help:"Print a token for a user."`
 	Trace   traceCommand   `cmd:"" help:"Tell where a message is, and why a device does not have it."`
