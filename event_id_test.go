@@ -45,7 +45,7 @@ func TestEventIDsSpillIntoTheNextMillisecond(t *testing.T) {
 	}
 }
 
-func TestEventIDsRise(t *testing.T) {
+func TestA3UniqueIDsRise(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		partition := rapid.Uint32Range(0, tidemark.PartitionsMax-1).Draw(t, "partition")
 		var last tidemark.EventID

@@ -22,7 +22,7 @@ import (
 )
 
 // The answer to a send is lost, again and again: the message is stored once all the same.
-func TestResendAfterLostAnswer(t *testing.T) {
+func TestA3AcknowledgedBothWaysResendAfterALostAnswer(t *testing.T) {
 	n := serve(t, t.TempDir())
 	n.people("alice", "bob")
 	bob := n.device("bob", client.Config{}).synced()
@@ -53,7 +53,7 @@ func TestResendAfterLostAnswer(t *testing.T) {
 }
 
 // Three devices of one user, one of them on disk and restarted: the same messages, marks and settings.
-func TestSameUserOnThreeDevices(t *testing.T) {
+func TestA3PositionPerDeviceOnThreeDevices(t *testing.T) {
 	n := serve(t, t.TempDir())
 	n.people("alice", "bob")
 	path := filepath.Join(t.TempDir(), "laptop")
@@ -109,7 +109,7 @@ func TestSameUserOnThreeDevices(t *testing.T) {
 }
 
 // A device reconnects with what it has while others keep sending: no gap and no double.
-func TestReconnectWithKeyWhileOthersSend(t *testing.T) {
+func TestA1ReconnectWithKeyWhileOthersSend(t *testing.T) {
 	n := serve(t, t.TempDir())
 	n.people("alice", "bob", "carol")
 	alice := n.device("alice", client.Config{Tail: 5}).synced()
@@ -150,10 +150,10 @@ func TestReconnectWithKeyWhileOthersSend(t *testing.T) {
 }
 
 // Restoring a backup as another epoch: what agrees is kept, what the server lost is reported, and life goes on.
-func TestForeignEpoch(t *testing.T) { restored(t, true) }
+func TestA1SameSequenceOrResetForeignEpoch(t *testing.T) { restored(t, true) }
 
 // A server that lost its end without knowing it: the device is ahead of it.
-func TestKeyFromTheFuture(t *testing.T) { restored(t, false) }
+func TestA1SameSequenceOrResetKeyFromTheFuture(t *testing.T) { restored(t, false) }
 
 func restored(t *testing.T, newEpoch bool) {
 	dir, backup := t.TempDir(), t.TempDir()
@@ -230,7 +230,7 @@ func changeEpoch(t *testing.T, dir string) {
 
 // A device without a key begins with the last hour in which anything was said, pages back to the first event, and
 // forwards again.
-func TestWithoutKeyLatestHourThenBackToOne(t *testing.T) {
+func TestA1ConnectWithoutKeyLatestHourThenBackToOne(t *testing.T) {
 	n := serve(t, t.TempDir())
 	n.people("alice", "bob")
 	hour := uint64(3_600_000)

@@ -147,7 +147,7 @@ func moreBefore(all []past, timeMs uint64, limit int) bool {
 	return len(page) > 0 && page[0].seq > 1
 }
 
-func TestHoursAgainstTheWholeLog(t *testing.T) {
+func TestA1HourIndexAgainstTheWholeLog(t *testing.T) {
 	n := start(t, t.TempDir(), nil)
 	all := importHistory(t, n, 300)
 	type row struct{ hourMs, first, count uint64 }
@@ -275,7 +275,7 @@ func TestMembersInPages(t *testing.T) {
 	}
 }
 
-func TestTraceSaysWhy(t *testing.T) {
+func TestA3WhereIsMyMessageTraceSaysWhy(t *testing.T) {
 	n := start(t, t.TempDir(), nil)
 	n.users("alice", "bob", "carol", "dave", "eve")
 	n.group("team", "alice", "bob", "carol", "dave")

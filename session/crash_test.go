@@ -33,7 +33,7 @@ type crash struct {
 
 // A1 and S2: after a crash at any moment, nothing acknowledged is lost, and no seq names another event than the one that
 // was acknowledged under it.
-func TestCrashAtEveryWrite(t *testing.T) {
+func TestA1NumberIsNeverReusedCrashAtEveryWrite(t *testing.T) {
 	tc := &testWorld{TB: t, now: 1_700_000_000_000, format: wire.Proto}
 	mem := vfs.NewCrashableMem()
 	var mu sync.Mutex
@@ -120,7 +120,7 @@ func (h *halfway) Commit(b *store.Batch) error {
 }
 
 // S2: what a failed commit has left in the store is never served; nothing more is written; reading and syncing go on.
-func TestNothingOfAFailedCommitIsServed(t *testing.T) {
+func TestA2StoredBeforeDeliveredNothingOfAFailedCommit(t *testing.T) {
 	t.Run("from memory", func(t *testing.T) { testFailedCommit(t, partition.CacheLimits{}) })
 	t.Run("from the store", func(t *testing.T) { testFailedCommit(t, nothingCached) })
 }

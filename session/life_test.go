@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-func TestLifeOfAMessage(t *testing.T) {
+func TestA2OneCopyLifeOfAMessage(t *testing.T) {
 	for _, format := range []wire.Format{wire.Proto, wire.JSON} {
 		t.Run(format.Subprotocol(), func(t *testing.T) {
 			tc := newTest(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-func TestRandomWorldsConverge(t *testing.T) {
+func TestA2NothingLostWhenDeliveryFailsRandomWorldsConverge(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { randomWorld(t, seed) })
 	}

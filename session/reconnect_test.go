@@ -78,7 +78,7 @@ func TestReconnectCostsWhatChanged(t *testing.T) {
 
 // A1: a device without a key gets the last events of its most recent conversations, most recent first, and summaries of
 // the others.
-func TestConnectWithoutKey(t *testing.T) {
+func TestA1KeylessReaderGetsATail(t *testing.T) {
 	tc := newTest(t)
 	tc.users("alice", "bob")
 	for _, id := range []tidemark.ConversationID{"old", "middle", "latest"} {

@@ -16,7 +16,7 @@ import (
 )
 
 // S13: what is kept for a reader that does not read is bounded by its conversations, whatever is sent; and it gets all.
-func TestSlowReaderIsBoundedByItsConversations(t *testing.T) {
+func TestA1MailboxIsBoundedByConversations(t *testing.T) {
 	tc := newTest(t)
 	tc.users("alice", "bob")
 	for i := range 5 {

@@ -145,7 +145,7 @@ func TestADropWhilePulling(t *testing.T) {
 }
 
 // What the first three write grows with the group; what the fourth writes does not.
-func TestWhatStoringCosts(t *testing.T) {
+func TestA2ThreeEarlierSchemesWhatStoringCosts(t *testing.T) {
 	cfg := small
 	cfg.Messages, cfg.FanoutRows = 10, 500
 	few, many := 10, 1000
@@ -184,7 +184,7 @@ func TestTenThousandMembersCostNoMore(t *testing.T) {
 }
 
 // A crash at any moment: the fourth design is right after each; of the others it is known what goes wrong when.
-func TestCrashes(t *testing.T) {
+func TestA2ThreeEarlierSchemesCrashes(t *testing.T) {
 	again := map[Moment][]Design{
 		Partly:  {OfflineCopies, AllCopies, AllIDs},
 		Stored:  {OfflineCopies, AllCopies, AllIDs},
@@ -337,7 +337,7 @@ func TestReport(t *testing.T) {
 }
 
 // The document's tables are those that the command gives now. The groups of 10 and 100 stand for all; bytes on disk are left out.
-func TestTheDocumentIsFresh(t *testing.T) {
+func TestA2ThreeEarlierSchemesDocument(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
