@@ -223,6 +223,7 @@ func (t *turn) admit(u record.User, role record.Role) *record.Member {
 	m := t.ownMember(u, false)
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
+		ListPosition: t.env.Position,
 	}
 	if t.info.Settings.HistoryFromStart {
 		m.VisibleFrom = 1
@@ -236,7 +237,7 @@ func (t *turn) admit(u record.User, role record.Role) *record.Member {
 func (t *turn) dismiss(u record.User) {
 	m := t.ownMember(u, false)
 	m.LeftSeq = t.head.Seq
-	m.Position = t.env.Position
+	m.Position, m.ListPosition = t.env.Position, t.env.Position
 	t.head.Members--
 }
 

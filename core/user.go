@@ -60,8 +60,26 @@ func (t *turn) setProfile(id tidemark.UserID, nickname, avatar *string, custom, 
 	if exists && next.Position() != position {
 		return Reply{Profile: old, Position: old.Position()}
 	}
-	t.out.Profiles = append(t.out.Profiles, &next)
+	t.putProfile(old, &next)
 	return Reply{Profile: &next, Position: position, Created: !exists}
+}
+
+// putProfile writes a profile, and moves the user to the end of the index of changed profiles: the one row that tells
+// everybody who knows the user, however many they are. old is the profile as it was; nil if there was none.
+func (t *turn) putProfile(old, next *record.Profile) {
+	t.out.Profiles = append(t.out.Profiles, next)
+	if old != nil {
+		if old.Position() == next.Position() {
+			return
+		}
+		t.out.Indexes = append(t.out.Indexes, record.IndexChange{Index: profileEntry(old), Removed: true})
+	}
+	t.out.Indexes = append(t.out.Indexes, record.IndexChange{Index: profileEntry(next)})
+}
+
+// profileEntry is where a profile stands in the index of changed profiles.
+func profileEntry(p *record.Profile) record.Index {
+	return record.Index{Kind: record.ProfileIndex, Position: p.Position(), ID: string(p.ID)}
 }
 
 // handleSeeDevice makes or refreshes the record of a device that has come.

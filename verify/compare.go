@@ -53,6 +53,7 @@ func (v *conversation) checkMember(m *record.Member, log *member, what string) {
 	equal(v.checker, log.joined, "joined seq"+what, m.JoinedSeq, log.joined)
 	equal(v.checker, log.joined, "first visible seq"+what, m.VisibleFrom, log.visible)
 	equal(v.checker, log.joined, "left seq"+what, m.LeftSeq, log.left)
+	equal(v.checker, log.joined, "position of the last joining or leaving"+what, m.ListPosition, log.listed)
 	if log.left == 0 {
 		v.atLeast(log.joined, "read mark"+what, uint64(m.ReadSeq), uint64(log.wrote))
 	}
@@ -162,6 +163,28 @@ func (v *conversation) everybodyOr(u record.User) string {
 		return "everybody"
 	}
 	return v.name(u)
+}
+
+// checkMemberships compares the rows of the events that are about members with the log.
+func (v *conversation) checkMemberships() error {
+	rest := v.about
+	none := func() (struct{}, error) { return struct{}{}, nil }
+	err := each(v.memberships, v.info.Ordinal, none, func(k store.Key, _ struct{}) {
+		v.counts.MembershipEvents++
+		for len(rest) > 0 && rest[0] < k.Seq {
+			v.damaged(rest[0], "row of the event about members", "none", "one")
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && rest[0] == k.Seq {
+			rest = rest[1:]
+		} else {
+			v.damaged(k.Seq, "row of an event about members", "one", "none: the event is of another kind, or not there")
+		}
+	})
+	for _, seq := range rest {
+		v.damaged(seq, "row of the event about members", "none", "one")
+	}
+	return err
 }
 
 // checkRecalls compares the events that no longer count.

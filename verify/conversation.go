@@ -25,11 +25,12 @@ type conversation struct {
 	infoKnown bool
 	head      *record.Head
 	stored    map[record.User]*record.Member
-	byRead    []record.User // members in the order of their read marks
-	last      record.Event  // the event before: seq, id, time, position, counted ordinal, digest
-	replay    *replay       // nil: older events are no longer kept, so that nothing can be rebuilt
-	hour      record.Hour   // the row of the hour index that is being counted; Count 0: none
-	indexed   sum           // events with their client ids
+	byRead    []record.User  // members in the order of their read marks
+	last      record.Event   // the event before: seq, id, time, position, counted ordinal, digest
+	replay    *replay        // nil: older events are no longer kept, so that nothing can be rebuilt
+	hour      record.Hour    // the row of the hour index that is being counted; Count 0: none
+	indexed   sum            // events with their client ids
+	about     []tidemark.Seq // events that are about members, ascending
 }
 
 func (v *conversation) check() error {
@@ -60,6 +61,7 @@ func (v *conversation) check() error {
 	v.checkHead()
 	for _, check := range []func() error{
 		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkCurrents, v.checkMentions, v.checkRecalls,
+		v.checkMemberships,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -131,6 +133,9 @@ func (v *conversation) event(e *record.Event) error {
 	}
 	if err := v.countHour(e); err != nil {
 		return err
+	}
+	if e.Kind == record.MembersBody {
+		v.about = append(v.about, e.Seq)
 	}
 	if v.replay != nil {
 		v.replay.event(e, body)

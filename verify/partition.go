@@ -34,7 +34,7 @@ type checker struct {
 	at          tidemark.ConversationID // the conversation being checked
 
 	// rows of conversations, read side by side
-	info, heads, events, members, clientIDs, hours, currents, mentions, recalls *reader
+	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships *reader
 
 	appended sum // events with their positions, to be compared with the commits
 }
@@ -64,7 +64,7 @@ func (c *checker) run() (err error) {
 	}
 	for _, check := range []func() error{
 		c.checkUsers, c.checkConversations, c.checkConversationIDs, c.checkLists, c.checkCommits,
-		c.checkProfiles, c.checkDevices, c.checkCursors,
+		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -178,7 +178,7 @@ func (c *checker) checkConversations() (err error) {
 	}{
 		{&c.info, store.InfoRow}, {&c.heads, store.HeadRow}, {&c.events, store.EventRow}, {&c.members, store.MemberRow},
 		{&c.clientIDs, store.ClientIDRow}, {&c.hours, store.HourRow}, {&c.currents, store.CurrentRow},
-		{&c.mentions, store.MentionRow}, {&c.recalls, store.RecallRow},
+		{&c.mentions, store.MentionRow}, {&c.recalls, store.RecallRow}, {&c.memberships, store.MembershipRow},
 	}
 	defer func() {
 		for _, k := range readers {

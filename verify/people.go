@@ -143,6 +143,28 @@ func (c *checker) checkProfiles() error {
 		equal(c, 0, "partition"+what, c.number, tidemark.PartitionOfUser(p.ID, c.partitions))
 		c.atMost(0, "position"+what, uint64(p.Position()), uint64(c.state.Position))
 		c.atLeast(0, "position"+what, uint64(p.Position()), 1)
+		entered := false
+		from := record.Index{Kind: record.ProfileIndex, Position: p.Position(), ID: string(p.ID)}
+		if err := c.p.Index(from, false, func(i record.Index) bool { entered = i == from; return false }); err == nil && !entered {
+			c.damaged(0, "entry in the index of changed profiles"+what, "none", fmt.Sprintf("one at position %d", p.Position()))
+		}
+	})
+}
+
+// checkProfileIndex checks that every entry is that of a profile's last change.
+func (c *checker) checkProfileIndex() error {
+	none := func(*reader) (struct{}, error) { return struct{}{}, nil }
+	return all(c, store.ProfileIndexRow, none, func(k store.Key, _ struct{}) {
+		c.counts.ProfileEntries++
+		p, err := c.p.Profile(tidemark.UserID(k.ID))
+		what := fmt.Sprintf("entry in the index of changed profiles of user %q", k.ID)
+		switch {
+		case err != nil: // noted with the profiles
+		case p == nil:
+			c.damaged(0, what, "one", "none: the user has no profile here")
+		case p.Position() != k.Position:
+			c.damaged(0, what, fmt.Sprintf("one at position %d", k.Position), fmt.Sprintf("none but that of the last change, %d", p.Position()))
+		}
 	})
 }
 

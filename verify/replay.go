@@ -32,7 +32,8 @@ type replay struct {
 type member struct {
 	role                  record.Role
 	joined, visible, left tidemark.Seq
-	wrote                 tidemark.Seq // the last counted event by this user
+	wrote                 tidemark.Seq      // the last counted event by this user
+	listed                tidemark.Position // of the last joining or leaving
 }
 
 func newReplay(v *conversation) *replay {
@@ -228,7 +229,7 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 	}
 	r.info.MembersPosition = e.Position
 	for _, name := range list.Added {
-		m := &member{role: record.MemberRole, joined: e.Seq, visible: e.Seq}
+		m := &member{role: record.MemberRole, joined: e.Seq, visible: e.Seq, listed: e.Position}
 		if r.info.Settings.HistoryFromStart {
 			m.visible = 1
 		}
@@ -239,7 +240,7 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 	}
 	for _, name := range list.Removed {
 		if u, ok := r.ordinal(e, name); ok && r.members[u] != nil && r.members[u].left == 0 {
-			r.members[u].left = e.Seq
+			r.members[u].left, r.members[u].listed = e.Seq, e.Position
 			r.active--
 		} else if ok {
 			r.v.damaged(e.Seq, "who is removed", name, "a member")

@@ -15,7 +15,7 @@ import (
 // Counts is how many of each were checked.
 type Counts struct {
 	Users, Conversations, Events, Members, ClientIDs, Hours, CurrentForms, Mentions, Recalls, ListRows, Commits,
-	Profiles, Devices, Cursors uint64
+	Profiles, Devices, Cursors, MembershipEvents, ProfileEntries uint64
 }
 
 // each lists the counts by name.
@@ -30,7 +30,8 @@ func (c *Counts) each() []struct {
 		{"users", &c.Users}, {"conversations", &c.Conversations}, {"events", &c.Events}, {"members", &c.Members},
 		{"client ids", &c.ClientIDs}, {"hours", &c.Hours}, {"current forms", &c.CurrentForms}, {"mentions", &c.Mentions},
 		{"recalls", &c.Recalls}, {"list rows", &c.ListRows}, {"commits", &c.Commits}, {"profiles", &c.Profiles},
-		{"devices", &c.Devices}, {"cursors", &c.Cursors},
+		{"devices", &c.Devices}, {"cursors", &c.Cursors}, {"membership events", &c.MembershipEvents},
+		{"profile entries", &c.ProfileEntries},
 	}
 }
 
@@ -90,7 +91,7 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "format %d, %d partitions, epoch %d\n", r.Meta.FormatVersion, r.Meta.Partitions, r.Meta.Epoch)
 	for _, c := range r.Counts.each() {
-		fmt.Fprintf(&b, "%-14s %d\n", c.name, *c.n)
+		fmt.Fprintf(&b, "%-17s %d\n", c.name, *c.n)
 	}
 	for _, d := range r.Damages {
 		fmt.Fprintf(&b, "damaged: %s\n", d)

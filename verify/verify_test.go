@@ -43,7 +43,7 @@ func TestWholeIsWhole(t *testing.T) {
 		t.Errorf("the last progress was %+v, the counts are %+v", last, report.Counts)
 	}
 	want := verify.Counts{Users: 10, Conversations: 5, Events: 35, Members: 11, ClientIDs: 23, Hours: 6, CurrentForms: 6, Mentions: 4,
-		Recalls: 2, ListRows: 11, Commits: 29, Profiles: 4, Devices: 4, Cursors: 1}
+		Recalls: 2, ListRows: 11, Commits: 29, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 11, ProfileEntries: 4}
 	if report.Counts != want {
 		t.Errorf("counted\n%+v, want\n%+v", report.Counts, want)
 	}
@@ -234,6 +234,7 @@ var damages = []struct {
 		for n := range uint32(partitions) { // in one of them it is wrong
 			rewrite(t, dir, n, func(_ *store.Partition, c *record.Changes) {
 				c.Profiles = append(c.Profiles, &record.Profile{ID: "eve", NicknamePosition: 1})
+				c.Indexes = append(c.Indexes, record.IndexChange{Index: record.Index{Kind: record.ProfileIndex, Position: 1, ID: "eve"}})
 			})
 		}
 	}, 0, false, `partition of the profile of user "eve"`},
@@ -244,6 +245,22 @@ var damages = []struct {
 		}
 		c.Profiles = append(c.Profiles, &record.Profile{ID: id, NicknamePosition: c.Partition.Position + 1})
 	}), 0, false, "position of the profile"},
+	{"a profile's entry is missing", byHand(func(h hand) {
+		h.delete(h.find(store.ProfileIndexRow, func(store.Key, []byte) bool { return true }))
+	}), 0, false, "entry in the index of changed profiles of the profile of user"},
+	{"a profile's entry is of the past", byHand(func(h hand) {
+		k := h.find(store.ProfileIndexRow, func(store.Key, []byte) bool { return true })
+		k.Position--
+		h.set(k, nil)
+	}), 0, false, "expected none but that of the last change"},
+	{"a profile's entry is invented", byHand(func(h hand) { h.set(store.Key{Kind: store.ProfileIndexRow, Position: 1, ID: "nobody"}, nil) }), 0, false, `of user "nobody": found one, expected none`},
+	{"a last joining is changed", inMember(func(m *record.Member) { m.ListPosition++ }), 1, true, "position of the last joining or leaving of member carol"},
+	{"a membership row is missing", byHand(func(h hand) {
+		h.delete(store.Key{Kind: store.MembershipRow, Conversation: 1, Seq: 17})
+	}), 17, true, "row of the event about members: found none"},
+	{"a membership row is invented", byHand(func(h hand) {
+		h.set(store.Key{Kind: store.MembershipRow, Conversation: 1, Seq: 16}, nil)
+	}), 16, true, "row of an event about members: found one"},
 	{"a device is nobody's", byRecord(func(_ *store.Partition, c *record.Changes) {
 		c.Devices = append(c.Devices, record.DeviceChange{User: "nobody", Device: &record.Device{ID: "d"}})
 	}), 0, false, `device "d" of user "nobody": found one`},

@@ -39,6 +39,19 @@ func (m *Memory) Check() error {
 			ids[e.ID] = true
 		}
 	}
+	return m.checkProfiles()
+}
+
+// checkProfiles compares the index of changed profiles: one entry for each profile, at its last change.
+func (m *Memory) checkProfiles() error {
+	want := make(map[record.Index]bool)
+	for id, p := range m.profiles {
+		want[record.Index{Kind: record.ProfileIndex, Position: p.Position(), ID: string(id)}] = true
+	}
+	got := only(m.indexes, func(i record.Index) bool { return i.Kind == record.ProfileIndex })
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("coretest: the index of changed profiles is %+v, by brute force %+v", got, want)
+	}
 	return nil
 }
 
@@ -108,7 +121,7 @@ func (m *Memory) checkMembers(info *record.Info, r *rebuilt) error {
 		key := memberKey{info.Ordinal, u}
 		got, want := m.members[key], r.members[u]
 		if want == nil || got.Role != want.Role || got.JoinedSeq != want.JoinedSeq ||
-			got.VisibleFrom != want.VisibleFrom || got.LeftSeq != want.LeftSeq {
+			got.VisibleFrom != want.VisibleFrom || got.LeftSeq != want.LeftSeq || got.ListPosition != want.ListPosition {
 			return fmt.Errorf("member %s is %+v, by brute force %+v", m.names[u], got, want)
 		}
 		if m.lists[key] == 0 || m.lists[key] > got.Position {

@@ -24,6 +24,9 @@ func lived(t *testing.T) *Memory {
 			t.Fatal(reply.Err)
 		}
 	}
+	name := "Alice"
+	m.Do(&core.UpsertUser{User: "alice"}, env)
+	m.Do(&core.UpdateUser{User: "alice", Nickname: &name}, env)
 	m.Do(&core.Create{Actor: core.Actor{App: true}, Conversation: "team", Members: []tidemark.UserID{"alice", "bob"}}, env)
 	submit("alice", "c1", core.Submit{Message: &wire.Message{Text: "one", Mentions: []string{"bob"}}})
 	submit("alice", "c2", core.Submit{Message: &wire.Message{Text: "two"}})
@@ -41,25 +44,28 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 	bob := memberKey{1, 2}
 	for name, damage := range map[string]func(m *Memory){
-		"digest":         func(m *Memory) { m.events[eventKey{1, 2}].Digest[0]++ },
-		"body":           func(m *Memory) { m.events[eventKey{1, 2}].Body[4]++ },
-		"body remains":   func(m *Memory) { m.events[eventKey{1, 3}].Body = []byte("two") },
-		"time falls":     func(m *Memory) { m.events[eventKey{1, 4}].TimeMs-- },
-		"id repeats":     func(m *Memory) { m.events[eventKey{1, 4}].ID = m.events[eventKey{1, 3}].ID },
-		"event missing":  func(m *Memory) { delete(m.events, eventKey{1, 6}) },
-		"counted":        func(m *Memory) { m.heads[1].Counted++ },
-		"recalled":       func(m *Memory) { m.heads[1].Recalled-- },
-		"members":        func(m *Memory) { m.heads[1].Members++ },
-		"recall missing": func(m *Memory) { delete(m.recalls, eventKey{1, 3}) },
-		"read past head": func(m *Memory) { m.members[bob].ReadSeq = 7 },
-		"read counted":   func(m *Memory) { m.members[bob].ReadCounted-- },
-		"role":           func(m *Memory) { m.members[bob].Role = record.OwnerRole },
-		"list row":       func(m *Memory) { delete(m.lists, bob) },
-		"title":          func(m *Memory) { m.conversations["team"].Title = "Team" },
-		"hour":           func(m *Memory) { m.hours[hourKey{1, 492222}] = record.Hour{Hour: 492222, First: 1, Count: 5} },
-		"mention":        func(m *Memory) { m.mentions[mentionKey{1, 2, 3}] = true },
-		"reaction":       func(m *Memory) { m.currents[eventKey{1, 2}].Reactions = nil },
-		"client id":      func(m *Memory) { m.clientIDs[clientKey{1, 2, "c9"}] = 2 },
+		"digest":          func(m *Memory) { m.events[eventKey{1, 2}].Digest[0]++ },
+		"body":            func(m *Memory) { m.events[eventKey{1, 2}].Body[4]++ },
+		"body remains":    func(m *Memory) { m.events[eventKey{1, 3}].Body = []byte("two") },
+		"time falls":      func(m *Memory) { m.events[eventKey{1, 4}].TimeMs-- },
+		"id repeats":      func(m *Memory) { m.events[eventKey{1, 4}].ID = m.events[eventKey{1, 3}].ID },
+		"event missing":   func(m *Memory) { delete(m.events, eventKey{1, 6}) },
+		"counted":         func(m *Memory) { m.heads[1].Counted++ },
+		"recalled":        func(m *Memory) { m.heads[1].Recalled-- },
+		"members":         func(m *Memory) { m.heads[1].Members++ },
+		"recall missing":  func(m *Memory) { delete(m.recalls, eventKey{1, 3}) },
+		"read past head":  func(m *Memory) { m.members[bob].ReadSeq = 7 },
+		"read counted":    func(m *Memory) { m.members[bob].ReadCounted-- },
+		"role":            func(m *Memory) { m.members[bob].Role = record.OwnerRole },
+		"list row":        func(m *Memory) { delete(m.lists, bob) },
+		"list position":   func(m *Memory) { m.members[bob].ListPosition-- },
+		"profile changed": func(m *Memory) { m.profiles["alice"].NicknamePosition++ },
+		"profile entry":   func(m *Memory) { m.indexes[record.Index{Kind: record.ProfileIndex, Position: 1, ID: "alice"}] = true },
+		"title":           func(m *Memory) { m.conversations["team"].Title = "Team" },
+		"hour":            func(m *Memory) { m.hours[hourKey{1, 492222}] = record.Hour{Hour: 492222, First: 1, Count: 5} },
+		"mention":         func(m *Memory) { m.mentions[mentionKey{1, 2, 3}] = true },
+		"reaction":        func(m *Memory) { m.currents[eventKey{1, 2}].Reactions = nil },
+		"client id":       func(m *Memory) { m.clientIDs[clientKey{1, 2, "c9"}] = 2 },
 	} {
 		m := lived(t)
 		damage(m)

@@ -21,7 +21,7 @@ type rebuilt struct {
 	memory   *Memory
 	info     record.Info
 	counted  uint64
-	members  map[record.User]*record.Member // role, joined, visible, left; the other fields are not in the log
+	members  map[record.User]*record.Member // role, joined, visible, left, list position; the other fields are not in the log
 	active   uint32
 	currents map[tidemark.Seq]*record.Current
 	texts    map[tidemark.Seq]*wire.Message // what a message shows
@@ -172,7 +172,7 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 	}
 	r.info.MembersPosition = e.Position
 	for _, name := range list.Added {
-		member := &record.Member{Role: record.MemberRole, JoinedSeq: e.Seq, VisibleFrom: e.Seq}
+		member := &record.Member{Role: record.MemberRole, JoinedSeq: e.Seq, VisibleFrom: e.Seq, ListPosition: e.Position}
 		if role, given := list.Roles[name]; given {
 			member.Role = record.Role(role)
 		}
@@ -183,7 +183,8 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 		r.active++
 	}
 	for _, name := range list.Removed {
-		r.members[r.memory.users[tidemark.UserID(name)]].LeftSeq = e.Seq
+		member := r.members[r.memory.users[tidemark.UserID(name)]]
+		member.LeftSeq, member.ListPosition = e.Seq, e.Position
 		r.active--
 	}
 }
