@@ -21,9 +21,11 @@ type Limits struct {
 	ReactionsMax     uint32 // reactions of one message, all keys together
 	EditsMax         uint32 // edits of one message
 	CustomBytesMax   uint32 // keys and values of a custom map together, bytes
-	TitleBytesMax    uint32 // title, nickname, alias, bytes
+	TitleBytesMax    uint32 // title, nickname, alias, remark, text of a request, bytes
 	EditWindowMs     uint64 // after this a message cannot be edited by its sender, ms
 	RecallWindowMs   uint64 // after this a message cannot be recalled by its sender, ms
+
+	ContactRequestsMax uint32 // contact requests of one user that wait for an answer
 }
 
 // DefaultLimits are the limits of a server that configures none.
@@ -45,6 +47,8 @@ func DefaultLimits() Limits {
 		TitleBytesMax:    512,
 		EditWindowMs:     24 * 3600 * 1000,
 		RecallWindowMs:   24 * 3600 * 1000,
+
+		ContactRequestsMax: 1_000,
 	}
 }
 
@@ -67,5 +71,6 @@ func (l Limits) WithDefaults() Limits {
 	l.TitleBytesMax = cmp.Or(l.TitleBytesMax, d.TitleBytesMax)
 	l.EditWindowMs = cmp.Or(l.EditWindowMs, d.EditWindowMs)
 	l.RecallWindowMs = cmp.Or(l.RecallWindowMs, d.RecallWindowMs)
+	l.ContactRequestsMax = cmp.Or(l.ContactRequestsMax, d.ContactRequestsMax)
 	return l
 }

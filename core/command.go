@@ -41,6 +41,10 @@ type Submit struct {
 	Reaction     *wire.Reaction
 	Pin          *wire.Pin
 	Seen         *wire.Seen
+
+	// ContactsOnly: in a direct conversation only a contact may write to the other user. Whoever queues the command has
+	// looked up what the server and the other user have chosen.
+	ContactsOnly bool
 }
 
 // Erase drops salt and body of a message. By its sender, or the app.

@@ -17,7 +17,7 @@ import (
 var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Leave", "Settings", "Import", "UpsertUser", "UpdateUser",
-	"SeeDevice", "ForgetDevice", "SaveCursor",
+	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact",
 }
 
 func (h *history) command(kind string) core.Command {
@@ -58,6 +58,11 @@ func (h *history) command(kind string) core.Command {
 		return &core.Settings{User: h.user(), Conversation: c, Pinned: &pinned, Hidden: &hidden, Alias: &alias}
 	case "Import":
 		return &core.Import{Conversation: c, Entries: h.entries()}
+	case "Contact":
+		return &core.Contact{
+			User: h.user(), Peer: h.user(), Action: core.ContactAction(rapid.IntRange(0, 8).Draw(h.t, "action")), Text: h.text(),
+			Pending: rapid.IntRange(0, 1000).Draw(h.t, "pending"),
+		}
 	}
 	return h.homeCommand(kind)
 }

@@ -54,6 +54,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleLeave(cmd)
 	case *Settings:
 		return t.handleSettings(cmd)
+	case *Contact:
+		return t.handleContact(cmd)
 	case *Import:
 		return t.handleImport(cmd)
 	case *UpsertUser:

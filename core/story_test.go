@@ -188,7 +188,9 @@ func (w words) settings() *wire.Settings {
 }
 
 func (w words) submit() *core.Submit {
-	cmd := &core.Submit{Actor: w.actor(), Conversation: w.in(), ClientID: tidemark.ClientID(w.named["id"])}
+	cmd := &core.Submit{
+		Actor: w.actor(), Conversation: w.in(), ClientID: tidemark.ClientID(w.named["id"]), ContactsOnly: w.has("contacts-only"),
+	}
 	if to, given := w.named["to"]; given {
 		cmd.Conversation = tidemark.Direct(w.user(), tidemark.UserID(to))
 	}
@@ -214,6 +216,8 @@ func (s *story) command(w words) core.Command {
 		cmd := w.submit()
 		cmd.Seen = s.seen(w)
 		return cmd
+	case "ask", "accept", "reject", "part", "block", "unblock", "remark":
+		return contactCommand(w)
 	case "erase":
 		return &core.Erase{Actor: w.actor(), Conversation: w.in(), Seq: tidemark.Seq(w.number("seq"))}
 	case "read":

@@ -32,8 +32,11 @@ func (t *turn) handleSubmit(cmd *Submit) Reply {
 			reply.Duplicate = true
 			return reply
 		}
-	} else if err := t.meet(cmd); err != nil {
-		return Reply{Err: err}
+	}
+	if !found || t.alone(cmd) {
+		if err := t.begins(cmd); err != nil {
+			return Reply{Err: err}
+		}
 	}
 	if err := t.mayWrite(cmd); err != nil {
 		return Reply{Err: err}
@@ -89,9 +92,9 @@ func (t *turn) earlier(id tidemark.ClientID) (*record.Event, bool) {
 	return t.view.Event(t.info.Ordinal, seq)
 }
 
-// meet makes the direct conversation of two users for the first message between them. Both are members from its first
-// event, which the system writes.
-func (t *turn) meet(cmd *Submit) *tidemark.Error {
+// begins makes sure that both users of a direct conversation are members when the first message of either comes. Only a
+// message that is stored begins one.
+func (t *turn) begins(cmd *Submit) *tidemark.Error {
 	a, b, direct := cmd.Conversation.Peers()
 	switch {
 	case !direct || cmd.Message == nil || cmd.Message.Class == wire.MessageClass_TRANSIENT:
@@ -99,26 +102,14 @@ func (t *turn) meet(cmd *Submit) *tidemark.Error {
 	case t.writer != a && t.writer != b && !t.full:
 		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, cmd.Conversation)
 	}
-	t.many = true
-	t.begin(&record.Info{ID: cmd.Conversation, Kind: record.Direct, CreatedMs: t.env.NowMs})
-	users, err := t.canAdmit([]tidemark.UserID{a, b})
-	if err != nil {
-		return err
-	}
-	t.user = t.ordinal(t.writer)
-	t.append(draft{
-		writer: tidemark.SystemUser, user: t.ordinal(tidemark.SystemUser), kind: record.MembersBody, timeMs: t.env.NowMs,
-		body: wire.MarshalBody(&wire.Body{Body: &wire.Body_Members{Members: &wire.Members{
-			Added: []string{string(a), string(b)}, Created: &wire.Info{Kind: wire.Kind_DIRECT},
-		}}}),
-	})
-	for _, u := range users {
-		m := t.admit(u, record.MemberRole)
-		if u == t.user {
-			t.member = m
-		}
-	}
-	return nil
+	return t.meet(cmd.Conversation, []tidemark.UserID{a, b})
+}
+
+// alone reports whether a stored message is to go to a direct conversation that one of its users is not a member of yet:
+// the other has begun it by a block or a remark.
+func (t *turn) alone(cmd *Submit) bool {
+	return t.info.Kind == record.Direct && t.head.Members < 2 && cmd.Message != nil &&
+		cmd.Message.Class != wire.MessageClass_TRANSIENT
 }
 
 // mayWrite holds the rules that are the same for everything a user submits.
@@ -127,8 +118,8 @@ func (t *turn) mayWrite(cmd *Submit) *tidemark.Error {
 		return err
 	}
 	if t.info.Kind == record.Direct && !t.full {
-		if peer, _ := t.info.ID.Peer(t.writer); peer == tidemark.SystemUser {
-			return tidemark.Refuse(tidemark.NotAllowed, "nobody reads what is written to the system")
+		if err := t.mayReach(cmd); err != nil {
+			return err
 		}
 	}
 	return t.checkSeen(cmd.Seen)

@@ -45,6 +45,8 @@ func (s *story) tell(lines []string) string {
 		return s.unread(w)
 	case "profile":
 		return s.profile(w)
+	case "contacts":
+		return s.contacts(w)
 	}
 	return "unknown command " + w.plain[0]
 }
@@ -65,6 +67,7 @@ func (s *story) setLimits(w words) string {
 		"title": &s.limits.TitleBytesMax, "custom": &s.limits.CustomBytesMax, "devices": &s.limits.DevicesMax,
 		"conversations": &s.limits.ConversationsMax, "edits": &s.limits.EditsMax, "frame": &s.limits.FrameBytesMax,
 		"reaction-keys": &s.limits.ReactionKeysMax, "reactions": &s.limits.ReactionsMax,
+		"contact-requests": &s.limits.ContactRequestsMax,
 	} {
 		if n := w.number(name); n > 0 {
 			*field = uint32(n)
@@ -83,6 +86,8 @@ func (s *story) reply(w words, r core.Reply) string {
 		return "transient: deliver it, store nothing"
 	case w.plain[0] == "import":
 		return fmt.Sprintf("%d appended, %d skipped, head %d", r.Appended, r.Skipped, r.Seq)
+	case contactWords[w.plain[0]] != 0:
+		return showContact(r.Member, r.Seq) + s.nothing()
 	case r.Member != nil:
 		return fmt.Sprintf("read up to %d%s", r.ReadSeq, s.nothing())
 	case r.Profile != nil:

@@ -149,6 +149,8 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.Of(cmd.Conversation), nil
 	case *core.Import:
 		return s.Of(cmd.Conversation), nil
+	case *core.Contact:
+		return s.Of(tidemark.Direct(cmd.User, cmd.Peer)), nil
 	case *core.UpsertUser:
 		return s.OfUser(cmd.User), nil
 	case *core.UpdateUser:

@@ -61,7 +61,7 @@ func (v *conversation) check() error {
 	v.checkHead()
 	for _, check := range []func() error{
 		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkCurrents, v.checkMentions, v.checkRecalls,
-		v.checkMemberships,
+		v.checkMemberships, v.checkContacts,
 	} {
 		if err := check(); err != nil {
 			return err

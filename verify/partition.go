@@ -37,6 +37,7 @@ type checker struct {
 	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships *reader
 
 	appended sum // events with their positions, to be compared with the commits
+	contacts sum // entries that the index of contacts must have
 }
 
 func newChecker(ctx context.Context, db *store.DB, n uint32, damagesMax int, t *teller) *checker {
@@ -64,7 +65,7 @@ func (c *checker) run() (err error) {
 	}
 	for _, check := range []func() error{
 		c.checkUsers, c.checkConversations, c.checkConversationIDs, c.checkLists, c.checkCommits,
-		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors,
+		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors, c.checkContactIndex,
 	} {
 		if err := check(); err != nil {
 			return err

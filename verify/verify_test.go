@@ -42,8 +42,8 @@ func TestWholeIsWhole(t *testing.T) {
 	if last.Done != partitions || last.Counts != report.Counts {
 		t.Errorf("the last progress was %+v, the counts are %+v", last, report.Counts)
 	}
-	want := verify.Counts{Users: 10, Conversations: 5, Events: 35, Members: 11, ClientIDs: 23, Hours: 6, CurrentForms: 6, Mentions: 4,
-		Recalls: 2, ListRows: 11, Commits: 29, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 11, ProfileEntries: 4}
+	want := verify.Counts{Users: 12, Conversations: 7, Events: 37, Members: 14, ClientIDs: 23, Hours: 8, CurrentForms: 6, Mentions: 4,
+		Recalls: 2, ListRows: 14, Commits: 31, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 13, ProfileEntries: 4, Contacts: 5}
 	if report.Counts != want {
 		t.Errorf("counted\n%+v, want\n%+v", report.Counts, want)
 	}

@@ -138,10 +138,20 @@ func (w *world) live() {
 	w.more()
 }
 
+func (w *world) contact(user, peer tidemark.UserID, action core.ContactAction, text string) {
+	w.t.Helper()
+	w.in(tidemark.Direct(user, peer), &core.Contact{User: user, Peer: peer, Action: action, Text: text})
+}
+
 // more is the other conversations.
 func (w *world) more() {
 	w.text("alice~bob", "bob", "hi")
 	w.text("alice~bob", "alice", "hi you")
+	w.contact("alice", "bob", core.AskContact, "hi") // contacts; alice has a name for bob
+	w.contact("bob", "alice", core.AcceptContact, "")
+	w.contact("alice", "bob", core.RemarkPeer, "Bobby")
+	w.contact("carol", "alice", core.AskContact, "please")
+	w.contact("dave", "alice", core.BlockPeer, "") // alone in the conversation
 	w.in("alice~system", &core.Submit{Actor: core.Actor{App: true}, Conversation: "alice~system", ClientID: "s1", Message: &wire.Message{Text: "welcome"}})
 	old := w.group(0, "old")
 	w.in(old, &core.Create{Actor: core.Actor{App: true}, Conversation: old})

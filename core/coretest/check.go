@@ -27,6 +27,7 @@ func (m *Memory) Check() error {
 		}
 		for _, check := range []func(*record.Info, *rebuilt) error{
 			m.checkLog, m.checkHead, m.checkInfo, m.checkMembers, m.checkMarks, m.checkCurrents, m.checkIndexes,
+			m.checkContacts,
 		} {
 			if err := check(info, r); err != nil {
 				return fmt.Errorf("coretest: %s: %w", info.ID, err)

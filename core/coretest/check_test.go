@@ -74,3 +74,47 @@ func TestCheckFindsDamage(t *testing.T) {
 		}
 	}
 }
+
+// acquainted is a partition with contacts.
+func acquainted(t *testing.T) *Memory {
+	t.Helper()
+	m := lived(t)
+	for _, cmd := range []core.Contact{
+		{User: "alice", Peer: "bob", Action: core.AskContact, Text: "hi"},
+		{User: "bob", Peer: "alice", Action: core.RemarkPeer, Text: "Al"},
+		{User: "alice", Peer: "carol", Action: core.BlockPeer},
+	} {
+		if reply, _ := m.Do(&cmd, core.Env{NowMs: 1_772_000_000_000}); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+	}
+	return m
+}
+
+func TestCheckFindsDamagedContacts(t *testing.T) {
+	if err := acquainted(t).Check(); err != nil {
+		t.Fatalf("nothing is damaged: %v", err)
+	}
+	alice, bob := memberKey{2, 1}, memberKey{2, 2}
+	for name, damage := range map[string]func(m *Memory){
+		"one side":        func(m *Memory) { m.members[bob].Contact = record.InContact },
+		"text":            func(m *Memory) { m.members[bob].RequestText = "ho" },
+		"text of nothing": func(m *Memory) { m.members[alice].Contact, m.members[bob].Contact = 0, 0 },
+		"position":        func(m *Memory) { m.members[alice].ContactPosition-- },
+		"no position":     func(m *Memory) { m.members[memberKey{3, 1}].ContactPosition = 0 },
+		"future":          func(m *Memory) { m.members[alice].ContactPosition += 9 },
+		"in a group":      func(m *Memory) { m.members[memberKey{1, 1}].Blocked = true },
+		"entry missing": func(m *Memory) {
+			delete(m.indexes, record.Index{Kind: record.ContactIndex, User: 2, Conversation: 2, Position: m.members[bob].ContactPosition})
+		},
+		"entry invented": func(m *Memory) {
+			m.indexes[record.Index{Kind: record.ContactIndex, User: 2, Conversation: 3, Position: 2}] = true
+		},
+	} {
+		m := acquainted(t)
+		damage(m)
+		if err := m.Check(); err == nil {
+			t.Errorf("%s: the damage is not found", name)
+		}
+	}
+}
