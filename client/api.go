@@ -22,6 +22,7 @@ import (
 type calls struct {
 	http          *http.Client
 	conversations wireconnect.ConversationServiceClient
+	contacts      wireconnect.ContactServiceClient
 	users         wireconnect.UserServiceClient
 	messages      wireconnect.MessageServiceClient
 	sync          wireconnect.SyncServiceClient
@@ -39,6 +40,7 @@ func newCalls(cfg Config) calls {
 	return calls{
 		http:          h,
 		conversations: wireconnect.NewConversationServiceClient(d, cfg.URL),
+		contacts:      wireconnect.NewContactServiceClient(d, cfg.URL),
 		users:         wireconnect.NewUserServiceClient(d, cfg.URL),
 		messages:      wireconnect.NewMessageServiceClient(d, cfg.URL),
 		sync:          wireconnect.NewSyncServiceClient(d, cfg.URL),
@@ -170,7 +172,7 @@ func (c *Client) Leave(ctx context.Context, in tidemark.ConversationID) error {
 	return refused(err)
 }
 
-// Settings changes the user's own settings in a conversation: pinned, muted, hidden, alias, marked unread. They reach all
+// Settings changes the user's own settings in a conversation: pinned, muted, hidden, alias, marked unread, draft. They reach all
 // devices of the user, this one too, by synchronisation.
 func (c *Client) Settings(ctx context.Context, r *wire.SettingsRequest) error {
 	_, err := c.calls.conversations.Settings(ctx, r)

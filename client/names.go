@@ -29,6 +29,7 @@ type (
 	HistoryChanged      = replica.HistoryChanged
 	ReceiptChanged      = replica.ReceiptChanged
 	ProfileChanged      = replica.ProfileChanged
+	ProfileOutdated     = replica.ProfileOutdated
 	TypingChanged       = replica.TypingChanged
 	PresenceChanged     = replica.PresenceChanged
 	TransientMessage    = replica.TransientMessage

@@ -751,6 +751,7 @@ type Event struct {
 	ThreadCount   uint32                 `protobuf:"varint,17,opt,name=thread_count,json=threadCount,proto3" json:"thread_count,omitempty"` // current form: answers in the thread that has this event as root
 	ThreadSeq     uint64                 `protobuf:"varint,18,opt,name=thread_seq,json=threadSeq,proto3" json:"thread_seq,omitempty"`       // current form: the last of them
 	Hidden        bool                   `protobuf:"varint,19,opt,name=hidden,proto3" json:"hidden,omitempty"`                              // the asking user has deleted it for itself; the body is withheld
+	Thread        uint64                 `protobuf:"varint,20,opt,name=thread,proto3" json:"thread,omitempty"`                              // of a hidden answer: the root of its thread, which still counts it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,6 +917,13 @@ func (x *Event) GetHidden() bool {
 		return x.Hidden
 	}
 	return false
+}
+
+func (x *Event) GetThread() uint64 {
+	if x != nil {
+		return x.Thread
+	}
+	return 0
 }
 
 // ReactionCount is how many users reacted to an event with one key.
@@ -2895,7 +2903,7 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\x11conversations_max\x18\x06 \x01(\rR\x10conversationsMax\x12\x1f\n" +
 	"\vdevices_max\x18\a \x01(\rR\n" +
 	"devicesMax\x12\"\n" +
-	"\rin_flight_max\x18\b \x01(\rR\vinFlightMax\"\x93\x04\n" +
+	"\rin_flight_max\x18\b \x01(\rR\vinFlightMax\"\xab\x04\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x17\n" +
@@ -2917,7 +2925,8 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"\fthread_count\x18\x11 \x01(\rR\vthreadCount\x12\x1d\n" +
 	"\n" +
 	"thread_seq\x18\x12 \x01(\x04R\tthreadSeq\x12\x16\n" +
-	"\x06hidden\x18\x13 \x01(\bR\x06hidden\"a\n" +
+	"\x06hidden\x18\x13 \x01(\bR\x06hidden\x12\x16\n" +
+	"\x06thread\x18\x14 \x01(\x04R\x06thread\"a\n" +
 	"\rReactionCount\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x12\n" +

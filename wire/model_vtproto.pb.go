@@ -236,6 +236,13 @@ func (m *Event) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Thread != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Thread))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
 	if m.Hidden {
 		i--
 		if m.Hidden {
@@ -2363,6 +2370,9 @@ func (m *Event) SizeVT() (n int) {
 	if m.Hidden {
 		n += 3
 	}
+	if m.Thread != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Thread))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -4193,6 +4203,25 @@ func (m *Event) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Hidden = bool(v != 0)
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Thread", wireType)
+			}
+			m.Thread = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Thread |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

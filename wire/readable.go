@@ -114,6 +114,7 @@ func readableEvent(e *Event) *Event {
 		Counted: e.GetCounted(), BodyHash: e.GetBodyHash(), Kind: e.GetKind(), BodyJson: e.GetBodyJson(), Edited: e.GetEdited(),
 		Recalled: e.GetRecalled(), Erased: e.GetErased(), Reactions: e.GetReactions(), Pinned: e.GetPinned(),
 		ThreadCount: e.GetThreadCount(), ThreadSeq: e.GetThreadSeq(), Hidden: e.GetHidden(),
+		Thread: e.GetThread(),
 	}
 	if len(e.GetBody()) == 0 {
 		return out

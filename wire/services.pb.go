@@ -2708,7 +2708,8 @@ type FetchRequest struct {
 	//	*FetchRequest_Hour
 	//	*FetchRequest_Latest
 	From          isFetchRequest_From `protobuf_oneof:"from"`
-	Limit         uint32              `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"` // 0: 50
+	Limit         uint32              `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`   // 0: 50
+	Thread        uint64              `protobuf:"varint,8,opt,name=thread,proto3" json:"thread,omitempty"` // only the answers in the thread of this root
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2805,6 +2806,13 @@ func (x *FetchRequest) GetLatest() bool {
 func (x *FetchRequest) GetLimit() uint32 {
 	if x != nil {
 		return x.Limit
+	}
+	return 0
+}
+
+func (x *FetchRequest) GetThread() uint64 {
+	if x != nil {
+		return x.Thread
 	}
 	return 0
 }
@@ -7768,7 +7776,7 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\breaction\x18\a \x01(\v2\x15.tidemark.v1.ReactionH\x00R\breaction\x12$\n" +
 	"\x03pin\x18\b \x01(\v2\x10.tidemark.v1.PinH\x00R\x03pin\x12%\n" +
 	"\x04seen\x18\t \x01(\v2\x11.tidemark.v1.SeenR\x04seenB\b\n" +
-	"\x06action\"\xc4\x01\n" +
+	"\x06action\"\xdc\x01\n" +
 	"\fFetchRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x16\n" +
 	"\x05after\x18\x02 \x01(\x04H\x00R\x05after\x12\x18\n" +
@@ -7776,7 +7784,8 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x02at\x18\x04 \x01(\x04H\x00R\x02at\x12\x14\n" +
 	"\x04hour\x18\x05 \x01(\x04H\x00R\x04hour\x12\x18\n" +
 	"\x06latest\x18\x06 \x01(\bH\x00R\x06latest\x12\x14\n" +
-	"\x05limit\x18\a \x01(\rR\x05limitB\x06\n" +
+	"\x05limit\x18\a \x01(\rR\x05limit\x12\x16\n" +
+	"\x06thread\x18\b \x01(\x04R\x06threadB\x06\n" +
 	"\x04from\"c\n" +
 	"\fHoursRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x19\n" +

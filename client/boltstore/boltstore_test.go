@@ -87,7 +87,7 @@ func TestRefused(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return b.Put(replica.FormatKey, []byte("tidemark device 2"))
+			return b.Put(replica.FormatKey, []byte("tidemark device 3"))
 		}), "use a newer version"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -154,6 +154,9 @@ func (w *walk) store() verdict {
 	}
 	w.c.insert(w.seg)
 	for _, n := range w.fresh {
+		if w.c.hides(n.seq) {
+			n.hide()
+		}
 		w.save(w.c.ID, n)
 	}
 	for _, n := range w.merged {
@@ -254,11 +257,19 @@ func (s *step) applyStored(c *Conversation, above tidemark.Seq, entries []*entry
 // applyOp puts an op on its target, if that is stored.
 func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[tidemark.Seq]bool) {
 	if !c.holds(target) {
+		if o.kind == KindRecall || o.kind == KindErased { // its edits may be here
+			form := entry{seq: target}
+			form.apply(o, s.r.meta.user)
+			s.dropEdits(c, &form)
+		}
 		return
 	}
 	n := s.entry(c.ID, target)
 	if n == nil {
 		return
+	}
+	if root := n.answers(); root > 0 && (o.kind == KindRecall || o.kind == KindErased) && c.holds(root) {
+		c.doubtForm(root) // one answer less, unless it was taken back before
 	}
 	if n = n.clone(); n.add(o) || o.kind == KindEdit && n.withheld() {
 		put(&s.entries, place{c.ID, target}, n)
@@ -270,6 +281,9 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 func (s *step) dropEdits(c *Conversation, of *entry) {
 	shown := of.message(c.ID, s.r.meta.user)
 	end := firstOf(shown.RecallSeq, shown.EraseSeq)
+	if of.hidden {
+		end = c.Tail() + 1
+	}
 	for _, seg := range c.Segments {
 		for seq := max(seg.From, of.seq+1); seq <= seg.To && seq < end; seq++ {
 			n := s.entry(c.ID, seq)
@@ -280,7 +294,7 @@ func (s *step) dropEdits(c *Conversation, of *entry) {
 			if ok && target == of.seq && n.kind == KindEdit {
 				n = n.clone()
 				n.dropContent()
-				n.recallSeq, n.eraseSeq = shown.RecallSeq, shown.EraseSeq
+				n.recallSeq, n.eraseSeq, n.hidden = shown.RecallSeq, shown.EraseSeq, of.hidden
 				s.save(c.ID, n)
 			}
 		}

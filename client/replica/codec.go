@@ -16,7 +16,7 @@ import (
 )
 
 // Format names what is in a store: the value of [FormatKey]. Its last part is the version.
-const Format = "tidemark device 1"
+const Format = "tidemark device 2"
 
 // formatPrefix is the part of Format that no version changes.
 const formatPrefix = "tidemark device "
@@ -318,6 +318,10 @@ func (n *entry) encode() []byte {
 		e.users(t.in)
 		e.users(t.out)
 	}
+	e.flag(n.hidden)
+	e.uint(uint64(n.root))
+	e.uint(uint64(n.threads.count))
+	e.uint(uint64(n.threads.last))
 	e.uint(uint64(len(n.ops)))
 	for _, o := range n.ops {
 		e.uint(uint64(o.seq))
@@ -345,6 +349,7 @@ func decodeEntry(seq tidemark.Seq, data []byte) (*entry, error) {
 	for range d.count() {
 		n.reactions = append(n.reactions, tally{key: d.text(), count: uint32(d.uint()), mine: d.flag(), in: d.users(), out: d.users()})
 	}
+	n.hidden, n.root, n.threads = d.flag(), tidemark.Seq(d.uint()), thread{count: uint32(d.uint()), last: tidemark.Seq(d.uint())}
 	for range d.count() {
 		n.ops = append(n.ops, op{seq: tidemark.Seq(d.uint()), kind: Kind(d.uint()), user: tidemark.UserID(d.text()),
 			key: d.text(), removed: d.flag(), body: d.bytes()})

@@ -6,6 +6,9 @@ package replica
 
 import (
 	"bytes"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
@@ -65,6 +68,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		}
 		return
 	}
+	first := conn.full && !conn.seen[id]
 	if conn.full {
 		conn.seen[id] = true
 	}
@@ -79,7 +83,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		touched[id] = true
 	}
 	had := len(c.Segments) > 0
-	s.summary(c, d, stale, isLive)
+	s.summary(c, d, stale, isLive, first)
 	s.list(c)
 	if s.checkHead(c) == taken && !c.Doubt.Open {
 		s.deltaEvents(c, d, isLive)
@@ -92,7 +96,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 
 // summary takes over what a delta says about a conversation as a whole, unless something newer is known. Of the log, a
 // page or an answer may have told more than a delta that comes after it; of the rest, deltas alone tell, and once.
-func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive bool) {
+func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive, first bool) {
 	conn := &s.r.conn
 	head := tidemark.Seq(d.HeadSeq)
 	behind := !conn.full && head < c.HeadSeq
@@ -103,10 +107,10 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 		c.Info = d.Info
 	}
 	if d.Self != nil {
-		if d.Self.VisibleFrom < c.Self.GetVisibleFrom() {
-			c.Floor = 0 // it was the user's own: what pages say from now on counts
-		}
-		c.Self = d.Self
+		s.self(c, d.Self, first)
+	}
+	if floor := tidemark.Seq(d.FloorSeq); floor > c.Floor+1 && floor <= head+1 {
+		c.Floor = floor - 1
 	}
 	if behind {
 		return
@@ -123,6 +127,87 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 	c.Unread, c.Mentions, c.LastTimeMs = d.GetUnread(), d.GetMentions(), d.LastTimeMs
 }
 
+// self takes over the user's own record. What it keeps for its own devices comes only when it changed, or first in a full
+// synchronisation.
+func (s *step) self(c *Conversation, self *wire.Self, first bool) {
+	old := c.Self
+	if self.VisibleFrom < old.GetVisibleFrom() {
+		c.Floor = 0 // it was the user's own: what pages say from now on counts
+	}
+	if self.Private == nil && old.GetPrivate() != nil && !first {
+		self = proto.CloneOf(self)
+		self.Private = old.Private
+	}
+	c.Self = self
+	if self.VisibleFrom > old.GetVisibleFrom() && self.JoinedSeq == old.GetJoinedSeq() {
+		s.clear(c, tidemark.Seq(self.VisibleFrom))
+	}
+	for _, seq := range self.GetPrivate().GetDeleted() {
+		s.hide(c, tidemark.Seq(seq))
+	}
+	if !subset(old.GetPrivate().GetDeleted(), self.GetPrivate().GetDeleted()) {
+		s.unhide(c)
+	}
+}
+
+// subset reports whether all of one ascending list are in another.
+func subset(part, whole []uint64) bool {
+	for _, v := range part {
+		if _, found := slices.BinarySearch(whole, v); !found {
+			return false
+		}
+	}
+	return true
+}
+
+// unhide drops the messages that the server no longer knows as deleted, because it was restored: they are fetched again.
+func (s *step) unhide(c *Conversation) {
+	for _, seg := range slices.Clone(c.Segments) {
+		for seq := seg.From; seq <= seg.To; seq++ {
+			n := s.entry(c.ID, seq)
+			if n == nil {
+				return
+			}
+			if n.hidden && !c.hides(seq) {
+				s.punch(c, n)
+			}
+		}
+	}
+}
+
+// clear drops what the user has cleared: the stored events before a seq.
+func (s *step) clear(c *Conversation, before tidemark.Seq) {
+	c.Floor = max(c.Floor, before-1)
+	for len(c.Segments) > 0 && c.Segments[0].From < before {
+		seg := &c.Segments[0]
+		n := s.entry(c.ID, seg.From)
+		if n == nil {
+			return
+		}
+		put(&s.entries, place{c.ID, seg.From}, (*entry)(nil))
+		seg.From, seg.Prev = seg.From+1, n.digest
+		if seg.From > seg.To {
+			c.Segments = c.Segments[1:]
+		}
+	}
+	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq < before })
+}
+
+// hide takes the content of a stored message away that the user has deleted for itself; the chain keeps its hash.
+func (s *step) hide(c *Conversation, seq tidemark.Seq) {
+	if !c.holds(seq) {
+		return
+	}
+	n := s.entry(c.ID, seq)
+	if n == nil || n.hidden {
+		return
+	}
+	n = n.clone()
+	n.hide()
+	s.dropEdits(c, n)
+	s.save(c.ID, n)
+}
+
 // deltaEvents takes in the events of a delta.
 func (s *step) deltaEvents(c *Conversation, d *wire.ConversationDelta, isLive bool) {
 	if len(d.Events) == 0 {
@@ -131,7 +216,7 @@ func (s *step) deltaEvents(c *Conversation, d *wire.ConversationDelta, isLive bo
 	}
 	in := run{prev: tidemark.Seq(d.PrevSeq), prevDigest: d.PrevDigest, events: make([]*entry, 0, len(d.Events))}
 	for _, ev := range d.Events {
-		n, err := entryOf(ev, tidemark.Seq(ev.GetSeq()))
+		n, err := entryOf(ev, tidemark.Seq(ev.GetSeq()), s.r.meta.user)
 		if err != nil {
 			return // a gap, to be fetched
 		}
@@ -180,11 +265,40 @@ func (s *step) signal(f *wire.Signal) {
 		t := g.Transient
 		s.note(TransientMessage{tidemark.ConversationID(t.GetConversation()), tidemark.UserID(t.GetSender()),
 			tidemark.ClientID(t.GetClientId()), t.GetTimeMs(), t.GetMessage()})
+	case *wire.Signal_Profile:
+		if id := tidemark.UserID(g.Profile.GetUser()); id.Valid() {
+			s.note(ProfileOutdated{User: id})
+		}
 	case *wire.Signal_Receipt:
 		q := g.Receipt
+		if q.GetUser() == "" {
+			s.receiptCounts(q)
+			return
+		}
 		s.receipt(tidemark.ConversationID(q.GetConversation()), tidemark.UserID(q.GetUser()),
 			tidemark.Seq(q.GetDeliveredSeq()), tidemark.Seq(q.GetReadSeq()))
 	}
+}
+
+// receiptCounts takes in how many have an own message, of a conversation too large to name them.
+func (s *step) receiptCounts(q *wire.ReceiptSignal) {
+	c := s.r.conversations[tidemark.ConversationID(q.GetConversation())]
+	if c == nil {
+		return
+	}
+	seq := min(tidemark.Seq(q.GetSeq()), c.HeadSeq)
+	n := ReceiptChanged{Conversation: c.ID, Seq: seq, DeliveredCount: q.GetDeliveredCount(), ReadCount: q.GetReadCount()}
+	if n.DeliveredCount > 0 {
+		n.Delivered = seq
+	}
+	if n.ReadCount > 0 {
+		n.Read = seq
+	}
+	if n.Delivered > c.Delivered || n.Read > c.Read {
+		c = s.edit(c.ID)
+		c.Delivered, c.Read = max(c.Delivered, n.Delivered, n.Read), max(c.Read, n.Read)
+	}
+	s.note(n)
 }
 
 // receipt moves the marks of others. Who has read has received.

@@ -262,7 +262,7 @@ func TestFormsOfMessages(t *testing.T) {
 	fresh.settle()
 	equalList(t, "alice sees", alice.texts(team), "First", "-", "third")
 	third := alice.messages(team)[3]
-	equal(t, "reactions", fmt.Sprint(third.Reactions), "[{+1 2 true}]")
+	equal(t, "reactions", fmt.Sprint(third.Reactions), "[{+1 2 true [bob]}]")
 	equal(t, "pinned by", third.PinSeq, 13)
 	if edit := alice.messages(team)[5]; edit.Body != nil {
 		t.Fatalf("the edit of the recalled message is still there: %v", edit)

@@ -42,7 +42,17 @@ type entry struct {
 	eraseSeq  tidemark.Seq
 	pinSeq    tidemark.Seq
 	reactions []tally // by key
+	threads   thread
 	ops       []op
+
+	hidden bool         // the user has deleted it for itself
+	root   tidemark.Seq // of the thread it answers in, if hidden
+}
+
+// thread is how many answers a thread has that begins at an entry, and which is the last.
+type thread struct {
+	count uint32
+	last  tidemark.Seq
 }
 
 // tally counts the reactions of one key. The server's pages give numbers, not names, so that those who reacted before a
@@ -57,7 +67,7 @@ type tally struct {
 // op is a later event that changes the form of an entry.
 type op struct {
 	seq     tidemark.Seq
-	kind    Kind // edit, recall, reaction, pin, erased
+	kind    Kind // edit, recall, reaction, pin, erased; message: an answer in the thread that begins here
 	user    tidemark.UserID
 	key     string // of a reaction
 	removed bool   // of a reaction or a pin
@@ -71,7 +81,7 @@ var errBadEvent = errors.New("replica: the server sent an event that makes no se
 
 // entryOf is what is stored of an event that the server sent, its form holding as of the given seq (the event's own when
 // it came from the log). The digest is computed later.
-func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
+func entryOf(ev *wire.Event, asOf tidemark.Seq, me tidemark.UserID) (*entry, error) {
 	if ev.GetSeq() == 0 || ev.Seq > seqMax || len(ev.Sender) > 3*tidemark.IDBytesMax || len(ev.ClientId) > tidemark.IDBytesMax || ev.Kind > 255 {
 		return nil, errBadEvent
 	}
@@ -79,7 +89,10 @@ func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
 		seq: tidemark.Seq(ev.Seq), id: tidemark.EventID(ev.Id), timeMs: ev.TimeMs, sender: tidemark.UserID(ev.Sender),
 		clientID: tidemark.ClientID(ev.ClientId), counted: ev.Counted, kind: Kind(ev.Kind),
 		editSeq: tidemark.Seq(ev.Edited), recallSeq: tidemark.Seq(ev.Recalled), eraseSeq: tidemark.Seq(ev.Erased),
-		pinSeq: tidemark.Seq(ev.Pinned),
+		pinSeq: tidemark.Seq(ev.Pinned), threads: thread{ev.ThreadCount, tidemark.Seq(ev.ThreadSeq)}, hidden: ev.Hidden,
+	}
+	if n.hidden {
+		n.root = tidemark.Seq(ev.Thread)
 	}
 	n.asOf = max(asOf, n.seq)
 	original := len(ev.Salt) == len(n.salt) && len(ev.Body) > 0
@@ -107,14 +120,25 @@ func entryOf(ev *wire.Event, asOf tidemark.Seq) (*entry, error) {
 	}
 	for _, r := range ev.Reactions {
 		if r.GetCount() > 0 {
-			n.reactions = append(n.reactions, tally{key: r.Key, count: r.Count, mine: r.Mine})
+			n.reactions = append(n.reactions, tallyOf(r, me))
 		}
 	}
 	slices.SortFunc(n.reactions, func(a, b tally) int { return cmp.Compare(a.key, b.key) })
-	if n.recallSeq > 0 || n.eraseSeq > 0 {
+	if n.withheld() {
 		n.dropContent()
 	}
 	return n, nil
+}
+
+// tallyOf is what the server says of one key: how many, and who the first of them are.
+func tallyOf(r *wire.ReactionCount, me tidemark.UserID) tally {
+	t := tally{key: r.Key, count: r.Count, mine: r.Mine}
+	for _, user := range r.Users {
+		if id := tidemark.UserID(user); id != me && uint32(len(t.in)) < r.Count && !slices.Contains(t.in, id) {
+			t.in = append(t.in, id)
+		}
+	}
+	return t
 }
 
 // kindOf is the kind of an event with this body: the field number of its oneof, also one that only newer servers know. 0:
@@ -143,6 +167,10 @@ func (n *entry) link() chain.Link {
 
 // target is the op that this entry is to an earlier one.
 func (n *entry) target() (seq tidemark.Seq, o op, ok bool) {
+	if n.kind == KindMessage {
+		root := n.answers()
+		return root, op{seq: n.seq, kind: KindMessage, user: n.sender}, root > 0 && root < n.seq
+	}
 	if n.kind < KindEdit || n.kind > KindErased || n.kind == KindMembers || n.kind == KindInfo || n.body == nil {
 		return 0, op{}, false
 	}
@@ -160,6 +188,21 @@ func (n *entry) target() (seq tidemark.Seq, o op, ok bool) {
 		seq = tidemark.Seq(b.Erased.GetSeq())
 	}
 	return seq, o, seq > 0 && seq < n.seq
+}
+
+// answers is the root of the thread that the entry is an answer in; 0: none, or not known any more.
+func (n *entry) answers() tidemark.Seq {
+	if n.kind != KindMessage || n.root > 0 {
+		return n.root
+	}
+	return tidemark.Seq(max(parseBody(n.body).GetMessage().GetThread(), parseBody(n.editBody).GetMessage().GetThread()))
+}
+
+// hide takes the content away from a message that the user has deleted for itself.
+func (n *entry) hide() {
+	n.root = n.answers()
+	n.hidden = true
+	n.dropContent()
 }
 
 // add puts an op on top, once; false when it was there, or is in the base already.
@@ -211,6 +254,9 @@ func (n *entry) apply(o op, me tidemark.UserID) (sure bool) {
 		}
 	case KindReaction:
 		return n.react(o, me)
+	case KindMessage:
+		n.threads.count++
+		n.threads.last = o.seq
 	}
 	return true
 }
@@ -277,14 +323,16 @@ func (t *tally) set(user tidemark.UserID, reacts bool) (sure bool) {
 
 // withheld reports whether the content was taken back or erased, by the base or by an op.
 func (n *entry) withheld() bool {
-	return n.recallSeq > 0 || n.eraseSeq > 0 ||
+	return n.recallSeq > 0 || n.eraseSeq > 0 || n.hidden ||
 		slices.ContainsFunc(n.ops, func(o op) bool { return o.kind == KindRecall || o.kind == KindErased })
 }
 
 // dropContent forgets what must not be shown again; the chain needs the hash only.
 func (n *entry) dropContent() {
 	n.body, n.salt, n.editBody, n.editSeq, n.pinSeq, n.reactions = nil, [8]byte{}, nil, 0, 0, nil
-	n.ops = slices.DeleteFunc(n.ops, func(o op) bool { return o.kind != KindRecall && o.kind != KindErased })
+	n.ops = slices.DeleteFunc(n.ops, func(o op) bool {
+		return o.kind != KindRecall && o.kind != KindErased && o.kind != KindMessage
+	})
 }
 
 // merge takes over a form that the server gave of the same event, if it is not older than what is known.
@@ -296,13 +344,17 @@ func (n *entry) merge(given *entry) {
 	recall, erase := firstOf(n.recallSeq, given.recallSeq), firstOf(n.eraseSeq, given.eraseSeq)
 	if given.asOf >= n.asOf {
 		n.asOf, n.editSeq, n.editBody = given.asOf, given.editSeq, given.editBody
-		n.pinSeq, n.reactions = given.pinSeq, given.reactions
+		n.pinSeq, n.reactions, n.threads = given.pinSeq, given.reactions, given.threads
 		n.ops = slices.DeleteFunc(n.ops, func(o op) bool { return o.seq <= n.asOf })
 		if len(n.ops) == 0 {
 			n.ops = nil
 		}
 	}
 	n.recallSeq, n.eraseSeq = recall, erase
+	if given.hidden && !n.hidden {
+		n.hide()
+		n.root = max(n.root, given.root)
+	}
 	if n.withheld() {
 		n.dropContent()
 	}
@@ -344,12 +396,13 @@ func (n *entry) message(in tidemark.ConversationID, me tidemark.UserID) Message 
 	}
 	m := Message{
 		Conversation: in, Seq: n.seq, ID: n.id, TimeMs: n.timeMs, Sender: n.sender, ClientID: n.clientID, Kind: n.kind,
-		EditSeq: n.editSeq, RecallSeq: n.recallSeq, EraseSeq: n.eraseSeq, PinSeq: n.pinSeq,
+		EditSeq: n.editSeq, RecallSeq: n.recallSeq, EraseSeq: n.eraseSeq, PinSeq: n.pinSeq, Hidden: n.hidden,
+		ThreadCount: n.threads.count, ThreadSeq: n.threads.last,
 	}
 	for _, t := range n.reactions {
-		m.Reactions = append(m.Reactions, Reaction{Key: t.key, Count: t.count, Mine: t.mine})
+		m.Reactions = append(m.Reactions, Reaction{Key: t.key, Count: t.count, Mine: t.mine, Users: slices.Clone(t.in)})
 	}
-	if n.recallSeq > 0 || n.eraseSeq > 0 {
+	if n.recallSeq > 0 || n.eraseSeq > 0 || n.hidden {
 		return m
 	}
 	m.Body = parseBody(n.body)

@@ -56,6 +56,7 @@ func (m *Message) fingerprint(h hash.Hash) {
 	if m.Content != nil {
 		part(h, marshalSorted(m.Content))
 	}
+	fmt.Fprintf(h, "%d %t\n", m.ThreadCount, m.Hidden)
 	for _, r := range m.Reactions {
 		fmt.Fprintf(h, "%q %d %t\n", r.Key, r.Count, r.Mine)
 	}

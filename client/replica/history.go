@@ -129,7 +129,7 @@ func (s *step) pageEvents(c *Conversation, f *wire.Fetched) verdict {
 	}
 	in := run{prev: tidemark.Seq(f.Events[0].GetSeq()) - 1, prevDigest: f.PrevDigest}
 	for i, ev := range f.Events {
-		n, err := entryOf(ev, tidemark.Seq(f.HeadSeq))
+		n, err := entryOf(ev, tidemark.Seq(f.HeadSeq), s.r.meta.user)
 		if err != nil || n.seq != in.prev+tidemark.Seq(i)+1 {
 			return unusable
 		}

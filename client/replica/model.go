@@ -70,6 +70,9 @@ type Message struct {
 	EraseSeq     tidemark.Seq  // the erasure; 0 not erased
 	PinSeq       tidemark.Seq  // the pin; 0 not pinned
 	Reactions    []Reaction    // by key
+	ThreadCount  uint32        // answers in the thread that begins here
+	ThreadSeq    tidemark.Seq  // the last of them; 0 none
+	Hidden       bool          // the user has deleted it for itself: there is nothing to show
 	State        State         // of an own message; zero for others'
 	Failure      *tidemark.Error
 }
@@ -97,6 +100,7 @@ type Reaction struct {
 	Key   string
 	Count uint32
 	Mine  bool
+	Users []tidemark.UserID // other users known to be among them
 }
 
 // State is how far an own message has come. It only rises, except that a failed one may be queued again.

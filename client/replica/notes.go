@@ -59,10 +59,17 @@ type ReceiptChanged struct {
 	Conversation    tidemark.ConversationID
 	User            tidemark.UserID
 	Delivered, Read tidemark.Seq
+
+	// In large conversations nobody is named: how many have the own message at Seq.
+	Seq                       tidemark.Seq
+	DeliveredCount, ReadCount uint32
 }
 
 // ProfileChanged says that a user's profile is new or changed.
 type ProfileChanged struct{ User tidemark.UserID }
+
+// ProfileOutdated says that a watched user's profile has changed at the server: [client.Client.Refresh] brings it here.
+type ProfileOutdated struct{ User tidemark.UserID }
 
 // TypingChanged says that a user began or stopped typing.
 type TypingChanged struct {
@@ -135,6 +142,7 @@ func (OutgoingChanged) note()     {}
 func (HistoryChanged) note()      {}
 func (ReceiptChanged) note()      {}
 func (ProfileChanged) note()      {}
+func (ProfileOutdated) note()     {}
 func (TypingChanged) note()       {}
 func (PresenceChanged) note()     {}
 func (TransientMessage) note()    {}

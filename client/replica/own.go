@@ -5,6 +5,8 @@
 package replica
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -73,4 +75,10 @@ func (s *step) ownRead(c *Conversation, n *entry) {
 	c.Self = proto.CloneOf(c.Self)
 	c.Self.ReadSeq, c.Self.MarkedUnread = uint64(n.seq), false
 	s.tellRead(c)
+}
+
+// hides reports whether the user has deleted a message for itself.
+func (c *Conversation) hides(seq tidemark.Seq) bool {
+	_, found := slices.BinarySearch(c.Self.GetPrivate().GetDeleted(), uint64(seq))
+	return found
 }

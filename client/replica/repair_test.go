@@ -110,7 +110,7 @@ func TestLostEventsAreUndone(t *testing.T) {
 	alice.connect(backup)
 	alice.settle()
 	equalList(t, "after", alice.texts(team), "m0", "m1", "m2", "m3", "m4")
-	equal(t, "reactions", fmt.Sprint(alice.messages(team)[1].Reactions), "[{kept 1 false}]")
+	equal(t, "reactions", fmt.Sprint(alice.messages(team)[1].Reactions), "[{kept 1 false [bob]}]")
 	fresh := newDevice(t, "alice", "fresh", replica.Config{})
 	fresh.connect(backup)
 	fresh.settle()
@@ -176,7 +176,7 @@ func TestPageOvertakenByDelta(t *testing.T) {
 	slices.Reverse(alice.session.out)
 	alice.settle()
 	for _, m := range alice.messages(team) {
-		if m.Seq == 7 && fmt.Sprint(m.Reactions) != "[{+1 1 false}]" || m.Seq == 8 && m.Text() != "edited" {
+		if m.Seq == 7 && fmt.Sprint(m.Reactions) != "[{+1 1 false [bob]}]" || m.Seq == 8 && m.Text() != "edited" {
 			t.Errorf("message %d: %q %v", m.Seq, m.Text(), m.Reactions)
 		}
 	}

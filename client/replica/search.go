@@ -183,7 +183,7 @@ func (s *step) cutOff(c *Conversation, q *search) {
 			}
 			n = n.clone()
 			n.asOf, n.editSeq, n.editBody, n.recallSeq, n.eraseSeq, n.pinSeq = seq, 0, nil, 0, 0, 0
-			n.reactions, n.ops = nil, nil
+			n.reactions, n.ops, n.threads = nil, nil, thread{}
 			again = append(again, n)
 		}
 	}

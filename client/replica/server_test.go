@@ -38,9 +38,12 @@ type history struct {
 	kept      uint64  // what is below is not given
 	marks     map[string]mark
 	bodies    map[tidemark.Seq]*wire.Body
+	deleted   map[string][]uint64 // what users have deleted for themselves, ascending
 }
 
 type mark struct {
+	from     tidemark.Seq // the first seq visible; 0: 1
+	private  uint64       // of the last change of what is in deleted
 	read     tidemark.Seq
 	position uint64 // of its last change
 	loud     uint64 // of its last change but for own messages: the device that sends one knows
@@ -67,6 +70,10 @@ func (s *server) clone(epoch uint64) *server {
 		for seq, b := range h.bodies {
 			d.bodies[seq] = b
 		}
+		d.deleted = map[string][]uint64{}
+		for u, list := range h.deleted {
+			d.deleted[u] = slices.Clone(list)
+		}
 		c.logs[id] = d
 	}
 	return c
@@ -78,7 +85,7 @@ func (s *server) create(id tidemark.ConversationID, members ...string) {
 	s.position[h.partition]++
 	s.append(id, "system", "", &wire.Body{Body: &wire.Body_Members{Members: &wire.Members{Added: members}}})
 	for _, m := range members {
-		h.marks[m] = mark{0, s.position[h.partition], s.position[h.partition]}
+		h.marks[m] = mark{position: s.position[h.partition], loud: s.position[h.partition]}
 	}
 }
 
@@ -136,11 +143,16 @@ func (s *server) submit(user string, f *wire.Submit, gather func()) *wire.Server
 			return wire.ErrorFrame(f.Request, tidemark.Refuse(tidemark.UnknownEvent, "no such message"))
 		}
 	}
+	if root := f.GetMessage().GetThread(); root > 0 && (root > uint64(len(h.events)) || h.events[root-1].kind != 1) {
+		return wire.ErrorFrame(f.Request, tidemark.Refuse(tidemark.UnknownEvent, "no such root"))
+	}
 	s.position[h.partition]++
 	gather()
 	e := s.append(id, user, f.ClientId, body)
 	if e.counts { // a message moves its writer's read mark; a reaction or an edit does not
-		h.marks[user] = mark{tidemark.Seq(e.Seq), s.position[h.partition], h.marks[user].loud}
+		m := h.marks[user]
+		m.read, m.position = tidemark.Seq(e.Seq), s.position[h.partition]
+		h.marks[user] = m
 	}
 	s.submitted++
 	return answerOf(f.Request, id, h, e, false)
@@ -173,8 +185,32 @@ func (s *server) read(user string, f *wire.Read) {
 	if h == nil || f.Seq > uint64(len(h.events)) || tidemark.Seq(f.Seq) <= h.marks[user].read {
 		return
 	}
+	s.touch(h, user, func(m *mark) { m.read = tidemark.Seq(f.Seq) })
+}
+
+// touch changes a user's own record in a commit of its own.
+func (s *server) touch(h *history, user string, change func(*mark)) {
 	s.position[h.partition]++
-	h.marks[user] = mark{tidemark.Seq(f.Seq), s.position[h.partition], s.position[h.partition]}
+	m := h.marks[user]
+	m.position, m.loud = s.position[h.partition], s.position[h.partition]
+	change(&m)
+	h.marks[user] = m
+}
+
+// delete deletes a message for one user.
+func (s *server) delete(user string, id tidemark.ConversationID, seq uint64) {
+	h := s.logs[id]
+	if h.deleted == nil {
+		h.deleted = map[string][]uint64{}
+	}
+	h.deleted[user] = append(h.deleted[user], seq)
+	slices.Sort(h.deleted[user])
+	s.touch(h, user, func(m *mark) { m.private = m.position })
+}
+
+// clear deletes the history up to a seq for one user.
+func (s *server) clear(user string, id tidemark.ConversationID, seq tidemark.Seq) {
+	s.touch(s.logs[id], user, func(m *mark) { m.from, m.read = seq+1, max(m.read, seq) })
 }
 
 // form is the current form of a message, read off the log.
@@ -182,12 +218,21 @@ type form struct {
 	edit, recalled, pin tidemark.Seq
 	content             *wire.Message
 	reactions           map[string]map[string]bool
+	answers             uint32
+	lastAnswer          uint64
 }
 
 func (h *history) form(seq tidemark.Seq) form {
 	f := form{reactions: map[string]map[string]bool{}}
 	for _, e := range h.events[seq:] {
 		switch b := h.bodies[tidemark.Seq(e.Seq)].GetBody().(type) {
+		case *wire.Body_Message:
+			if b.Message.GetThread() == uint64(seq) {
+				f.lastAnswer = e.Seq
+				if h.form(tidemark.Seq(e.Seq)).recalled == 0 {
+					f.answers++
+				}
+			}
 		case *wire.Body_Edit:
 			if b.Edit.Seq == uint64(seq) {
 				f.edit, f.content = tidemark.Seq(e.Seq), b.Edit.Message
@@ -233,6 +278,17 @@ func (h *history) logForm(e event) *wire.Event {
 	return ev
 }
 
+// hide withholds a message that the user has deleted for itself.
+func (h *history) hide(ev *wire.Event, e event, user string) *wire.Event {
+	if slices.Contains(h.deleted[user], e.Seq) {
+		if len(ev.Body) > 0 {
+			withhold(ev, e.kind)
+		}
+		ev.Hidden, ev.Thread = true, h.bodies[tidemark.Seq(e.Seq)].GetMessage().GetThread()
+	}
+	return ev
+}
+
 func withhold(ev *wire.Event, kind uint8) {
 	hash := hashOf(ev)
 	ev.BodyHash, ev.Kind, ev.Body, ev.Salt = hash[:], uint32(kind), nil, nil
@@ -241,10 +297,14 @@ func withhold(ev *wire.Event, kind uint8) {
 // pageForm is an event as pages carry it: in its current form.
 func (h *history) pageForm(e event, user string) *wire.Event {
 	ev := h.logForm(e)
-	if e.kind != 1 || ev.Recalled > 0 {
-		return ev
+	if e.kind != 1 {
+		return h.hide(ev, e, user)
 	}
 	f := h.form(tidemark.Seq(e.Seq))
+	ev.ThreadCount, ev.ThreadSeq = f.answers, f.lastAnswer
+	if ev.Recalled > 0 || slices.Contains(h.deleted[user], e.Seq) {
+		return h.hide(ev, e, user)
+	}
 	if f.edit > 0 {
 		withhold(ev, e.kind)
 		ev.Edited, ev.Body = uint64(f.edit), wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: f.content}})
@@ -252,11 +312,14 @@ func (h *history) pageForm(e event, user string) *wire.Event {
 	ev.Pinned = uint64(f.pin)
 	for key, users := range f.reactions {
 		r := &wire.ReactionCount{Key: key, Mine: users[user]}
-		for _, reacts := range users {
+		for name, reacts := range users {
 			if reacts {
 				r.Count++
+				r.Users = append(r.Users, name)
 			}
 		}
+		sort.Strings(r.Users)
+		r.Users = r.Users[:min(len(r.Users), 2)]
 		if r.Count > 0 {
 			ev.Reactions = append(ev.Reactions, r)
 		}
@@ -280,7 +343,10 @@ func (s *server) summary(id tidemark.ConversationID, user string) *wire.Conversa
 	d := &wire.ConversationDelta{
 		Id: string(id), Partition: h.partition, HeadSeq: head, HeadDigest: digest[:], LastTimeMs: h.events[head-1].TimeMs,
 		Info: &wire.ConversationInfo{Kind: wire.Kind_GROUP, Title: string(id), MemberCount: uint32(len(h.members)), Custom: map[string]string{"a": "1", "b": "2"}},
-		Self: &wire.Self{Role: wire.Role_MEMBER, JoinedSeq: 1, ReadSeq: uint64(h.marks[user].read), VisibleFrom: 1},
+		Self: &wire.Self{Role: wire.Role_MEMBER, JoinedSeq: 1, ReadSeq: uint64(h.marks[user].read), VisibleFrom: max(1, uint64(h.marks[user].from))},
+	}
+	if deleted := h.deleted[user]; len(deleted) > 0 {
+		d.Self.Private = &wire.Private{Deleted: slices.Clone(deleted)}
 	}
 	var unread, mentions uint64
 	for _, e := range h.events {
@@ -319,9 +385,10 @@ func (s *server) fetch(user string, f *wire.Fetch) *wire.ServerFrame {
 	default:
 		from = head - min(head, limit) + 1
 	}
-	from = max(from, h.kept)
+	kept := max(h.kept, uint64(h.marks[user].from))
+	from = max(from, kept)
 	digest := h.digest(id, head)
-	page := &wire.Fetched{Request: f.Request, Conversation: f.Conversation, HeadSeq: head, HeadDigest: digest[:], HasMore: from > max(h.kept, 1), FloorSeq: h.kept}
+	page := &wire.Fetched{Request: f.Request, Conversation: f.Conversation, HeadSeq: head, HeadDigest: digest[:], HasMore: from > max(kept, 1), FloorSeq: kept}
 	if from <= to {
 		prev := h.digest(id, from-1)
 		page.PrevDigest = prev[:]
@@ -429,7 +496,7 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 	d := c.server.summary(id, c.user)
 	var events []event
 	for _, e := range h.events {
-		if e.position > c.cursor[h.partition] && e.position <= published[h.partition] && !(e.Sender == c.user && c.own[e.ClientId]) {
+		if tidemark.Seq(e.Seq) >= h.marks[c.user].from && e.position > c.cursor[h.partition] && e.position <= published[h.partition] && !(e.Sender == c.user && c.own[e.ClientId]) {
 			events = append(events, e)
 		}
 	}
@@ -439,6 +506,9 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 	})
 	if c.opened && len(events) == 0 && m.loud <= cursor && !recalled {
 		return nil // own events only, which were answered
+	}
+	if m.private <= cursor && c.opened {
+		d.Self.Private = nil
 	}
 	if !(m.loud > cursor || (len(events) > 0 || !c.opened) && m.position > cursor) {
 		d.Self = nil
@@ -452,7 +522,7 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 		d.PrevDigest = prev[:]
 	}
 	for _, e := range events {
-		d.Events = append(d.Events, h.logForm(e))
+		d.Events = append(d.Events, h.hide(h.logForm(e), e, c.user))
 	}
 	return d
 }
