@@ -310,7 +310,7 @@ func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, er
 	return &wire.Member{
 		User: string(row.User), Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq),
 		SilencedUntilMs: m.SilencedUntilMs,
-		DeliveredSeq: uint64(max(delivered, m.ReadSeq)), // what was read was delivered, on whatever way
+		DeliveredSeq:    uint64(max(delivered, m.ReadSeq)), // what was read was delivered, on whatever way
 	}, nil
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Who asks and where: finding the conversation of a command, the asking user in it, and what a role allows.
+// Who asks and where: finding the conversation of a command and the asking user in it. What they may is in rights.go.
 
 package core
 
@@ -65,28 +65,6 @@ func (t *turn) find(id tidemark.ConversationID) (found bool, err *tidemark.Error
 func (t *turn) needMember() *tidemark.Error {
 	if t.member == nil && !t.full {
 		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, t.info.ID)
-	}
-	return nil
-}
-
-// has reports whether the asker has at least a role in the conversation. The app's back end has every role.
-func (t *turn) has(role record.Role) bool {
-	return t.full || t.member != nil && t.member.Role >= role
-}
-
-// needRole refuses who has a lower role. In a direct conversation, which has no roles, it allows both.
-func (t *turn) needRole(role record.Role, what string) *tidemark.Error {
-	if t.info.Kind == record.Direct || t.has(role) {
-		return nil
-	}
-	return tidemark.Refuse(tidemark.NotAllowed, "%s may not %s in %s: that takes role %s",
-		t.writer, what, t.info.ID, role)
-}
-
-// needGroup refuses what makes no sense in a direct conversation.
-func (t *turn) needGroup(what string) *tidemark.Error {
-	if t.info.Kind == record.Direct {
-		return tidemark.Refuse(tidemark.NotAllowed, "%s is a direct conversation: nobody can %s", t.info.ID, what)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -29,6 +30,9 @@ func (s *story) memberList(w words) string {
 				fmt.Fprintf(&b, ", %s", [...]string{"pinned", "muted", "hidden", "marked unread"}[name])
 			}
 		}
+		if m.SilencedUntilMs > 0 {
+			fmt.Fprintf(&b, ", silenced until %s", clock(m.SilencedUntilMs))
+		}
 		if m.Alias != "" {
 			fmt.Fprintf(&b, ", calls it %q", m.Alias)
 		}
@@ -46,9 +50,9 @@ func (s *story) info(w words) string {
 	if !ok {
 		return "no such conversation"
 	}
-	return fmt.Sprintf("%s %q, avatar %q, custom %v, %s; data of position %d, members of %d",
+	return fmt.Sprintf("%s %q, avatar %q, custom %v, %s; data of position %d, members of %d%s",
 		strings.ToLower(wire.Kind(info.Kind).String()), info.Title, info.Avatar, info.Custom,
-		showSettings(info.Settings.Join, info.Settings.HistoryFromStart), info.InfoPosition, info.MembersPosition)
+		showSettings(core.WireSettings(info.Settings)), info.InfoPosition, info.MembersPosition, s.standing(info))
 }
 
 // current prints the current form of one event.

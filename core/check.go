@@ -14,6 +14,9 @@ import (
 // avatarBytesMax bounds an avatar, which is an address or the app's own name of one.
 const avatarBytesMax = 2048
 
+// announcementBytesMax bounds an announcement, which every member gets with the conversation's data.
+const announcementBytesMax = 8 << 10
+
 // keyBytesMax bounds a key of a custom map and a reaction's key.
 const keyBytesMax = 64
 

@@ -82,6 +82,13 @@ type Update struct {
 	Title, Avatar *string
 	Custom        map[string]string // an empty value removes the key
 	Settings      *wire.Settings
+	Announcement  *string
+}
+
+// Dissolve ends a conversation: nobody writes there any more.
+type Dissolve struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
 }
 
 // AddMembers adds users, or changes nothing for those who are members. The caller has checked that they exist.
@@ -99,16 +106,49 @@ type RemoveMembers struct {
 	Members      []tidemark.UserID
 }
 
-// Join adds the actor where the conversation is open.
+// Join adds the actor where the conversation is open, or asks to be let in where that is how one joins.
 type Join struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Text         string // for those who answer
+}
+
+// Leave removes the actor, or takes back the actor's request to join.
+type Leave struct {
 	Actor        Actor
 	Conversation tidemark.ConversationID
 }
 
-// Leave removes the actor.
-type Leave struct {
+// AnswerJoin lets users in who have asked to join, or refuses them; those who have not are passed over.
+type AnswerJoin struct {
 	Actor        Actor
 	Conversation tidemark.ConversationID
+	Users        []tidemark.UserID
+	Accept       bool
+}
+
+// SetRole gives members a role; those who have it are passed over.
+type SetRole struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Members      []tidemark.UserID
+	Role         record.Role // MemberRole or AdminRole; the app in its own name also OwnerRole
+}
+
+// Transfer makes a member the owner, and the owner an admin.
+type Transfer struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Member       tidemark.UserID
+}
+
+// Mute keeps members from posting for a time, or all members of role MEMBER until further notice.
+type Mute struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Members      []tidemark.UserID
+	ForMs        uint64 // from now; 0: let them post again
+	All          *bool  // everybody, or no longer; without Members and ForMs
 }
 
 // Settings changes a member's own settings: the fields that are not nil.
@@ -173,6 +213,11 @@ func (*AddMembers) command()    {}
 func (*RemoveMembers) command() {}
 func (*Join) command()          {}
 func (*Leave) command()         {}
+func (*AnswerJoin) command()    {}
+func (*SetRole) command()       {}
+func (*Transfer) command()      {}
+func (*Mute) command()          {}
+func (*Dissolve) command()      {}
 func (*Settings) command()      {}
 func (*Import) command()        {}
 func (*UpsertUser) command()    {}
@@ -200,5 +245,7 @@ type Reply struct {
 	Info      *record.Info
 	Profile   *record.Profile
 	Member    *record.Member
-	Transient bool // a message of class TRANSIENT passed the rules: deliver, store nothing
+	Requested bool   // Join: asked, and not yet let in
+	UntilMs   uint64 // Mute: until when
+	Transient bool   // a message of class TRANSIENT passed the rules: deliver, store nothing
 }

@@ -16,7 +16,8 @@ import (
 
 var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
-	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Leave", "Settings", "Import", "UpsertUser", "UpdateUser",
+	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin",
+	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
 	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact",
 }
 
@@ -40,7 +41,7 @@ func (h *history) command(kind string) core.Command {
 	case "Update":
 		title := rapid.SampledFrom([]string{"", "one", "two"}).Draw(h.t, "title")
 		return &core.Update{
-			Actor: h.actor(), Conversation: c, Title: &title, Custom: h.custom(), Settings: h.settings(),
+			Actor: h.actor(), Conversation: c, Title: &title, Custom: h.custom(), Settings: h.settings(), Announcement: &title,
 		}
 	case "AddMembers":
 		return &core.AddMembers{
@@ -49,10 +50,8 @@ func (h *history) command(kind string) core.Command {
 		}
 	case "RemoveMembers":
 		return &core.RemoveMembers{Actor: h.actor(), Conversation: c, Members: h.users()}
-	case "Join":
-		return &core.Join{Actor: h.actor(), Conversation: c}
-	case "Leave":
-		return &core.Leave{Actor: h.actor(), Conversation: c}
+	case "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "Dissolve":
+		return h.groupCommand(kind, c)
 	case "Settings":
 		pinned, hidden, alias := h.bool("pinned"), h.bool("hidden"), h.text()
 		return &core.Settings{User: h.user(), Conversation: c, Pinned: &pinned, Hidden: &hidden, Alias: &alias}
@@ -65,6 +64,36 @@ func (h *history) command(kind string) core.Command {
 		}
 	}
 	return h.homeCommand(kind)
+}
+
+// groupCommand is one of the life of a group. A conversation that most others are about is not dissolved.
+func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Command {
+	switch kind {
+	case "Join":
+		return &core.Join{Actor: h.actor(), Conversation: c, Text: h.text()}
+	case "Leave":
+		return &core.Leave{Actor: h.actor(), Conversation: c}
+	case "SetRole":
+		return &core.SetRole{
+			Actor: h.actor(), Conversation: c, Members: h.users(), Role: record.Role(rapid.IntRange(0, 4).Draw(h.t, "role")),
+		}
+	case "Transfer":
+		return &core.Transfer{Actor: h.actor(), Conversation: c, Member: h.user()}
+	case "AnswerJoin":
+		return &core.AnswerJoin{Actor: h.actor(), Conversation: c, Users: h.users(), Accept: h.bool("accept")}
+	case "Dissolve":
+		if c == "team" {
+			c = "news"
+		}
+		return &core.Dissolve{Actor: h.actor(), Conversation: c}
+	}
+	if h.bool("mute all") {
+		all := h.bool("all")
+		return &core.Mute{Actor: h.actor(), Conversation: c, All: &all}
+	}
+	return &core.Mute{
+		Actor: h.actor(), Conversation: c, Members: h.users(), ForMs: uint64(rapid.IntRange(0, 60_000).Draw(h.t, "for")),
+	}
 }
 
 func (h *history) homeCommand(kind string) core.Command {
@@ -221,7 +250,14 @@ func (h *history) settings() *wire.Settings {
 	if h.bool("no settings") {
 		return nil
 	}
-	return &wire.Settings{Join: wire.JoinPolicy(rapid.IntRange(0, 2).Draw(h.t, "join")), HistoryFromStart: h.bool("history")}
+	role := func(name string) wire.Role { return wire.Role(max(0, rapid.IntRange(-3, 3).Draw(h.t, name))) }
+	return &wire.Settings{
+		Join: wire.JoinPolicy(rapid.IntRange(0, 3).Draw(h.t, "join")), HistoryFromStart: h.bool("history"),
+		Post: role("post"), Invite: role("invite"), Edit: role("edit"), Pin: role("pin"), MentionAll: role("mention all"),
+		MuteAll:    rapid.IntRange(0, 7).Draw(h.t, "mute all") == 0,
+		SlowModeMs: uint32(max(0, rapid.IntRange(-5000, 5000).Draw(h.t, "slow mode"))),
+		MembersMax: uint32(rapid.IntRange(0, 5).Draw(h.t, "members max")),
+	}
 }
 
 func (h *history) custom() map[string]string {

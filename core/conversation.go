@@ -96,6 +96,9 @@ func (t *turn) checkCreate(cmd *Create) (*record.Info, *tidemark.Error) {
 		return nil, tidemark.Refuse(tidemark.BadArgument, "conversation %q is not an id: it takes %s",
 			cmd.Conversation, tidemark.IDAlphabet)
 	}
+	if err := t.checkSettings(cmd.Settings); err != nil {
+		return nil, err
+	}
 	info := &record.Info{
 		ID: cmd.Conversation, Kind: cmd.Kind, Title: cmd.Title, Avatar: cmd.Avatar, Custom: withoutEmpty(cmd.Custom),
 		CreatedMs: t.env.NowMs,
@@ -118,11 +121,11 @@ func (t *turn) checkCreate(cmd *Create) (*record.Info, *tidemark.Error) {
 	if cmd.Settings != nil {
 		info.Settings = SettingsOf(cmd.Settings)
 	}
-	return info, t.checkInfo(&cmd.Title, &cmd.Avatar, cmd.Custom, cmd.Settings)
+	return info, t.checkInfo(&cmd.Title, &cmd.Avatar, cmd.Custom)
 }
 
 // checkInfo holds the limits of public data; what is nil is not given.
-func (t *turn) checkInfo(title, avatar *string, custom map[string]string, settings *wire.Settings) *tidemark.Error {
+func (t *turn) checkInfo(title, avatar *string, custom map[string]string) *tidemark.Error {
 	if title != nil {
 		if err := checkText("title", *title, t.limits.TitleBytesMax); err != nil {
 			return err
@@ -131,11 +134,6 @@ func (t *turn) checkInfo(title, avatar *string, custom map[string]string, settin
 	if avatar != nil {
 		if err := checkText("avatar", *avatar, avatarBytesMax); err != nil {
 			return err
-		}
-	}
-	if settings != nil {
-		if _, known := wire.JoinPolicy_name[int32(settings.Join)]; !known {
-			return tidemark.Refuse(tidemark.BadArgument, "settings.join %d is not a join policy", settings.Join)
 		}
 	}
 	return t.checkCustom(custom)
@@ -156,47 +154,30 @@ func created(cmd *Create, info *record.Info) *wire.Info {
 	return b
 }
 
-// SettingsOf is settings as they are stored.
-func SettingsOf(s *wire.Settings) record.Settings {
-	return record.Settings{
-		Join: uint8(s.GetJoin()), HistoryFromStart: s.GetHistoryFromStart(),
-		Post: record.Role(s.GetPost()), Invite: record.Role(s.GetInvite()), Edit: record.Role(s.GetEdit()),
-		Pin: record.Role(s.GetPin()), MentionAll: record.Role(s.GetMentionAll()), MuteAll: s.GetMuteAll(),
-		SlowModeMs: s.GetSlowModeMs(), MembersMax: s.GetMembersMax(),
-		Retention: record.Retention{
-			Mode: uint8(s.GetRetention().GetMode()), MaxAgeMs: s.GetRetention().GetMaxAgeMs(),
-			MaxCount: s.GetRetention().GetMaxCount(),
-		},
-	}
-}
-
-// WireSettings is settings as they go over the wire.
-func WireSettings(s record.Settings) *wire.Settings {
-	w := &wire.Settings{
-		Join: wire.JoinPolicy(s.Join), HistoryFromStart: s.HistoryFromStart, Post: wire.Role(s.Post),
-		Invite: wire.Role(s.Invite), Edit: wire.Role(s.Edit), Pin: wire.Role(s.Pin), MentionAll: wire.Role(s.MentionAll),
-		MuteAll: s.MuteAll, SlowModeMs: s.SlowModeMs, MembersMax: s.MembersMax,
-	}
-	if r := s.Retention; r != (record.Retention{}) {
-		w.Retention = &wire.Retention{Mode: wire.RetentionMode(r.Mode), MaxAgeMs: r.MaxAgeMs, MaxCount: r.MaxCount}
-	}
-	return w
-}
-
 // handleUpdate appends one event that tells what changed; if nothing did, none. A change of settings holds for those
 // who join from now on.
 func (t *turn) handleUpdate(cmd *Update) Reply {
 	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needGroup("change it"); err != nil {
+	return t.update(cmd)
+}
+
+// update is handleUpdate for an asker who has entered.
+func (t *turn) update(cmd *Update) Reply {
+	if err := t.mayUpdate(cmd); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needRole(record.AdminRole, "change the data"); err != nil {
+	if err := t.checkInfo(cmd.Title, cmd.Avatar, cmd.Custom); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.checkInfo(cmd.Title, cmd.Avatar, cmd.Custom, cmd.Settings); err != nil {
+	if err := t.checkSettings(cmd.Settings); err != nil {
 		return Reply{Err: err}
+	}
+	if cmd.Announcement != nil {
+		if err := checkText("announcement", *cmd.Announcement, announcementBytesMax); err != nil {
+			return Reply{Err: err}
+		}
 	}
 	next, body := updated(t.info, cmd)
 	if body == nil {
@@ -205,12 +186,53 @@ func (t *turn) handleUpdate(cmd *Update) Reply {
 	if err := t.checkCustom(next.Custom); err != nil {
 		return Reply{Err: err}
 	}
+	return t.changeInfo(body, &next)
+}
+
+// mayUpdate asks for the right to each sort of data that is given. Settings are given whole, so that what counts is
+// which of them differ.
+func (t *turn) mayUpdate(cmd *Update) *tidemark.Error {
+	if cmd.Settings == nil || cmd.Title != nil || cmd.Avatar != nil || len(cmd.Custom) > 0 || cmd.Announcement != nil {
+		if err := t.may(ToChangeData); err != nil || cmd.Settings == nil {
+			return err
+		}
+	}
+	rules, rights := settingsDiffer(t.info.Settings, SettingsOf(cmd.Settings))
+	if rights {
+		if err := t.may(ToChangeRights); err != nil || !rules {
+			return err
+		}
+	}
+	return t.may(ToChangeRules)
+}
+
+// changeInfo appends the event that tells of a change of public data, then makes the change.
+func (t *turn) changeInfo(body *wire.Info, next *record.Info) Reply {
 	e := t.write("", record.InfoBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
 	next.InfoPosition = t.env.Position
-	*t.ownInfo() = next
+	if body.Dissolved {
+		next.DissolvedSeq = e.Seq
+	}
+	*t.ownInfo() = *next
 	reply := answer(e)
 	reply.Members, reply.Info = t.head.Members, t.info
 	return reply
+}
+
+// handleDissolve ends a conversation with one event and no write for each member. Its members stay, can read and can
+// leave. Doing it again changes nothing.
+func (t *turn) handleDissolve(cmd *Dissolve) Reply {
+	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.may(ToDissolve); err != nil {
+		if err.Reason == tidemark.ReadOnly {
+			return t.unchanged()
+		}
+		return Reply{Err: err}
+	}
+	next := *t.info
+	return t.changeInfo(&wire.Info{Dissolved: true}, &next)
 }
 
 // updated is the public data after an update and the body that tells of it: only what really changes. A nil body says
@@ -230,6 +252,9 @@ func updated(info *record.Info, cmd *Update) (record.Info, *wire.Info) {
 	if s := cmd.Settings; s != nil && SettingsOf(s) != info.Settings {
 		next.Settings = SettingsOf(s)
 		body.Settings, changed = WireSettings(next.Settings), true
+	}
+	if a := cmd.Announcement; a != nil && *a != info.Announcement {
+		next.Announcement, body.Announcement, changed = *a, a, true
 	}
 	if !changed {
 		body = nil

@@ -64,16 +64,14 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 	if edit.Message == nil {
 		return refuse(tidemark.BadArgument, "the edit carries no message")
 	}
-	if err := t.mayPost(); err != nil {
-		return Reply{Err: err}
-	}
 	e, current, err := t.shownTarget(tidemark.Seq(edit.Seq))
+	if err == nil {
+		err = t.mayOf(e, ToEditOwn, ToEditOthers)
+	}
 	if err != nil {
 		return Reply{Err: err}
 	}
 	switch {
-	case !t.full && e.Sender != t.user:
-		return refuse(tidemark.NotAllowed, "only %s may edit message %d", e.SenderID, e.Seq)
 	case !t.full && t.late(e, t.limits.EditWindowMs):
 		return refuse(tidemark.EditWindowOver, "message %d can no longer be edited: its sender has %d ms",
 			e.Seq, t.limits.EditWindowMs)
@@ -86,6 +84,9 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 		return Reply{Err: err}
 	}
 	shown, err := t.content(e, current)
+	if err == nil && edit.Message.MentionAll && !shown.MentionAll {
+		err = t.may(ToMentionAll)
+	}
 	if err != nil {
 		return Reply{Err: err}
 	}
@@ -125,11 +126,11 @@ func (t *turn) submitRecall(id tidemark.ClientID, recall *wire.Recall) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	if !t.has(record.AdminRole) {
-		switch {
-		case e.Sender != t.user:
-			return refuse(tidemark.NotAllowed, "only %s or an admin may recall message %d", e.SenderID, e.Seq)
-		case t.late(e, t.limits.RecallWindowMs):
+	if others := t.may(ToRecallOthers); others != nil {
+		if err := t.mayOf(e, ToRecallOwn, ToRecallOthers); err != nil {
+			return Reply{Err: err}
+		}
+		if t.late(e, t.limits.RecallWindowMs) {
 			return refuse(tidemark.EditWindowOver, "message %d can no longer be recalled: its sender has %d ms",
 				e.Seq, t.limits.RecallWindowMs)
 		}

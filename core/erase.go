@@ -5,7 +5,6 @@
 package core
 
 import (
-	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -23,8 +22,8 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	if !t.full && e.Sender != t.user {
-		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, e.Seq)
+	if err := t.mayOf(e, ToEraseOwn, ToEraseOthers); err != nil {
+		return Reply{Err: err}
 	}
 	shown, err := t.content(e, current)
 	if err != nil && current.RecallSeq == 0 {
@@ -49,8 +48,8 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 
 // erasedBefore answers with the event of the first erasure, to those who may have asked for it.
 func (t *turn) erasedBefore(e *record.Event) Reply {
-	if !t.full && e.Sender != t.user {
-		return refuse(tidemark.NotAllowed, "only %s or the app's back end may erase message %d", e.SenderID, e.Seq)
+	if err := t.mayOf(e, ToEraseOwn, ToEraseOthers); err != nil {
+		return Reply{Err: err}
 	}
 	reply := t.unchanged()
 	if now := t.view.Current(t.info.Ordinal, e.Seq); now != nil {

@@ -52,6 +52,16 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleJoin(cmd)
 	case *Leave:
 		return t.handleLeave(cmd)
+	case *AnswerJoin:
+		return t.handleAnswerJoin(cmd)
+	case *SetRole:
+		return t.handleSetRole(cmd)
+	case *Transfer:
+		return t.handleTransfer(cmd)
+	case *Mute:
+		return t.handleMute(cmd)
+	case *Dissolve:
+		return t.handleDissolve(cmd)
 	case *Settings:
 		return t.handleSettings(cmd)
 	case *Contact:
@@ -91,6 +101,8 @@ type turn struct {
 	many      bool // more than one event: their salts are derived, see salt
 	salts     uint32
 
+	requestsChanged bool // how many ask to join has changed: admins and owners hear of it
+
 	// Who asks.
 	writer tidemark.UserID // the user, or the system
 	user   record.User     // its ordinal; 0 if this partition has not met it
@@ -103,6 +115,9 @@ type turn struct {
 
 // finish writes what is written once for all events of a command.
 func (t *turn) finish() {
+	if t.requestsChanged {
+		t.tellStaff()
+	}
 	if t.headOwned {
 		t.out.Heads = append(t.out.Heads, record.HeadChange{Conversation: t.info.Ordinal, Head: t.head})
 		t.out.Hours = append(t.out.Hours, record.HourChange{Conversation: t.info.Ordinal, Hour: t.hour})

@@ -31,7 +31,7 @@ func (t *turn) handleImport(cmd *Import) Reply {
 	if err := t.enter(Actor{App: true}, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needGroup("import into it"); err != nil {
+	if err := t.may(ToImport); err != nil {
 		return Reply{Err: err}
 	}
 	t.many = true

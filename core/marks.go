@@ -14,6 +14,9 @@ func (t *turn) handleRead(cmd *Read) Reply {
 	if err := t.enter(Actor{User: cmd.User}, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
+	if err := t.may(ToRead); err != nil {
+		return Reply{Err: err}
+	}
 	if cmd.Seq > t.head.Seq {
 		return refuse(tidemark.BadArgument, "read mark %d is past the last event of %s, %d",
 			cmd.Seq, t.info.ID, t.head.Seq)
@@ -58,6 +61,9 @@ func (t *turn) own(m *record.Member) Reply {
 // handleSettings changes a member's own settings. Hiding holds until the next event.
 func (t *turn) handleSettings(cmd *Settings) Reply {
 	if err := t.enter(Actor{User: cmd.User}, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.may(ToRead); err != nil {
 		return Reply{Err: err}
 	}
 	next := *t.member

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Members: who comes, who goes, and with which role.
-//
-// A group may be without an owner: when its last owner leaves, nobody is promoted, because the rules would have to
-// guess whom. Its admins go on as before, and the app's back end can add an owner.
+// Members: who is added and removed by others, and what joining and leaving change. Who comes and goes on their own is
+// in joining.go, who has which role in roles.go.
 
 package core
 
@@ -18,19 +16,9 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needGroup("be added"); err != nil {
-		return Reply{Err: err}
-	}
 	role := max(cmd.Role, record.MemberRole)
-	if role > record.OwnerRole {
-		return refuse(tidemark.BadArgument, "role %d does not exist", cmd.Role)
-	}
-	if err := t.needRole(record.AdminRole, "add members"); err != nil {
+	if err := t.mayAdd(role); err != nil {
 		return Reply{Err: err}
-	}
-	if !t.full && role >= t.member.Role {
-		return refuse(tidemark.NotAllowed, "%s has role %s and gives only lower ones, not %s",
-			t.writer, t.member.Role, role)
 	}
 	named, err := distinct(cmd.Members)
 	if err != nil {
@@ -46,6 +34,9 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 		return t.unchanged()
 	}
 	users, err := t.canAdmit(members)
+	if err == nil && role > member {
+		err = t.checkStaff(len(users))
+	}
 	if err != nil {
 		return Reply{Err: err}
 	}
@@ -63,15 +54,28 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 	})
 }
 
+// mayAdd refuses who may not add members with a role: it takes the right to give that role as well.
+func (t *turn) mayAdd(role record.Role) *tidemark.Error {
+	err := t.may(ToInvite)
+	switch {
+	case err != nil:
+		return err
+	case role > owner:
+		return tidemark.Refuse(tidemark.BadArgument, "role %d does not exist", role)
+	case role == owner:
+		return t.may(ToMakeOwner)
+	case role == admin:
+		return t.may(ToSetRole)
+	}
+	return nil
+}
+
 // handleRemoveMembers removes those who are members, with one event; if there are none, with none.
 func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
 	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
-	if err := t.needGroup("be removed"); err != nil {
-		return Reply{Err: err}
-	}
-	if err := t.needRole(record.AdminRole, "remove members"); err != nil {
+	if err := t.may(ToRemove); err != nil {
 		return Reply{Err: err}
 	}
 	named, err := distinct(cmd.Members)
@@ -89,9 +93,8 @@ func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
 		if !m.Active() {
 			continue
 		}
-		if !t.full && m.Role >= t.member.Role {
-			return refuse(tidemark.NotAllowed, "%s has role %s and cannot remove %s, who has role %s",
-				t.writer, t.member.Role, id, m.Role)
+		if err := t.mayTo(ToRemove, "remove", id, m); err != nil {
+			return Reply{Err: err}
 		}
 		members, users = append(members, id), append(users, u)
 	}
@@ -104,62 +107,6 @@ func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
 			t.dismiss(u)
 		}
 	})
-}
-
-// handleJoin adds the asking user to a conversation that is open.
-func (t *turn) handleJoin(cmd *Join) Reply {
-	if err := t.identify(cmd.Actor); err != nil {
-		return Reply{Err: err}
-	}
-	if t.full {
-		return refuse(tidemark.BadArgument, "the system joins nothing: name the user who joins")
-	}
-	found, err := t.find(cmd.Conversation)
-	if err != nil {
-		return Reply{Err: err}
-	}
-	if !found {
-		return refuse(tidemark.UnknownConversation, "there is no conversation %q", cmd.Conversation)
-	}
-	if err := t.needGroup("join it"); err != nil {
-		return Reply{Err: err}
-	}
-	if t.member != nil {
-		return t.unchanged()
-	}
-	if !open(t.info) {
-		return refuse(tidemark.NotAllowed, "%s is not open: a member of role admin can add %s", t.info.ID, t.writer)
-	}
-	users, err := t.canAdmit([]tidemark.UserID{t.writer})
-	if err != nil {
-		return Reply{Err: err}
-	}
-	return t.changeMembers(&wire.Members{Added: []string{string(t.writer)}}, func() { t.admit(users[0], record.MemberRole) })
-}
-
-// open reports whether anybody may join on their own: as the settings say, otherwise channels and rooms.
-func open(info *record.Info) bool {
-	switch wire.JoinPolicy(info.Settings.Join) {
-	case wire.JoinPolicy_OPEN:
-		return true
-	case wire.JoinPolicy_INVITE:
-		return false
-	}
-	return info.Kind == record.Channel || info.Kind == record.Room
-}
-
-// handleLeave removes the asking user.
-func (t *turn) handleLeave(cmd *Leave) Reply {
-	if err := t.enter(cmd.Actor, cmd.Conversation); err != nil {
-		return Reply{Err: err}
-	}
-	if t.member == nil {
-		return refuse(tidemark.BadArgument, "the system is nowhere a member: name the user who leaves")
-	}
-	if err := t.needGroup("leave it"); err != nil {
-		return Reply{Err: err}
-	}
-	return t.changeMembers(&wire.Members{Removed: []string{string(t.writer)}}, func() { t.dismiss(t.user) })
 }
 
 // changeMembers appends the event that tells of a change of the member list, then makes the change.
@@ -194,9 +141,12 @@ func (t *turn) writeMembers(
 
 // canAdmit gives the ordinals of users who are to join, if there is room for them.
 func (t *turn) canAdmit(members []tidemark.UserID) ([]record.User, *tidemark.Error) {
-	if total := int(t.head.Members) + len(members); total > int(t.limits.MembersMax) {
-		return nil, tidemark.Refuse(tidemark.TooMany, "%s would have %d members, at most %d are allowed",
-			t.info.ID, total, t.limits.MembersMax)
+	most := t.limits.MembersMax
+	if set := t.info.Settings.MembersMax; set > 0 {
+		most = min(most, set)
+	}
+	if total := int(t.head.Members) + len(members); total > int(most) {
+		return nil, tidemark.Refuse(tidemark.TooMany, "%s would have %d members, at most %d are allowed", t.info.ID, total, most)
 	}
 	t.expect(len(members))
 	users := make([]record.User, len(members))
@@ -218,18 +168,21 @@ func (t *turn) expect(members int) {
 }
 
 // admit makes a user a member by the event just appended. What came before that event is read; it is visible where the
-// settings say so. Who comes back begins anew.
+// settings say so. Who comes back begins anew, but for being silenced: leaving is no way out of that.
 func (t *turn) admit(u record.User, role record.Role) *record.Member {
 	m := t.ownMember(u, false)
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
-		ListPosition: t.env.Position,
+		ListPosition:    t.env.Position,
+		SilencedUntilMs: m.SilencedUntilMs, LastPostMs: m.LastPostMs,
 	}
 	if t.info.Settings.HistoryFromStart {
 		m.VisibleFrom = 1
 	}
 	t.readBy(m)
 	t.head.Members++
+	t.enlist(u, role)
+	t.clearRequest(u)
 	return m
 }
 
@@ -239,6 +192,7 @@ func (t *turn) dismiss(u record.User) {
 	m.LeftSeq = t.head.Seq
 	m.Position, m.ListPosition = t.env.Position, t.env.Position
 	t.head.Members--
+	t.enlist(u, 0)
 }
 
 func texts(users []tidemark.UserID) []string {

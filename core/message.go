@@ -18,7 +18,7 @@ const typeBytesMax = 64
 // submitMessage appends a message. A NORMAL one counts; a SILENT one does not count and mentions nobody; a TRANSIENT
 // one is only checked, and its reply tells the caller to deliver it without storing it.
 func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message) Reply {
-	if err := t.mayPost(); err != nil {
+	if err := t.mayPost(m); err != nil {
 		return Reply{Err: err}
 	}
 	if err := t.checkMessage(m); err != nil {
@@ -32,15 +32,29 @@ func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message) Reply {
 	if normal {
 		t.mention(m, e.Seq, e.SenderID)
 	}
+	t.notePost()
 	return answer(e)
 }
 
-// mayPost lets only owners, admins and the app write messages to a channel.
-func (t *turn) mayPost() *tidemark.Error {
-	if t.info.Kind != record.Channel {
-		return nil
+// mayPost refuses who may not post a message. One that is not stored is no post as slow mode counts them.
+func (t *turn) mayPost(m *wire.Message) *tidemark.Error {
+	err := t.may(ToPost)
+	if err != nil && err.Reason == tidemark.RateLimited && m.Class == wire.MessageClass_TRANSIENT {
+		err = nil
 	}
-	return t.needRole(record.AdminRole, "post")
+	if err == nil && m.MentionAll {
+		err = t.may(ToMentionAll)
+	}
+	return err
+}
+
+// notePost keeps the time of a member's message where slow mode counts from it.
+func (t *turn) notePost() {
+	if t.info.Settings.SlowModeMs == 0 || t.member == nil || t.member.Role > member {
+		return
+	}
+	m := t.ownMember(t.user, true)
+	m.LastPostMs, m.Position = t.env.NowMs, t.env.Position
 }
 
 // checkMessage holds the limits of a message, new or as an edit.

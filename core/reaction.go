@@ -26,6 +26,9 @@ func (t *turn) submitReaction(id tidemark.ClientID, reaction *wire.Reaction) Rep
 	if err := checkText("key", reaction.Key, keyBytesMax); err != nil {
 		return Reply{Err: err}
 	}
+	if err := t.may(ToReact); err != nil {
+		return Reply{Err: err}
+	}
 	e, current, err := t.shownTarget(tidemark.Seq(reaction.Seq))
 	if err != nil {
 		return Reply{Err: err}
@@ -94,7 +97,7 @@ func reacted(reactions []record.Reaction, key string, user record.User, present 
 // submitPin pins a message for all members, or takes the pin away: an admin, an owner or the app, and in a direct
 // conversation both.
 func (t *turn) submitPin(id tidemark.ClientID, pin *wire.Pin) Reply {
-	if err := t.needRole(record.AdminRole, "pin"); err != nil {
+	if err := t.may(ToPin); err != nil {
 		return Reply{Err: err}
 	}
 	e, current, err := t.shownTarget(tidemark.Seq(pin.Seq))

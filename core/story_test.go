@@ -176,17 +176,6 @@ func (w words) message() *wire.Message {
 	return m
 }
 
-func (w words) settings() *wire.Settings {
-	join, givenJoin := w.named["join"]
-	history, givenHistory := w.named["history"]
-	if !givenJoin && !givenHistory {
-		return nil
-	}
-	return &wire.Settings{
-		Join: wire.JoinPolicy(wire.JoinPolicy_value[strings.ToUpper(join)]), HistoryFromStart: history == "start",
-	}
-}
-
 func (w words) submit() *core.Submit {
 	cmd := &core.Submit{
 		Actor: w.actor(), Conversation: w.in(), ClientID: tidemark.ClientID(w.named["id"]), ContactsOnly: w.has("contacts-only"),
@@ -231,19 +220,15 @@ func (s *story) command(w words) core.Command {
 	case "update":
 		return &core.Update{
 			Actor: w.actor(), Conversation: w.in(), Title: w.text("title"), Avatar: w.text("avatar"),
-			Custom: w.pairs("custom"), Settings: w.settings(),
+			Custom: w.pairs("custom"), Settings: w.settings(), Announcement: w.text("announcement"),
 		}
 	case "add":
 		return &core.AddMembers{
 			Actor: w.actor(), Conversation: w.in(), Members: w.users("members"),
-			Role: record.Role(wire.Role_value[strings.ToUpper(w.named["role"])]),
+			Role: w.role("role"),
 		}
 	case "remove":
 		return &core.RemoveMembers{Actor: w.actor(), Conversation: w.in(), Members: w.users("members")}
-	case "join":
-		return &core.Join{Actor: w.actor(), Conversation: w.in()}
-	case "leave":
-		return &core.Leave{Actor: w.actor(), Conversation: w.in()}
 	case "settings":
 		return &core.Settings{
 			User: w.user(), Conversation: w.in(), Pinned: w.flag("pinned"), Muted: w.flag("muted"),
@@ -251,6 +236,9 @@ func (s *story) command(w words) core.Command {
 		}
 	case "import":
 		return &core.Import{Conversation: w.in(), Entries: entries(w)}
+	}
+	if cmd := groupCommand(w); cmd != nil {
+		return cmd
 	}
 	return homeCommand(w)
 }

@@ -47,6 +47,8 @@ func (s *story) tell(lines []string) string {
 		return s.profile(w)
 	case "contacts":
 		return s.contacts(w)
+	case "requests":
+		return s.requests(w)
 	}
 	return "unknown command " + w.plain[0]
 }
@@ -92,8 +94,15 @@ func (s *story) reply(w words, r core.Reply) string {
 		return fmt.Sprintf("read up to %d%s", r.ReadSeq, s.nothing())
 	case r.Profile != nil:
 		return s.showProfile(r.Profile) + s.nothing()
+	case r.Requested:
+		return "asked" + s.nothing()
+	case r.UntilMs > 0:
+		return "muted until " + clock(r.UntilMs) + s.nothing()
 	case r.Seq == 0:
 		return "done" + s.nothing()
+	}
+	if r.Duplicate && r.Position == 0 {
+		return fmt.Sprintf("event %d, long ago%s", r.Seq, s.nothing())
 	}
 	line := fmt.Sprintf("event %d at %s, position %d, counted %d, digest %.6s…",
 		r.Seq, clock(r.TimeMs), r.Position, r.Counted, r.Digest)
@@ -294,16 +303,14 @@ func showInfo(info *wire.Info) string {
 	if len(info.Custom) > 0 {
 		parts = append(parts, fmt.Sprintf("custom %v", info.Custom))
 	}
+	if info.Announcement != nil {
+		parts = append(parts, fmt.Sprintf("announcement %q", *info.Announcement))
+	}
+	if info.Dissolved {
+		parts = append(parts, "dissolved")
+	}
 	if info.Settings != nil {
-		parts = append(parts, showSettings(uint8(info.Settings.Join), info.Settings.HistoryFromStart))
+		parts = append(parts, showSettings(info.Settings))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func showSettings(join uint8, history bool) string {
-	text := "join by " + strings.TrimPrefix(strings.ToLower(wire.JoinPolicy(join).String()), "join_")
-	if history {
-		text += ", history from the start"
-	}
-	return text
 }

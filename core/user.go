@@ -31,7 +31,7 @@ func (t *turn) handleUpdateUser(cmd *UpdateUser) Reply {
 // setProfile writes a profile; what is nil stays as it was. A field that really changes gets the position of this
 // commit, so that who knows an older one is told of that field alone.
 func (t *turn) setProfile(id tidemark.UserID, nickname, avatar *string, custom, given map[string]string) Reply {
-	if err := t.checkInfo(nil, avatar, given, nil); err != nil {
+	if err := t.checkInfo(nil, avatar, given); err != nil {
 		return Reply{Err: err}
 	}
 	if nickname != nil {

@@ -145,6 +145,16 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.Of(cmd.Conversation), nil
 	case *core.Leave:
 		return s.Of(cmd.Conversation), nil
+	case *core.AnswerJoin:
+		return s.Of(cmd.Conversation), nil
+	case *core.SetRole:
+		return s.Of(cmd.Conversation), nil
+	case *core.Transfer:
+		return s.Of(cmd.Conversation), nil
+	case *core.Mute:
+		return s.Of(cmd.Conversation), nil
+	case *core.Dissolve:
+		return s.Of(cmd.Conversation), nil
 	case *core.Settings:
 		return s.Of(cmd.Conversation), nil
 	case *core.Import:

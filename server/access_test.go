@@ -45,7 +45,7 @@ var attempts = map[string]attempt{
 	"ConversationService/AddMembers":    {body: `{"conversation":"team","members":["bob"]}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"team","members":["nobody"]}`, why: "UNKNOWN_USER"},
 	"ConversationService/RemoveMembers": {body: `{"conversation":"team","members":["nobody"]}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none","members":["bob"]}`, why: "UNKNOWN_CONVERSATION"},
 	"ConversationService/Join":          {body: `{"conversation":"open"}`, unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION", user: true},
-	"ConversationService/Leave":         {body: `{"conversation":"made"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION", user: true},
+	"ConversationService/Leave":         {body: `{"conversation":"left"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION", user: true},
 	"ConversationService/ListMembers":   {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
 	"ConversationService/Settings":      {body: `{"conversation":"team","pinned":true}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none","pinned":true}`, why: "UNKNOWN_CONVERSATION", user: true},
 
@@ -93,6 +93,7 @@ func world(t *testing.T, change func(*server.Config)) *node {
 
 func TestEveryMethodHasItsCallers(t *testing.T) {
 	n := world(t, func(c *server.Config) { c.FailuresPerSecond = -1 })
+	n.ok(n.app("ConversationService/Create", `{"id":"left","members":["alice","bob"]}`))
 	n.ok(n.as("alice", "SyncService/Pull", `{"deviceId":"d"}`))
 	epoch := n.ok(n.app("AdminService/Stats", `{}`)).at("epoch").(string)
 	tokens := map[string]string{"alice": n.token("alice"), "mallory": n.token("mallory")}

@@ -73,6 +73,8 @@ func (v *conversation) checkInfo() error {
 	equal(v.checker, 0, "history from the start", f.HistoryFromStart, e.HistoryFromStart)
 	f.Join, f.HistoryFromStart = e.Join, e.HistoryFromStart
 	equal(v.checker, 0, "settings", f, e)
+	equal(v.checker, 0, "announcement", found.Announcement, expected.Announcement)
+	equal(v.checker, 0, "seq of the dissolution", found.DissolvedSeq, expected.DissolvedSeq)
 	equal(v.checker, 0, "time of creation", found.CreatedMs, expected.CreatedMs)
 	equal(v.checker, 0, "position of the last change of the data", found.InfoPosition, expected.InfoPosition)
 	equal(v.checker, 0, "position of the last change of the members", found.MembersPosition, expected.MembersPosition)

@@ -62,6 +62,7 @@ func (v *conversation) check() error {
 	for _, check := range []func() error{
 		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkCurrents, v.checkMentions, v.checkRecalls,
 		v.checkMemberships, v.checkContacts,
+		v.checkStaff, v.checkRequests,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -34,7 +34,7 @@ type checker struct {
 	at          tidemark.ConversationID // the conversation being checked
 
 	// rows of conversations, read side by side
-	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships *reader
+	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships, requests *reader
 
 	appended sum // events with their positions, to be compared with the commits
 	contacts sum // entries that the index of contacts must have
@@ -180,6 +180,7 @@ func (c *checker) checkConversations() (err error) {
 		{&c.info, store.InfoRow}, {&c.heads, store.HeadRow}, {&c.events, store.EventRow}, {&c.members, store.MemberRow},
 		{&c.clientIDs, store.ClientIDRow}, {&c.hours, store.HourRow}, {&c.currents, store.CurrentRow},
 		{&c.mentions, store.MentionRow}, {&c.recalls, store.RecallRow}, {&c.memberships, store.MembershipRow},
+		{&c.requests, store.RequestRow},
 	}
 	defer func() {
 		for _, k := range readers {

@@ -6,11 +6,11 @@ package verify
 
 import (
 	"fmt"
-	"github.com/tidemark-im/tidemark/core"
 	"maps"
 	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -71,6 +71,9 @@ func (r *replay) event(e *record.Event, body *wire.Body) {
 	case *wire.Body_Info:
 		r.data(body.Info)
 		r.info.InfoPosition = e.Position
+		if body.Info.GetDissolved() {
+			r.info.DissolvedSeq = e.Seq
+		}
 	}
 }
 
@@ -280,6 +283,9 @@ func (r *replay) data(info *wire.Info) {
 	maps.Copy(custom, info.Custom)
 	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
 	r.info.Custom = custom
+	if info.Announcement != nil {
+		r.info.Announcement = *info.Announcement
+	}
 	if info.Settings != nil {
 		r.info.Settings = core.SettingsOf(info.Settings)
 	}

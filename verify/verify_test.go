@@ -42,8 +42,8 @@ func TestWholeIsWhole(t *testing.T) {
 	if last.Done != partitions || last.Counts != report.Counts {
 		t.Errorf("the last progress was %+v, the counts are %+v", last, report.Counts)
 	}
-	want := verify.Counts{Users: 12, Conversations: 7, Events: 37, Members: 14, ClientIDs: 23, Hours: 8, CurrentForms: 6, Mentions: 4,
-		Recalls: 2, ListRows: 14, Commits: 31, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 13, ProfileEntries: 4, Contacts: 5}
+	want := verify.Counts{Users: 12, Conversations: 8, Events: 44, Members: 18, ClientIDs: 23, Hours: 9, CurrentForms: 6, Mentions: 4,
+		Recalls: 2, ListRows: 18, Commits: 38, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 18, ProfileEntries: 4, Contacts: 5, Requests: 1}
 	if report.Counts != want {
 		t.Errorf("counted\n%+v, want\n%+v", report.Counts, want)
 	}
@@ -89,6 +89,15 @@ func inHead(change func(h *record.Head)) func(*testing.T, string) {
 func inInfo(change func(i *record.Info)) func(*testing.T, string) {
 	return byRecord(func(p *store.Partition, c *record.Changes) {
 		i, _ := p.Info(1)
+		change(i)
+		c.Infos = append(c.Infos, i)
+	})
+}
+
+// inClub changes the public data of the club, which is conversation 4 of partition 0 and was dissolved by its event 7.
+func inClub(change func(i *record.Info)) func(*testing.T, string) {
+	return byRecord(func(p *store.Partition, c *record.Changes) {
+		i, _ := p.Info(4)
 		change(i)
 		c.Infos = append(c.Infos, i)
 	})
@@ -157,6 +166,25 @@ var damages = []struct {
 	{"a creation time is changed", inInfo(func(i *record.Info) { i.CreatedMs++ }), 0, true, "time of creation"},
 	{"a members version is changed", inInfo(func(i *record.Info) { i.MembersPosition++ }), 0, true, "last change of the members"},
 	{"a conversation is renamed", inInfo(func(i *record.Info) { i.ID += "x" }), 1, true, "chain value"},
+	{"an announcement is changed", inClub(func(i *record.Info) { i.Announcement = "Never" }), 0, false, "announcement: found Never, expected Tonight at eight"},
+	{"a right is changed", inClub(func(i *record.Info) { i.Settings.Post = record.OwnerRole }), 0, false, "settings: found"},
+	{"a dissolved conversation goes on", inClub(func(i *record.Info) { i.DissolvedSeq = 0 }), 0, false, "seq of the dissolution: found 0, expected 7"},
+	{"an admin is not listed", inClub(func(i *record.Info) { i.Staff = i.Staff[:1] }), 0, false, "admins and owners: found [bob], expected [bob carol]"},
+	{"a member is listed as an admin", inInfo(func(i *record.Info) { i.Staff = append(i.Staff, 99) }), 0, true, "admins and owners: found [alice dave of ordinal 99], expected [alice dave]"},
+	{"a request is not counted", inClub(func(i *record.Info) { i.Requests = 0 }), 0, false, "requests to join: found 0, expected 1"},
+	{"a request is missing", byHand(func(h hand) {
+		h.delete(h.find(store.RequestRow, func(store.Key, []byte) bool { return true }))
+	}), 0, false, "requests to join: found 1, expected 0"},
+	{"a member asks to join", byRecord(func(p *store.Partition, c *record.Changes) {
+		u, _, _ := p.User("bob")
+		c.Requests = append(c.Requests, record.RequestChange{Conversation: 4, User: u, Request: &record.JoinRequest{}})
+	}), 0, false, "request to join of bob: found one, expected none: the user is a member"},
+	{"nobody asks to join", byRecord(func(_ *store.Partition, c *record.Changes) {
+		c.Requests = append(c.Requests, record.RequestChange{Conversation: 4, User: 99, Request: &record.JoinRequest{}})
+	}), 0, false, "request to join of user ordinal 99: found one, expected none: there is no such user"},
+	{"a request is to no conversation", byRecord(func(_ *store.Partition, c *record.Changes) {
+		c.Requests = append(c.Requests, record.RequestChange{Conversation: 77, User: 1, Request: &record.JoinRequest{}})
+	}), 0, false, "request to join of conversation ordinal 77: found a row, expected none"},
 	{"an info is missing", byHand(func(h hand) { h.delete(store.Key{Kind: store.InfoRow, Conversation: 1}) }), 0, false, "info of conversation ordinal 1: found none"},
 	{"a role is raised", inMember(func(m *record.Member) { m.Role = record.OwnerRole }), 1, true, "role of member carol: found owner, expected member"},
 	{"a joined seq is changed", inMember(func(m *record.Member) { m.JoinedSeq = 2 }), 1, true, "joined seq of member carol: found 2, expected 1"},
@@ -222,7 +250,10 @@ var damages = []struct {
 	{"a commit is missing", byHand(func(h hand) { h.delete(commitKey(h, 7)) }), 7, false, "a row without the event"},
 	{"a commit holds another event", byHand(func(h hand) { h.set(commitKey(h, 7), []byte{1, 8, 1}) }), 8, false, "an event of position"},
 	{"a commit is of the future", byHand(func(h hand) { h.set(store.Key{Kind: store.CommitRow, Position: 5000}, nil) }), 0, false, "position of a commit: found 5000"},
-	{"the partition is behind", byRecord(func(_ *store.Partition, c *record.Changes) { c.Partition.Position -= 20 }), 9, true, "expected at most"},
+	{"the partition is behind", byRecord(func(p *store.Partition, c *record.Changes) {
+		e, _ := p.Event(1, 8)
+		c.Partition.Position = e.Position
+	}), 9, true, "expected at most"},
 	{"the last id is behind", byRecord(func(_ *store.Partition, c *record.Changes) { c.Partition.LastID = 5 }), 1, true, "expected at most 5"},
 	{"too few users are counted", byRecord(func(_ *store.Partition, c *record.Changes) { c.Partition.Users-- }), 0, false, "users counted by the partition state"},
 	{"too many conversations are counted", byRecord(func(_ *store.Partition, c *record.Changes) { c.Partition.Conversations++ }), 0, false, "conversations counted by the partition state"},

@@ -162,9 +162,27 @@ func (w *world) more() {
 		{TimeMs: 1_000_000_003_000, ClientId: "i4", User: "zoe", Entry: &wire.ImportEntry_Leave{Leave: true}},
 	}
 	w.in(old, &core.Import{Conversation: old, Entries: entries})
+	w.club()
 	lobby := w.group(1, "lobby")
 	w.in(lobby, &core.Create{Actor: core.Actor{User: "bob"}, Conversation: lobby, Kind: record.Channel})
 	w.text(lobby, "bob", "news")
+}
+
+// club is a group that is asked, ordered and dissolved.
+func (w *world) club() {
+	club, alice, text := w.group(0, "club"), core.Actor{User: "alice"}, "Tonight at eight"
+	w.in(club, &core.Create{Actor: alice, Conversation: club, Members: []tidemark.UserID{"bob", "carol"}, Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST}})
+	w.in(club, &core.SetRole{Actor: alice, Conversation: club, Members: []tidemark.UserID{"bob", "carol"}, Role: record.AdminRole})
+	for _, user := range []tidemark.UserID{"dave", "yan", "zoe"} {
+		w.in(club, &core.Join{Actor: core.Actor{User: user}, Conversation: club, Text: "I am " + string(user)})
+	}
+	w.in(club, &core.AnswerJoin{Actor: alice, Conversation: club, Users: []tidemark.UserID{"dave"}, Accept: true})
+	w.in(club, &core.AnswerJoin{Actor: alice, Conversation: club, Users: []tidemark.UserID{"yan"}})
+	w.in(club, &core.Mute{Actor: core.Actor{User: "bob"}, Conversation: club, Members: []tidemark.UserID{"dave"}, ForMs: 60_000})
+	w.in(club, &core.Update{Actor: alice, Conversation: club, Announcement: &text, Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST, SlowModeMs: 1000, Post: wire.Role_MEMBER}})
+	w.in(club, &core.Transfer{Actor: alice, Conversation: club, Member: "bob"})
+	w.in(club, &core.Leave{Actor: alice, Conversation: club})
+	w.in(club, &core.Dissolve{Actor: core.Actor{User: "bob"}, Conversation: club})
 }
 
 func (w *world) close() {

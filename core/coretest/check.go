@@ -107,7 +107,18 @@ func (m *Memory) checkInfo(info *record.Info, r *rebuilt) error {
 	if len(want.Custom) == 0 {
 		want.Custom = nil
 	}
-	if !reflect.DeepEqual(*info, want) {
+	want.Staff = r.staff()
+	for key := range only(m.requests, func(k memberKey) bool { return k.c == info.Ordinal }) {
+		want.Requests++
+		if m.members[key].Active() {
+			return fmt.Errorf("%s asks to join and is a member", m.names[key.u])
+		}
+	}
+	got := *info
+	if len(got.Staff) == 0 {
+		got.Staff = nil
+	}
+	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("info is %+v, by brute force %+v", *info, want)
 	}
 	return nil

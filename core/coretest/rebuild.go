@@ -7,11 +7,11 @@ package coretest
 
 import (
 	"fmt"
-	"github.com/tidemark-im/tidemark/core"
 	"maps"
 	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -97,6 +97,9 @@ func (r *rebuilt) body(e *record.Event, body *wire.Body) {
 	case *wire.Body_Info:
 		r.data(body.Info)
 		r.info.InfoPosition = e.Position
+		if body.Info.Dissolved {
+			r.info.DissolvedSeq = e.Seq
+		}
 	}
 }
 
@@ -187,6 +190,21 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 		member.LeftSeq, member.ListPosition = e.Seq, e.Position
 		r.active--
 	}
+	for name, role := range list.Roles {
+		r.members[r.memory.users[tidemark.UserID(name)]].Role = record.Role(role)
+	}
+}
+
+// staff are the admins and owners among the members.
+func (r *rebuilt) staff() []record.User {
+	var staff []record.User
+	for u, m := range r.members {
+		if m.Active() && m.Role > record.MemberRole && r.info.Kind != record.Direct {
+			staff = append(staff, u)
+		}
+	}
+	slices.Sort(staff)
+	return staff
 }
 
 func (r *rebuilt) data(info *wire.Info) {
@@ -203,6 +221,9 @@ func (r *rebuilt) data(info *wire.Info) {
 	maps.Copy(custom, info.Custom)
 	maps.DeleteFunc(custom, func(_, value string) bool { return value == "" })
 	r.info.Custom = custom
+	if info.Announcement != nil {
+		r.info.Announcement = *info.Announcement
+	}
 	if info.Settings != nil {
 		r.info.Settings = core.SettingsOf(info.Settings)
 	}
