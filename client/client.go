@@ -39,6 +39,9 @@ type Client struct {
 	recent  [settledMax]tidemark.ClientID         // their ring
 	next    int                                   // of recent
 	hub     hub                                   // has a lock of its own
+
+	outdated []tidemark.UserID // whose profiles are to be refreshed; at most outdatedMax
+	stale    chan struct{}     // of size 1: something is to be refreshed
 }
 
 // settledMax is how many answers to submissions are remembered for [Client.WaitSent].
@@ -57,6 +60,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, start: time.Now(), moved: make(chan struct{}), failed: make(chan struct{}), pages: map[uint64]chan replica.Done{},
 		sends: map[tidemark.ClientID][]chan struct{}{}, settled: map[tidemark.ClientID]OutgoingChanged{},
+		stale: make(chan struct{}, 1),
 	}
 	c.calls = newCalls(cfg)
 	err = cfg.Store.Update(func(tx Tx) error {
@@ -212,6 +216,7 @@ func (c *Client) release(out *replica.Output) {
 			c.answered(o)
 		}
 	}
+	c.noteOutdated(out)
 	c.hub.publish(out.Notes)
 }
 

@@ -128,6 +128,7 @@ func (c *Client) connection(ctx context.Context) ending {
 	var children sync.WaitGroup
 	children.Go(func() { l.finish(c.reader(ctx, conn, received)) })
 	children.Go(func() { l.finish(c.writer(ctx, conn, l)) })
+	children.Go(func() { c.refresher(ctx) })
 	end := c.loop(ctx, l, received)
 	cancel()
 	_ = conn.CloseNow()
@@ -311,12 +312,20 @@ var (
 	ErrReplaced = errors.New("client: another client connected as this device")
 )
 
+// retryAfterMax bounds how long a server's word keeps a device away.
+const retryAfterMax = time.Hour
+
+// pauseOf is the pause a server asks for.
+func pauseOf(ms uint32) time.Duration {
+	return min(time.Duration(ms)*time.Millisecond, retryAfterMax)
+}
+
 // byeEnding says what a bye means.
 func byeEnding(b *wire.Bye) ending {
 	e := ending{
 		told:       true,
 		err:        fmt.Errorf("client: the server said bye: %s %s", b.Reason, b.Message),
-		retryAfter: time.Duration(b.RetryAfterMs) * time.Millisecond,
+		retryAfter: pauseOf(b.RetryAfterMs),
 	}
 	switch b.Reason {
 	case wire.ByeReason_KICKED:
@@ -333,7 +342,7 @@ func byeEnding(b *wire.Bye) ending {
 func refusedEnding(refusal *tidemark.Error) ending {
 	e := ending{
 		told: true, err: fmt.Errorf("client: the server refuses: %w", refusal),
-		retryAfter: time.Duration(refusal.RetryAfterMs) * time.Millisecond,
+		retryAfter: pauseOf(refusal.RetryAfterMs),
 	}
 	switch refusal.Reason {
 	case tidemark.BadToken:

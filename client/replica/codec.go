@@ -47,7 +47,10 @@ func CheckFormat(v View) (fresh bool, err error) {
 }
 
 // The keys. Conversation ids hold no NUL, so that the events of one never mix with another's.
-var metaKey = []byte("meta")
+var (
+	metaKey     = []byte("meta")
+	contactsKey = []byte("v/contacts") // versions of contracts
+)
 
 func conversationKey(id tidemark.ConversationID) []byte { return append([]byte("c/"), id...) }
 func profileKey(id tidemark.UserID) []byte              { return append([]byte("p/"), id...) }

@@ -48,6 +48,10 @@ func (s *step) profile(p *wire.Profile) {
 	if !id.Valid() {
 		return
 	}
+	if len(p.Versions) > 0 { // of contracts; what is shown is the same without
+		p = proto.CloneOf(p)
+		p.Versions = nil
+	}
 	data := marshalSorted(p)
 	old, err := s.view.Get(profileKey(id))
 	if err != nil {
@@ -324,6 +328,26 @@ func (r *Replica) Receipts(view View, nowMs uint64, in tidemark.ConversationID, 
 		}
 	}
 	return s.end()
+}
+
+// Refreshed takes in the profiles of the last page of a contract, and notes the versions that hold from now on.
+func (r *Replica) Refreshed(view View, nowMs uint64, versions *wire.ContactsContract, profiles ...*wire.Profile) (Output, error) {
+	s := r.begin(view, nowMs)
+	for _, p := range profiles {
+		s.profile(p)
+	}
+	s.write(contactsKey, marshal(versions))
+	return s.end()
+}
+
+// ContactsVersions are the versions of the contacts contract up to which profiles were brought here; empty at first.
+func ContactsVersions(view View) (*wire.ContactsContract, error) {
+	versions := &wire.ContactsContract{}
+	data, err := view.Get(contactsKey)
+	if err != nil {
+		return nil, err
+	}
+	return versions, versions.UnmarshalVT(data)
 }
 
 // Profiles takes in profiles that were learnt elsewhere, from the API.

@@ -11,6 +11,7 @@ import (
 	"hash"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 // Digest is the chain value at the last stored event, which is the same on every device and at the server; zero when
@@ -23,7 +24,8 @@ func (c *Conversation) Digest() (tidemark.Seq, tidemark.Digest) {
 	return last.To, last.Last
 }
 
-// Fingerprint is a digest of everything the user sees: the conversation list with titles, counts, settings and heads, and
+// Fingerprint is a digest of everything the user sees: the conversation list with titles, counts, settings, drafts and heads,
+// contacts with their remarks and profiles, and
 // the last depth stored messages of each conversation in their current form (0: all). Two devices of one user that are
 // both up to date have the same, if they store the same depth.
 func (r *Replica) Fingerprint(view View, depth int) (tidemark.Digest, error) {
@@ -37,6 +39,13 @@ func (r *Replica) Fingerprint(view View, depth int) (tidemark.Digest, error) {
 		fmt.Fprintf(h, "%q %d %d %x %d %d %d %d\n", id, c.HeadSeq, seq, digest, c.Unread, c.Mentions, c.LastTimeMs, len(c.Segments))
 		part(h, marshalSorted(c.Info))
 		part(h, marshalSorted(c.Self))
+		if peer, direct := id.Peer(r.meta.user); direct && c.Self.GetContact() == wire.ContactState_CONTACT {
+			profile, err := view.Get(profileKey(peer))
+			if err != nil {
+				return tidemark.Digest{}, err
+			}
+			part(h, profile)
+		}
 		list, err := Messages(view, r.meta.user, id, 1, c.Tail(), depth, depth > 0)
 		if err != nil {
 			return tidemark.Digest{}, err
