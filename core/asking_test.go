@@ -82,12 +82,19 @@ func (s *story) current(w words) string {
 	if c.PinSeq > 0 {
 		add("pinned by %d", c.PinSeq)
 	}
+	if c.ThreadSeq > 0 {
+		add("%d answers, the last written is %d", c.ThreadCount, c.ThreadSeq)
+	}
 	for _, r := range c.Reactions {
 		var users []string
 		for _, u := range r.Users {
 			users = append(users, string(s.memory.UserID(u)))
 		}
-		add("%s of %s", r.Key, strings.Join(users, " "))
+		line := fmt.Sprintf("%s of %s", r.Key, strings.Join(users, " "))
+		if more := int(r.Count) - len(users); more > 0 {
+			line += fmt.Sprintf(" and %d more", more)
+		}
+		add("%s", line)
 	}
 	if len(parts) == 0 {
 		return "as written"

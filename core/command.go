@@ -45,6 +45,7 @@ type Submit struct {
 	// ContactsOnly: in a direct conversation only a contact may write to the other user. Whoever queues the command has
 	// looked up what the server and the other user have chosen.
 	ContactsOnly bool
+	Forward      *Verdict // on what the message forwards; nil where it forwards nothing
 }
 
 // Erase drops salt and body of a message. By its sender, or the app.
@@ -157,6 +158,7 @@ type Settings struct {
 	Conversation                        tidemark.ConversationID
 	Pinned, Muted, Hidden, MarkedUnread *bool
 	Alias                               *string
+	Draft                               *wire.Draft // an empty text: none any more
 }
 
 // Import appends entries with times of the past to a group, in order, adding users to the partition as needed; an entry
@@ -245,7 +247,8 @@ type Reply struct {
 	Info      *record.Info
 	Profile   *record.Profile
 	Member    *record.Member
-	Requested bool   // Join: asked, and not yet let in
-	UntilMs   uint64 // Mute: until when
-	Transient bool   // a message of class TRANSIENT passed the rules: deliver, store nothing
+	Requested bool            // Join: asked, and not yet let in
+	UntilMs   uint64          // Mute: until when
+	Transient bool            // a message of class TRANSIENT passed the rules: deliver, store nothing
+	Private   *record.Private // with Member, where the command may have changed it
 }

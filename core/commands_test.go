@@ -18,7 +18,7 @@ var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin",
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
-	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact",
+	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear",
 }
 
 func (h *history) command(kind string) core.Command {
@@ -29,6 +29,10 @@ func (h *history) command(kind string) core.Command {
 	case "Erase":
 		seq := h.message(c)
 		return &core.Erase{Actor: h.actorOn(c, seq), Conversation: c, Seq: seq}
+	case "Delete":
+		return &core.Delete{User: h.user(), Conversation: c, Seqs: []tidemark.Seq{h.message(c), h.message(c)}}
+	case "Clear":
+		return &core.Clear{User: h.user(), Conversation: c, Seq: h.seq(c)}
 	case "Read":
 		return &core.Read{User: h.user(), Conversation: c, Seq: h.seq(c)}
 	case "Create":
@@ -54,7 +58,11 @@ func (h *history) command(kind string) core.Command {
 		return h.groupCommand(kind, c)
 	case "Settings":
 		pinned, hidden, alias := h.bool("pinned"), h.bool("hidden"), h.text()
-		return &core.Settings{User: h.user(), Conversation: c, Pinned: &pinned, Hidden: &hidden, Alias: &alias}
+		cmd := &core.Settings{User: h.user(), Conversation: c, Pinned: &pinned, Hidden: &hidden, Alias: &alias}
+		if h.bool("draft") {
+			cmd.Draft = &wire.Draft{Text: h.text(), ReplyTo: uint64(h.seq(c))}
+		}
+		return cmd
 	case "Import":
 		return &core.Import{Conversation: c, Entries: h.entries()}
 	case "Contact":
@@ -121,6 +129,15 @@ func (h *history) submit(kind string, c tidemark.ConversationID) core.Command {
 	switch target := uint64(seq); kind {
 	case "Message":
 		cmd.Actor, cmd.Message = h.actor(), h.content()
+		switch rapid.IntRange(0, 5).Draw(h.t, "reference") {
+		case 0:
+			cmd.Message.ReplyTo = target
+		case 1, 2:
+			cmd.Message.Thread = target
+		case 3:
+			cmd.Message.Forwarded = &wire.Forwarded{Conversation: "team", Seq: target}
+			cmd.Forward = &core.Verdict{}
+		}
 	case "Edit":
 		cmd.Edit = &wire.Edit{Seq: target, Message: h.content()}
 	case "Recall":

@@ -16,8 +16,7 @@ import (
 // target is the message that another event is about, with its current form, which the caller may change: it must be
 // there, be visible to the asker, and not be erased.
 func (t *turn) target(seq tidemark.Seq) (*record.Event, *record.Current, *tidemark.Error) {
-	visible := seq > 0 && seq <= t.head.Seq && (t.full || seq >= t.member.VisibleFrom)
-	if !visible {
+	if !t.sees(seq) {
 		return nil, nil, tidemark.Refuse(tidemark.UnknownEvent, "%s has no event %d", t.info.ID, seq)
 	}
 	e, kept := t.view.Event(t.info.Ordinal, seq)
@@ -90,6 +89,9 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
+	if err := checkEdited(edit.Message, shown); err != nil {
+		return Reply{Err: err}
+	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Edit{Edit: edit}})
 	written := t.write(id, record.EditBody, body, false)
 	if e.IsCounted {
@@ -98,7 +100,7 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 	}
 	current.EditSeq = written.Seq
 	current.Edits = append(slices.Clip(current.Edits), written.Seq)
-	current.Edited = marshalMessage(edit.Message)
+	current.Edited = edited(edit.Message, shown)
 	t.setCurrent(e.Seq, current)
 	return answer(written)
 }
@@ -161,6 +163,13 @@ func (t *turn) withdraw(e *record.Event, current *record.Current, shown *wire.Me
 			Conversation: t.info.Ordinal, Seq: e.Seq, Counted: e.Counted,
 		})
 		t.ownHead().Recalled++
+	}
+	t.unanswered(shown)
+	t.unpin(e.Seq)
+	if len(current.Reactions) > 0 {
+		t.out.Indexes = append(t.out.Indexes, record.IndexChange{Removed: true, Index: record.Index{
+			Kind: record.ReactionIndex, Conversation: t.info.Ordinal, Seq: e.Seq,
+		}})
 	}
 	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
 }

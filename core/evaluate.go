@@ -66,6 +66,10 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleSettings(cmd)
 	case *Contact:
 		return t.handleContact(cmd)
+	case *Delete:
+		return t.handleDelete(cmd)
+	case *Clear:
+		return t.handleClear(cmd)
 	case *Import:
 		return t.handleImport(cmd)
 	case *UpsertUser:

@@ -91,6 +91,12 @@ func (im *importing) message(at draft, m *wire.Message) *tidemark.Error {
 	if err := im.checkMessage(m); err != nil {
 		return err
 	}
+	if err := im.checkRoot(tidemark.Seq(m.Thread)); err != nil {
+		return err
+	}
+	if err := checkForward(m, nil); err != nil {
+		return err
+	}
 	if err := im.needIn(at); err != nil {
 		return err
 	}
@@ -103,6 +109,7 @@ func (im *importing) message(at draft, m *wire.Message) *tidemark.Error {
 	if at.counted {
 		im.mention(m, e.Seq, at.writer)
 	}
+	im.answered(m, e.Seq)
 	return nil
 }
 

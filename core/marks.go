@@ -87,12 +87,20 @@ func (t *turn) handleSettings(cmd *Settings) Reply {
 		}
 		next.Alias = *cmd.Alias
 	}
-	if next == *t.member {
-		return t.own(t.member)
+	if cmd.Draft != nil {
+		if err := t.setDraft(cmd.Draft); err != nil {
+			return Reply{Err: err}
+		}
 	}
-	next.Position = t.env.Position
-	m := t.ownMember(t.user, false)
-	*m = next
+	m := t.memberOf(t.user)
+	if next != *t.member {
+		next.PrivatePosition, next.Position = m.PrivatePosition, t.env.Position
+		m = t.ownMember(t.user, false)
+		*m = next
+	}
+	if cmd.Draft != nil {
+		return t.ownPrivate()
+	}
 	return t.own(m)
 }
 

@@ -168,16 +168,21 @@ func (t *turn) expect(members int) {
 }
 
 // admit makes a user a member by the event just appended. What came before that event is read; it is visible where the
-// settings say so. Who comes back begins anew, but for being silenced: leaving is no way out of that.
+// settings say so. Who comes back begins anew, but for being silenced, since leaving is no way out of that, and for what
+// the user has deleted for itself.
 func (t *turn) admit(u record.User, role record.Role) *record.Member {
 	m := t.ownMember(u, false)
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
 		ListPosition:    t.env.Position,
 		SilencedUntilMs: m.SilencedUntilMs, LastPostMs: m.LastPostMs,
+		PrivatePosition: m.PrivatePosition, ClearedSeq: m.ClearedSeq,
 	}
 	if t.info.Settings.HistoryFromStart {
 		m.VisibleFrom = 1
+	}
+	if m.ClearedSeq > 0 {
+		m.GrantedFrom, m.VisibleFrom = m.VisibleFrom, max(m.VisibleFrom, m.ClearedSeq+1)
 	}
 	t.readBy(m)
 	t.head.Members++

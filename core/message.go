@@ -17,11 +17,17 @@ const typeBytesMax = 64
 
 // submitMessage appends a message. A NORMAL one counts; a SILENT one does not count and mentions nobody; a TRANSIENT
 // one is only checked, and its reply tells the caller to deliver it without storing it.
-func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message) Reply {
+func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message, forward *Verdict) Reply {
 	if err := t.mayPost(m); err != nil {
 		return Reply{Err: err}
 	}
 	if err := t.checkMessage(m); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.checkRoot(tidemark.Seq(m.Thread)); err != nil {
+		return Reply{Err: err}
+	}
+	if err := checkForward(m, forward); err != nil {
 		return Reply{Err: err}
 	}
 	if m.Class == wire.MessageClass_TRANSIENT {
@@ -33,6 +39,7 @@ func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message) Reply {
 		t.mention(m, e.Seq, e.SenderID)
 	}
 	t.notePost()
+	t.answered(m, e.Seq)
 	return answer(e)
 }
 
@@ -85,11 +92,7 @@ func (t *turn) checkMessage(m *wire.Message) *tidemark.Error {
 				user, tidemark.IDAlphabet)
 		}
 	}
-	if seq := tidemark.Seq(max(m.ReplyTo, m.Thread)); seq > t.head.Seq {
-		return tidemark.Refuse(tidemark.UnknownEvent, "the message refers to event %d but %s ends at %d",
-			seq, t.info.ID, t.head.Seq)
-	}
-	return nil
+	return t.checkReply(tidemark.Seq(m.ReplyTo))
 }
 
 // mention indexes whom a message at seq mentions: members who can see it, but not its sender.
@@ -108,7 +111,7 @@ func (t *turn) mention(m *wire.Message, seq tidemark.Seq, sender tidemark.UserID
 			continue
 		}
 		member := t.memberOf(u)
-		if !member.Active() || member.VisibleFrom > seq {
+		if !member.Active() || member.Granted() > seq {
 			continue
 		}
 		t.out.Mentions = append(t.out.Mentions, record.MentionChange{Conversation: t.info.Ordinal, User: u, Seq: seq})

@@ -141,7 +141,7 @@ func (h *history) marksHaveNotFallen(before *coretest.Memory) {
 	for _, info := range before.Conversations() {
 		for _, u := range before.Members(info.Ordinal) {
 			was, is := before.Member(info.Ordinal, u), h.memory.Member(info.Ordinal, u)
-			if is.ReadSeq < was.ReadSeq || is.ReadCounted < was.ReadCounted || is.Position < was.Position {
+			if is.ClearedSeq < was.ClearedSeq || is.VisibleFrom <= is.ClearedSeq || is.ReadSeq < was.ReadSeq || is.ReadCounted < was.ReadCounted || is.Position < was.Position {
 				h.t.Fatalf("a mark has fallen: %+v, was %+v", is, was)
 			}
 		}

@@ -36,62 +36,95 @@ func (t *turn) submitReaction(id tidemark.ClientID, reaction *wire.Reaction) Rep
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
 	}
-	reactions, changed := reacted(current.Reactions, reaction.Key, t.user, !reaction.Removed)
-	if changed && !reaction.Removed {
-		if err := t.checkReactions(e.Seq, reactions); err != nil {
+	changed := t.view.Reacted(t.info.Ordinal, e.Seq, reaction.Key, t.user) == reaction.Removed
+	switch {
+	case changed && reaction.Removed:
+		current.Reactions = t.withoutReaction(e.Seq, current.Reactions, reaction.Key)
+	case changed:
+		current.Reactions = withReaction(current.Reactions, reaction.Key, t.user)
+		if err := t.checkReactions(e.Seq, current.Reactions); err != nil {
 			return Reply{Err: err}
 		}
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Reaction{Reaction: reaction}})
 	written := t.write(id, record.ReactionBody, body, false)
 	if changed {
-		current.Reactions = reactions
+		t.out.Indexes = append(t.out.Indexes, record.IndexChange{Removed: reaction.Removed, Index: record.Index{
+			Kind: record.ReactionIndex, Conversation: t.info.Ordinal, Seq: e.Seq, ID: reaction.Key, User: t.user,
+		}})
 		t.setCurrent(e.Seq, current)
 	}
 	return answer(written)
 }
 
 func (t *turn) checkReactions(seq tidemark.Seq, reactions []record.Reaction) *tidemark.Error {
-	total := 0
+	total := uint64(0)
 	for _, r := range reactions {
-		total += len(r.Users)
+		total += uint64(r.Count)
 	}
 	switch {
 	case len(reactions) > int(t.limits.ReactionKeysMax):
 		return tidemark.Refuse(tidemark.TooMany, "message %d has %d different reactions, more are not allowed",
 			seq, t.limits.ReactionKeysMax)
-	case total > int(t.limits.ReactionsMax):
+	case total > uint64(t.limits.ReactionsMax):
 		return tidemark.Refuse(tidemark.TooMany, "message %d has %d reactions, more are not allowed",
 			seq, t.limits.ReactionsMax)
 	}
 	return nil
 }
 
-// reacted is a message's reactions after a user has reacted with a key, or no longer does. What is given is not changed.
-func reacted(reactions []record.Reaction, key string, user record.User, present bool) (after []record.Reaction, changed bool) {
-	i, found := slices.BinarySearchFunc(reactions, key, func(r record.Reaction, key string) int {
+// keyed is where among the reactions those with a key are, or would be.
+func keyed(reactions []record.Reaction, key string) (i int, found bool) {
+	return slices.BinarySearchFunc(reactions, key, func(r record.Reaction, key string) int {
 		return strings.Compare(r.Key, key)
 	})
-	var users []record.User
-	if found {
-		users = reactions[i].Users
+}
+
+// withReaction is a message's reactions after a user, who had not, has reacted with a key. What is given is not changed.
+func withReaction(reactions []record.Reaction, key string, user record.User) []record.Reaction {
+	after := slices.Clone(reactions)
+	i, found := keyed(after, key)
+	if !found {
+		return slices.Insert(after, i, record.Reaction{Key: key, Count: 1, Users: []record.User{user}})
 	}
-	j, was := slices.BinarySearch(users, user)
-	switch {
-	case was == present:
-		return reactions, false
-	case present && !found:
-		return slices.Insert(slices.Clone(reactions), i, record.Reaction{Key: key, Users: []record.User{user}}), true
-	case !present && len(users) == 1:
-		return slices.Delete(slices.Clone(reactions), i, i+1), true
-	case present:
-		users = slices.Insert(slices.Clone(users), j, user)
-	default:
-		users = slices.Delete(slices.Clone(users), j, j+1)
+	r := &after[i]
+	r.Count++
+	j, _ := slices.BinarySearch(r.Users, user)
+	r.Users = slices.Insert(slices.Clone(r.Users), j, user)
+	r.Users = r.Users[:min(len(r.Users), record.ReactionUsersMax)]
+	return after
+}
+
+// withoutReaction is a message's reactions once the asking user, who had, no longer reacts with a key. Where the user was
+// among those named, the next one is looked up.
+func (t *turn) withoutReaction(seq tidemark.Seq, reactions []record.Reaction, key string) []record.Reaction {
+	after := slices.Clone(reactions)
+	i, _ := keyed(after, key)
+	r := &after[i]
+	if r.Count--; r.Count == 0 {
+		return slices.Delete(after, i, i+1)
 	}
-	after = slices.Clone(reactions)
-	after[i].Users = users
-	return after, true
+	if j, named := slices.BinarySearch(r.Users, t.user); named {
+		users := slices.Clone(r.Users)
+		if int(r.Count) >= record.ReactionUsersMax {
+			users = slices.Clone(t.view.Reactors(t.info.Ordinal, seq, key, record.ReactionUsersMax+1))
+			j, _ = slices.BinarySearch(users, t.user)
+		}
+		r.Users = slices.Delete(users, j, j+1)
+	}
+	return after
+}
+
+// pinsMax bounds the pinned messages of a conversation: their seqs are part of its public data.
+const pinsMax = 100
+
+// unpin takes a message out of the list of those pinned, if it is in it.
+func (t *turn) unpin(seq tidemark.Seq) {
+	if i := slices.Index(t.info.Pins, seq); i >= 0 {
+		info := t.ownInfo()
+		info.Pins = slices.Delete(slices.Clone(info.Pins), i, i+1)
+		info.InfoPosition = t.env.Position
+	}
 }
 
 // submitPin pins a message for all members, or takes the pin away: an admin, an owner or the app, and in a direct
@@ -104,14 +137,22 @@ func (t *turn) submitPin(id tidemark.ClientID, pin *wire.Pin) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	written := t.write(id, record.PinBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Pin{Pin: pin}}), false)
-	pinned := current.PinSeq > 0
-	if pinned == pin.Removed {
-		current.PinSeq = 0
-		if !pin.Removed {
-			current.PinSeq = written.Seq
-		}
-		t.setCurrent(e.Seq, current)
+	changed := current.PinSeq > 0 == pin.Removed
+	if changed && !pin.Removed && len(t.info.Pins) >= pinsMax {
+		return refuse(tidemark.TooMany, "%s has %d pinned messages, more are not allowed: unpin one first",
+			t.info.ID, len(t.info.Pins))
 	}
+	written := t.write(id, record.PinBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Pin{Pin: pin}}), false)
+	if !changed {
+		return answer(written)
+	}
+	t.unpin(e.Seq)
+	current.PinSeq = 0
+	if !pin.Removed {
+		current.PinSeq = written.Seq
+		t.ownInfo().Pins = append(slices.Clip(t.info.Pins), e.Seq)
+	}
+	t.ownInfo().InfoPosition = t.env.Position
+	t.setCurrent(e.Seq, current)
 	return answer(written)
 }

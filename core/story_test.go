@@ -176,7 +176,7 @@ func (w words) message() *wire.Message {
 	return m
 }
 
-func (w words) submit() *core.Submit {
+func (s *story) submit(w words) *core.Submit {
 	cmd := &core.Submit{
 		Actor: w.actor(), Conversation: w.in(), ClientID: tidemark.ClientID(w.named["id"]), ContactsOnly: w.has("contacts-only"),
 	}
@@ -186,6 +186,9 @@ func (w words) submit() *core.Submit {
 	switch w.plain[0] {
 	case "say":
 		cmd.Message = w.message()
+		if _, forwards := w.named["forward"]; forwards {
+			cmd.Message.Forwarded, cmd.Forward = s.forwarded(w, cmd.Message)
+		}
 	case "edit":
 		cmd.Edit = &wire.Edit{Seq: w.number("seq"), Message: w.message()}
 	case "recall":
@@ -202,7 +205,7 @@ func (w words) submit() *core.Submit {
 func (s *story) command(w words) core.Command {
 	switch w.plain[0] {
 	case "say", "edit", "recall", "react", "pin":
-		cmd := w.submit()
+		cmd := s.submit(w)
 		cmd.Seen = s.seen(w)
 		return cmd
 	case "ask", "accept", "reject", "part", "block", "unblock", "remark":
@@ -230,10 +233,23 @@ func (s *story) command(w words) core.Command {
 	case "remove":
 		return &core.RemoveMembers{Actor: w.actor(), Conversation: w.in(), Members: w.users("members")}
 	case "settings":
-		return &core.Settings{
+		cmd := &core.Settings{
 			User: w.user(), Conversation: w.in(), Pinned: w.flag("pinned"), Muted: w.flag("muted"),
 			Hidden: w.flag("hidden"), MarkedUnread: w.flag("unread"), Alias: w.text("alias"),
 		}
+		if text := w.text("draft"); text != nil {
+			cmd.Draft = &wire.Draft{Text: *text, ReplyTo: w.number("reply")}
+		}
+		return cmd
+	case "delete":
+		cmd := &core.Delete{User: w.user(), Conversation: w.in()}
+		for _, seq := range w.list("seqs") {
+			n, _ := strconv.ParseUint(seq, 10, 64)
+			cmd.Seqs = append(cmd.Seqs, tidemark.Seq(n))
+		}
+		return cmd
+	case "clear":
+		return &core.Clear{User: w.user(), Conversation: w.in(), Seq: tidemark.Seq(w.number("seq"))}
 	case "import":
 		return &core.Import{Conversation: w.in(), Entries: entries(w)}
 	}

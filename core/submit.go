@@ -44,7 +44,7 @@ func (t *turn) handleSubmit(cmd *Submit) Reply {
 	var reply Reply
 	switch {
 	case cmd.Message != nil:
-		reply = t.submitMessage(cmd.ClientID, cmd.Message)
+		reply = t.submitMessage(cmd.ClientID, cmd.Message, cmd.Forward)
 	case cmd.Edit != nil:
 		reply = t.submitEdit(cmd.ClientID, cmd.Edit)
 	case cmd.Recall != nil:

@@ -49,6 +49,14 @@ func (s *story) tell(lines []string) string {
 		return s.contacts(w)
 	case "requests":
 		return s.requests(w)
+	case "thread":
+		return s.thread(w)
+	case "pins":
+		return s.pins(w)
+	case "reactions":
+		return s.reactions(w)
+	case "kept":
+		return s.kept(w)
 	}
 	return "unknown command " + w.plain[0]
 }
@@ -156,6 +164,19 @@ func (s *story) written() string {
 		}
 		fmt.Fprintf(&b, "event %d %s %s\n", m.Seq, verb, s.mentioned(m.User))
 	}
+	for _, i := range c.Indexes {
+		if i.Index.Kind != record.ThreadIndex && i.Index.Kind != record.ReactionIndex {
+			continue
+		}
+		verb := "in"
+		if i.Removed {
+			verb = "out of"
+		}
+		fmt.Fprintf(&b, "%s %s\n", verb, s.showIndex(i.Index))
+	}
+	for _, p := range c.Privates {
+		fmt.Fprintf(&b, "what %s keeps for itself\n", s.memory.UserID(p.User))
+	}
 	for _, r := range c.Currents {
 		fmt.Fprintf(&b, "current form of event %d\n", r.Seq)
 	}
@@ -260,6 +281,12 @@ func showMessage(m *wire.Message) string {
 	}
 	if m.ReplyTo > 0 {
 		text += fmt.Sprintf(" in reply to %d", m.ReplyTo)
+	}
+	if m.Thread > 0 {
+		text += fmt.Sprintf(" in the thread of %d", m.Thread)
+	}
+	if f := m.Forwarded; f != nil {
+		text += fmt.Sprintf(" as %s wrote it in %s at %d", f.Sender, f.Conversation, f.Seq)
 	}
 	if m.Class == wire.MessageClass_SILENT {
 		text += " silently"

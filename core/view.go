@@ -23,6 +23,8 @@ type View interface {
 	Member(c record.Conversation, u record.User) *record.Member // nil: never was one
 	Event(c record.Conversation, seq tidemark.Seq) (*record.Event, bool)
 	Current(c record.Conversation, seq tidemark.Seq) *record.Current // nil: as written
+	Reacted(c record.Conversation, seq tidemark.Seq, key string, u record.User) bool
+	Reactors(c record.Conversation, seq tidemark.Seq, key string, most int) []record.User // the least ordinals, ascending
 	ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, bool)
 	Hour(c record.Conversation, hour uint32) (record.Hour, bool)
 	ConversationsOf(u record.User) int // how many, in this partition

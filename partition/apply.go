@@ -43,6 +43,7 @@ func (p *Partition) apply() {
 			s.withhold(r.key.c, r.key.seq, r.now)
 		}
 	}
+	each(&o.privates, func(k memberKey, f *record.Private) { s.privates.put(k, f, privateCost(f)) })
 	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
 	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d) })
 }

@@ -25,9 +25,10 @@ type Sight struct {
 	Partition *Partition
 	Info      *record.Info
 	Head      record.Head
-	Floor     tidemark.Seq   // nothing at or below is kept, or visible to this user
-	Asking    record.User    // the user's ordinal; 0 for the app
-	Member    *record.Member // the user's record; nil for the app
+	Floor     tidemark.Seq    // nothing at or below is kept, or visible to this user
+	Asking    record.User     // the user's ordinal; 0 for the app
+	Member    *record.Member  // the user's record; nil for the app
+	Private   *record.Private // what the user keeps here; nil: nothing, and for the app
 }
 
 // See finds what user may see of a conversation; the empty user is the app, which sees all that is kept. It refuses with
@@ -51,6 +52,11 @@ func (s *Set) See(user tidemark.UserID, id tidemark.ConversationID) (*Sight, err
 		}
 		if sight.Asking, _, err = p.User(user); err != nil {
 			return nil, err
+		}
+		if sight.Member.PrivatePosition > 0 {
+			if sight.Private, err = p.Private(info.Ordinal, sight.Asking); err != nil {
+				return nil, err
+			}
 		}
 	}
 	sight.Floor = sight.Head.Floor
@@ -167,7 +173,10 @@ func (g *page) read() ([]*wire.Event, error) {
 	}
 	events, bytes := make([]*wire.Event, 0, len(records)), 0
 	for _, e := range records {
-		event := WireCurrent(e, currents[e.Seq], g.sight.Asking)
+		event, err := g.sight.Show(e, currents[e.Seq])
+		if err != nil {
+			return nil, err
+		}
 		bytes += event.SizeVT() // the current form may be larger than what was stored
 		if bytes > g.bytesMax && len(events) > 0 {
 			break

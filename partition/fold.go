@@ -49,7 +49,7 @@ func (o *overlay) fold(c *record.Changes) {
 		o.recalls.put(seqKey{r.Conversation, r.Seq}, r.Counted, func(seqKey) uint64 { return 0 })
 	}
 	for _, i := range c.Indexes {
-		o.indexes.put(i.Index, !i.Removed, func(record.Index) bool { return i.Removed })
+		o.foldIndex(i)
 	}
 	o.trims = append(o.trims, c.Trims...)
 	o.foldPeople(c)
@@ -85,6 +85,18 @@ func (o *overlay) foldPeople(c *record.Changes) {
 	for _, u := range c.Cursors {
 		o.cursors.put(cursorKey{u.User, u.Device}, u.Position, o.baseCursor)
 	}
+}
+
+func (o *overlay) foldIndex(i record.IndexChange) {
+	if i.Removed && i.Index.Kind == record.ReactionIndex && i.Index.ID == "" { // all of a message: those of this batch, too
+		for n := range o.indexes.rows {
+			r := &o.indexes.rows[n]
+			if k := r.key; k.Kind == i.Index.Kind && k.Conversation == i.Index.Conversation && k.Seq == i.Index.Seq {
+				r.now, r.changed = false, true
+			}
+		}
+	}
+	o.indexes.put(i.Index, !i.Removed, func(record.Index) bool { return i.Removed })
 }
 
 func (o *overlay) foldMember(m record.MemberChange) {

@@ -23,6 +23,7 @@ type LogEntry struct {
 	Digest   tidemark.Digest
 	Sender   record.User
 	SenderID tidemark.UserID
+	Edits    tidemark.Seq // the message that the event edits; 0: it is no edit
 	// Encoded is the event as an element of ConversationDelta.events: tag, length, and the protobuf of wire.Event.
 	Encoded []byte
 }
@@ -36,8 +37,29 @@ const entryCost = 128
 func newLogEntry(e *record.Event, cur *record.Current) *LogEntry {
 	return &LogEntry{
 		Seq: e.Seq, Position: e.Position, TimeMs: e.TimeMs, Digest: e.Digest, Sender: e.Sender, SenderID: e.SenderID,
-		Encoded: encodeEvent(WireEvent(e, cur)),
+		Edits: editOf(e), Encoded: encodeEvent(WireEvent(e, cur)),
 	}
+}
+
+// HiddenBy reports whether a user has deleted the event for itself: the message, or what it edits.
+func (e *LogEntry) HiddenBy(f *record.Private) bool {
+	return f.Deletes(e.Seq) || e.Edits > 0 && f.Deletes(e.Edits)
+}
+
+// AppendHidden appends Encoded as a user gets it who has deleted the event for itself: without its body.
+func (e *LogEntry) AppendHidden(dst []byte) []byte {
+	w := e.decode()
+	hide(w)
+	return append(dst, encodeEvent(w)...)
+}
+
+func (e *LogEntry) decode() *wire.Event {
+	payload, _ := protowire.ConsumeBytes(e.Encoded[protowire.SizeTag(eventsField):])
+	w := &wire.Event{}
+	if err := w.UnmarshalVT(payload); err != nil {
+		panic(fmt.Sprintf("partition: encoded event %d does not decode: %v", e.Seq, err))
+	}
+	return w
 }
 
 func encodeEvent(w *wire.Event) []byte {
@@ -195,11 +217,7 @@ func (s *committed) withhold(c record.Conversation, seq tidemark.Seq, cur *recor
 		return
 	}
 	old := part[0]
-	payload, _ := protowire.ConsumeBytes(old.Encoded[protowire.SizeTag(eventsField):])
-	w := &wire.Event{}
-	if err := w.UnmarshalVT(payload); err != nil {
-		panic(fmt.Sprintf("partition: encoded event %d of %d does not decode: %v", seq, c, err))
-	}
+	w := old.decode()
 	withholdBody(w, cur)
 	entry := *old
 	entry.Encoded = encodeEvent(w)

@@ -6,6 +6,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -171,6 +172,37 @@ func (o *overlay) Event(c record.Conversation, seq tidemark.Seq) (*record.Event,
 
 func (o *overlay) Current(c record.Conversation, seq tidemark.Seq) *record.Current {
 	return see(&o.currents, seqKey{c, seq}, o.baseCurrent)
+}
+
+func (o *overlay) Reacted(c record.Conversation, seq tidemark.Seq, key string, u record.User) bool {
+	i := record.Index{Kind: record.ReactionIndex, Conversation: c, Seq: seq, ID: key, User: u}
+	return see(&o.indexes, i, func(i record.Index) bool {
+		there, err := o.p.db.Indexed(i)
+		return got(o, "reaction", there, err)
+	})
+}
+
+func (o *overlay) Reactors(c record.Conversation, seq tidemark.Seq, key string, most int) []record.User {
+	from := record.Index{Kind: record.ReactionIndex, Conversation: c, Seq: seq, ID: key}
+	var users []record.User
+	err := o.p.db.Reactions(from, true, func(_ string, u record.User) bool {
+		i := from
+		i.User = u
+		if r := o.indexes.find(i); r == nil || r.now {
+			users = append(users, u)
+		}
+		return len(users) < most
+	})
+	got(o, "reactions", users, err)
+	for i := range o.indexes.rows {
+		r := &o.indexes.rows[i]
+		entry := r.key
+		entry.User = 0
+		if j, there := slices.BinarySearch(users, r.key.User); r.now && !there && entry == from {
+			users = slices.Insert(users, j, r.key.User)
+		}
+	}
+	return users[:min(len(users), most)]
 }
 
 func (o *overlay) ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, bool) {

@@ -34,14 +34,41 @@ func (p *Partition) Account(id tidemark.UserID) (*record.Account, error) {
 	return asBefore(p, func(o *overlay) *table[tidemark.UserID, *record.Account] { return &o.accounts }, id, a), nil
 }
 
-// Private is what a user keeps in a conversation for its own devices; nil if nothing. The record is shared.
+// Private is what a user keeps in a conversation for its own devices; nil if nothing. The record is shared. Who knows the
+// member record asks only if its PrivatePosition is not 0.
 func (p *Partition) Private(c record.Conversation, u record.User) (*record.Private, error) {
+	k := memberKey{c, u}
+	p.mu.RLock()
+	f, cached := p.mem.privates.get(k)
+	since := p.mem.state.Position
+	p.mu.RUnlock()
+	if cached {
+		return f, nil
+	}
 	p.stats.misses.Add(1)
 	f, err := p.db.Private(c, u)
 	if err != nil {
 		return nil, fmt.Errorf("partition: private record of %d in %d: %w", u, c, err)
 	}
-	return asBefore(p, func(o *overlay) *table[memberKey, *record.Private] { return &o.privates }, memberKey{c, u}, f), nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if flight := p.mem.flight; flight != nil {
+		if r := flight.privates.find(k); r != nil {
+			f = r.base
+		}
+	}
+	if p.unchanged(since) {
+		p.mem.privates.put(k, f, privateCost(f))
+	}
+	return f, nil
+}
+
+// privateCost is what a private record takes in memory, bytes.
+func privateCost(f *record.Private) int {
+	if f == nil {
+		return 64
+	}
+	return 192 + len(f.Draft) + 8*len(f.Deleted)
 }
 
 // Scheduled is a user's scheduled message; nil if there is none. The record is shared.
@@ -115,6 +142,44 @@ func (p *Partition) Index(from record.Index, descending bool, fn func(record.Ind
 	})
 	if err != nil {
 		return fmt.Errorf("partition: index %d: %w", from.Kind, err)
+	}
+	return nil
+}
+
+// Indexed reports whether an entry is committed in its index. One that the batch in flight takes out may be missed.
+func (p *Partition) Indexed(i record.Index) (bool, error) {
+	p.stats.misses.Add(1)
+	there, err := p.db.Indexed(i)
+	if err != nil {
+		return false, fmt.Errorf("partition: index %d: %w", i.Kind, err)
+	}
+	return asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, there), nil
+}
+
+// thread calls fn for the committed answers from..to in the thread of a root.
+func (p *Partition) thread(
+	c record.Conversation, root, from, to tidemark.Seq, descending bool, fn func(tidemark.Seq) (more bool),
+) error {
+	p.stats.misses.Add(1)
+	if err := p.db.Thread(c, root, from, to, descending, fn); err != nil {
+		return fmt.Errorf("partition: thread of %d in %d: %w", root, c, err)
+	}
+	return nil
+}
+
+// reactions calls fn for the committed reactions to an event from one on; User is not filled in.
+func (p *Partition) reactions(from record.Index, alone bool, fn func(ReactionRow) (more bool)) error {
+	p.stats.misses.Add(1)
+	err := p.db.Reactions(from, alone, func(key string, u record.User) bool {
+		i := from
+		i.ID, i.User = key, u
+		if !asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, true) {
+			return true
+		}
+		return fn(ReactionRow{Key: key, Ordinal: u})
+	})
+	if err != nil {
+		return fmt.Errorf("partition: reactions to %d in %d: %w", from.Seq, from.Conversation, err)
 	}
 	return nil
 }

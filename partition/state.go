@@ -23,6 +23,7 @@ type CacheLimits struct {
 	Strangers     int // ids of users not met here, about 30 bytes each: for as long as it takes to connect; 0: 1,024
 	Profiles      int // of the users at home here; 0: 16,384
 	Devices       int // of the users at home here; 0: 16,384
+	PrivateBytes  int // what members keep for themselves (drafts, deleted messages), bytes; 0: 1 MiB
 	HeadPages     int // pages of 256 heads, 4 KiB each; 0: 1,024
 	TailBytes     int // encoded events of conversations in use, bytes; 0: 8 MiB
 	TailEvents    int // of one conversation; 0: 64
@@ -41,6 +42,7 @@ func (l *CacheLimits) fill() {
 	set(&l.Strangers, 1024)
 	set(&l.Profiles, 16384)
 	set(&l.Devices, 16384)
+	set(&l.PrivateBytes, 1<<20)
 	set(&l.HeadPages, 1024)
 	set(&l.TailBytes, 8<<20)
 	set(&l.TailEvents, 64)
@@ -61,6 +63,7 @@ type committed struct {
 	users     generations[tidemark.UserID, record.User]           // bounded by Users; all have an ordinal here
 	strangers generations[tidemark.UserID, struct{}]              // bounded by Strangers; none has an ordinal here
 	members   clock[memberKey, *record.Member]                    // bounded by Members; nil: never was a member
+	privates  clock[memberKey, *record.Private]                   // bounded by PrivateBytes; nil: keeps nothing
 	lists     clock[record.User, *list]                           // bounded by ListRows
 	tails     clock[record.Conversation, []*LogEntry]             // bounded by TailBytes; see log.go
 	profiles  clock[tidemark.UserID, *record.Profile]             // bounded by Profiles; nil: does not exist
@@ -86,6 +89,7 @@ func newCommitted(l CacheLimits, state record.Partition) committed {
 		users:     newGenerations[tidemark.UserID, record.User](l.Users),
 		strangers: newGenerations[tidemark.UserID, struct{}](l.Strangers),
 		members:   newClock[memberKey, *record.Member](l.Members),
+		privates:  newClock[memberKey, *record.Private](l.PrivateBytes),
 		lists:     newClock[record.User, *list](l.ListRows),
 		tails:     newClock[record.Conversation, []*LogEntry](l.TailBytes),
 		profiles:  newClock[tidemark.UserID, *record.Profile](l.Profiles),

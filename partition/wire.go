@@ -5,7 +5,6 @@
 package partition
 
 import (
-	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,24 +44,17 @@ func withholdBody(w *wire.Event, cur *record.Current) {
 	}
 }
 
-// WireCurrent is the form that history pages show to the asking user (0: the app): the last edit in place of the body,
-// the body withheld once recalled or erased, with reactions and pin. cur may be nil.
-func WireCurrent(e *record.Event, cur *record.Current, asking record.User) *wire.Event {
+// wireCurrent is the current form of an event without what depends on who asks: see [Sight.Show]. cur may be nil.
+func wireCurrent(e *record.Event, cur *record.Current) *wire.Event {
 	w := WireEvent(e, cur)
 	if cur == nil {
 		return w
 	}
 	w.Recalled, w.Erased, w.Pinned = uint64(cur.RecallSeq), uint64(cur.EraseSeq), uint64(cur.PinSeq)
-	if w.BodyHash != nil {
-		return w
-	}
-	if cur.EditSeq > 0 && cur.Edited != nil {
+	w.ThreadCount, w.ThreadSeq = cur.ThreadCount, uint64(cur.ThreadSeq)
+	if w.BodyHash == nil && cur.EditSeq > 0 && cur.Edited != nil {
 		w.Body, w.Salt, w.Edited = cur.Edited, nil, uint64(cur.EditSeq)
 		w.BodyHash, w.Kind = e.BodyHash[:], uint32(e.Kind)
-	}
-	for _, r := range cur.Reactions {
-		_, mine := slices.BinarySearch(r.Users, asking)
-		w.Reactions = append(w.Reactions, &wire.ReactionCount{Key: r.Key, Count: uint32(len(r.Users)), Mine: mine})
 	}
 	return w
 }
@@ -77,9 +69,7 @@ func (p *Partition) WireInfo(info *record.Info, members uint32) *wire.Conversati
 		MembersVersion: strconv.FormatUint(uint64(info.MembersPosition), 10),
 		Announcement:   info.Announcement, DissolvedSeq: uint64(info.DissolvedSeq),
 	}
-	for _, seq := range info.Pins {
-		w.Pinned = append(w.Pinned, uint64(seq))
-	}
+	w.Pinned = wireSeqs(info.Pins)
 	for _, a := range info.Attributes {
 		owner, err := p.UserID(a.Owner)
 		if err != nil {
@@ -88,6 +78,27 @@ func (p *Partition) WireInfo(info *record.Info, members uint32) *wire.Conversati
 		w.Attributes = append(w.Attributes, &wire.Attribute{
 			Key: a.Key, Value: a.Value, Owner: string(owner), AutoDelete: a.AutoDelete,
 		})
+	}
+	return w
+}
+
+func wireSeqs(seqs []tidemark.Seq) []uint64 {
+	var list []uint64
+	for _, seq := range seqs {
+		list = append(list, uint64(seq))
+	}
+	return list
+}
+
+// WirePrivate is what a user keeps in a conversation, for its own devices; f may be nil.
+func WirePrivate(f *record.Private) *wire.Private {
+	w := &wire.Private{}
+	if f == nil {
+		return w
+	}
+	w.Deleted = wireSeqs(f.Deleted)
+	if f.DraftMs > 0 {
+		w.Draft = &wire.Draft{Text: f.Draft, ReplyTo: uint64(f.DraftReplyTo), TimeMs: f.DraftMs}
 	}
 	return w
 }

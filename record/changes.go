@@ -139,7 +139,7 @@ type IndexChange struct {
 }
 
 // TrimChange removes the events From..To of a conversation with everything that is kept by their seq: current forms,
-// recalls, membership events, threads rooted there. Client ids, mentions and hours are removed by changes of their own.
+// recalls, membership events, reactions, threads rooted there. Client ids, mentions and hours are removed by changes of their own.
 type TrimChange struct {
 	Conversation Conversation
 	From, To     tidemark.Seq

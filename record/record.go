@@ -7,7 +7,11 @@
 // cursor. The binary encoding is in package store.
 package record
 
-import tidemark "github.com/tidemark-im/tidemark"
+import (
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+)
 
 // User is a partition-local ordinal of a user: from 1 in the order in which the partition met them.
 type User uint32
@@ -157,6 +161,8 @@ type Member struct {
 	LastPostMs      uint64            // time of the last message, where the conversation has slow mode
 	ListPosition    tidemark.Position // of the last joining or leaving
 	PrivatePosition tidemark.Position // last change of the Private record; 0: there is none
+	ClearedSeq      tidemark.Seq      // the user has deleted the history up to here for itself: VisibleFrom lies past it
+	GrantedFrom     tidemark.Seq      // where ClearedSeq is not 0: see Granted
 
 	// Of a direct conversation only.
 	Contact         ContactState
@@ -179,6 +185,15 @@ const (
 
 // Active reports whether the user is a member now.
 func (m *Member) Active() bool { return m != nil && m.JoinedSeq > 0 && m.LeftSeq == 0 }
+
+// Granted is the first seq that membership lets the user see, whatever the user has cleared for itself since: what
+// others may be told of the user's view of the conversation follows from it, and not from VisibleFrom.
+func (m *Member) Granted() tidemark.Seq {
+	if m.ClearedSeq > 0 {
+		return m.GrantedFrom
+	}
+	return m.VisibleFrom
+}
 
 // HiddenAt reports whether the member hides the conversation while its last event is head.
 func (m *Member) HiddenAt(head tidemark.Seq) bool { return m.Hidden && head <= m.HiddenSeq }
@@ -218,11 +233,16 @@ type Current struct {
 	ThreadSeq   tidemark.Seq // the last answer that was ever written
 }
 
-// Reaction is who reacted to an event with one key.
+// Reaction is how many reacted to an event with one key. Who they are is in [ReactionIndex].
 type Reaction struct {
 	Key   string
-	Users []User // ascending
+	Count uint32
+	Users []User // ascending: the ReactionUsersMax least ordinals among them, or all
 }
+
+// ReactionUsersMax is how many users a [Reaction] names: what is written with each reaction must not grow with their
+// number.
+const ReactionUsersMax = 20
 
 // Hour is one row of the hour index.
 type Hour struct {
@@ -275,6 +295,15 @@ type Private struct {
 	Deleted      []tidemark.Seq // messages that the user has deleted for itself, ascending
 }
 
+// Deletes reports whether the user has deleted the message at seq for itself. A user without a record has deleted none.
+func (p *Private) Deletes(seq tidemark.Seq) bool {
+	if p == nil || len(p.Deleted) == 0 {
+		return false
+	}
+	_, deleted := slices.BinarySearch(p.Deleted, seq)
+	return deleted
+}
+
 // Scheduled is a message that waits for its time, or could not be submitted when it came.
 type Scheduled struct {
 	DueMs     uint64
@@ -303,6 +332,9 @@ const (
 	ProfileIndex IndexKind = 3
 	// TimerIndex: DueMs, Timer, Conversation, User, ID: what is to be done at a time.
 	TimerIndex IndexKind = 4
+	// ReactionIndex: Conversation, Seq, ID, User: a user's reaction to the event at Seq, with the key ID. An entry that is
+	// taken out and has no ID stands for all entries of the event.
+	ReactionIndex IndexKind = 5
 )
 
 // Timer is what is to be done when an entry of [TimerIndex] is due.

@@ -86,7 +86,7 @@ func (b *Batch) Put(c *record.Changes) {
 // trim removes the rows of events that are no longer kept.
 func (b *Batch) trim(t record.TrimChange) {
 	b.checkSeq(t.To + 1)
-	for _, kind := range [...]Kind{EventRow, CurrentRow, RecallRow, MembershipRow} {
+	for _, kind := range [...]Kind{EventRow, CurrentRow, RecallRow, MembershipRow, ReactionRow} {
 		b.deleteRange(Key{Kind: kind, Conversation: t.Conversation, Seq: t.From},
 			Key{Kind: kind, Conversation: t.Conversation, Seq: t.To + 1})
 	}
@@ -130,7 +130,10 @@ func (b *Batch) putIndexes(c *record.Changes) {
 	}
 	for _, i := range c.Indexes {
 		k := indexKey(i.Index)
-		if i.Removed {
+		if i.Removed && k.Kind == ReactionRow && k.ID == "" {
+			b.checkSeq(k.Seq + 1)
+			b.deleteRange(k, Key{Kind: k.Kind, Conversation: k.Conversation, Seq: k.Seq + 1})
+		} else if i.Removed {
 			b.delete(k)
 		} else {
 			b.set(k, b.val[:0])

@@ -48,6 +48,7 @@ const (
 	ContactRow      Kind = 0x19 // p 19 u position(6) c      -> nothing: record.ContactIndex
 	ProfileIndexRow Kind = 0x1a // p 1a position(6) user id  -> nothing: record.ProfileIndex
 	TimerRow        Kind = 0x1b // p 1b due ms(6) timer(1) c u id -> nothing: record.TimerIndex
+	ReactionRow     Kind = 0x1c // p 1c c seq length(1) key u -> nothing: record.ReactionIndex
 )
 
 // SeqMax and PositionMax are the greatest numbers that fit in a key.
@@ -77,7 +78,7 @@ var kindNames = [...]string{
 	RecallRow: "recall", CommitRow: "commit", ProfileRow: "profile", DeviceRow: "device", CursorRow: "cursor",
 	AccountRow: "account", PrivateRow: "private record", ScheduledRow: "scheduled message", RequestRow: "request to join",
 	MembershipRow: "membership event", ThreadRow: "thread entry", ContactRow: "contact entry",
-	ProfileIndexRow: "profile entry", TimerRow: "timer",
+	ProfileIndexRow: "profile entry", TimerRow: "timer", ReactionRow: "reaction",
 }
 
 // Key is a decoded key. Which fields are set depends on the kind.
@@ -92,7 +93,7 @@ type Key struct {
 	Root         tidemark.Seq
 	DueMs        uint64
 	Timer        record.Timer
-	ID           string // a user's or conversation's id, or a client id
+	ID           string // a user's or conversation's id, a client id, or a reaction's key
 	Device       tidemark.DeviceID
 	Hash         [clientIDHashBytes]byte
 }
@@ -131,6 +132,10 @@ func ParseKey(b []byte) (Key, error) {
 		k.DueMs, k.Timer = d.fixed(6), record.Timer(d.byte())
 		k.Conversation, k.User = record.Conversation(d.fixed(4)), record.User(d.fixed(4))
 		k.ID = d.idInKey()
+	case ReactionRow:
+		k.Conversation, k.Seq = record.Conversation(d.fixed(4)), tidemark.Seq(d.fixed(5))
+		k.ID = string(d.take(int(d.byte())))
+		k.User = record.User(d.fixed(4))
 	case ListRow:
 		k.User, k.Conversation = record.User(d.fixed(4)), record.Conversation(d.fixed(4))
 	case ClientIDRow:
@@ -185,6 +190,9 @@ func AppendKey(dst []byte, k Key) []byte {
 	case TimerRow:
 		dst = append(appendFixed6(dst, k.DueMs), byte(k.Timer))
 		return append(appendUser(appendConversation(dst, k.Conversation), k.User), k.ID...)
+	case ReactionRow:
+		dst = append(appendSeq(appendConversation(dst, k.Conversation), k.Seq), byte(len(k.ID)))
+		return appendUser(append(dst, k.ID...), k.User)
 	case ListRow:
 		return appendConversation(appendUser(dst, k.User), k.Conversation)
 	case ClientIDRow:
@@ -242,11 +250,14 @@ func indexKey(i record.Index) Key {
 		k.Kind = ProfileIndexRow
 	case record.TimerIndex:
 		k.Kind = TimerRow
+	case record.ReactionIndex:
+		k.Kind = ReactionRow
 	}
 	return k
 }
 
-// Index is the index entry that a key of kind [ThreadRow], [ContactRow], [ProfileIndexRow] or [TimerRow] stands for.
+// Index is the index entry that a key of kind [ThreadRow], [ContactRow], [ProfileIndexRow], [TimerRow] or [ReactionRow]
+// stands for.
 func (k Key) Index() record.Index {
 	i := record.Index{
 		Conversation: k.Conversation, User: k.User, Root: k.Root, Seq: k.Seq, Position: k.Position, DueMs: k.DueMs,
@@ -261,6 +272,8 @@ func (k Key) Index() record.Index {
 		i.Kind = record.ProfileIndex
 	case TimerRow:
 		i.Kind = record.TimerIndex
+	case ReactionRow:
+		i.Kind = record.ReactionIndex
 	}
 	return i
 }

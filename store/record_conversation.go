@@ -15,7 +15,7 @@ import (
 const (
 	infoVersion    = 2
 	headVersion    = 2
-	currentVersion = 2
+	currentVersion = 3
 )
 
 const (
@@ -157,6 +157,7 @@ func appendCurrent(dst []byte, c *record.Current) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.Reactions)))
 	for _, r := range c.Reactions {
 		dst = appendString(dst, r.Key)
+		dst = binary.AppendUvarint(dst, uint64(r.Count))
 		dst = binary.AppendUvarint(dst, uint64(len(r.Users)))
 		last := record.User(0)
 		for _, u := range r.Users { // ascending: each as its distance from the one before
@@ -193,6 +194,7 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 	for i := range c.Reactions {
 		r := &c.Reactions[i]
 		r.Key = d.string()
+		r.Count = uint32(d.upTo(1<<32 - 1))
 		if n := d.count(); n > 0 {
 			r.Users = make([]record.User, n)
 		}

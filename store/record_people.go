@@ -29,13 +29,13 @@ const (
 	memberHidden
 	memberMarkedUnread
 	memberBlocked
-	memberGoverned // SilencedUntilMs, LastPostMs, PrivatePosition follow
+	memberGoverned // SilencedUntilMs, LastPostMs, PrivatePosition, ClearedSeq, GrantedFrom follow
 	memberContact  // the fields of a direct conversation follow
 	memberFlags    = 1<<iota - 1
 )
 
 func appendMember(dst []byte, m *record.Member) []byte {
-	governed := m.SilencedUntilMs != 0 || m.LastPostMs != 0 || m.PrivatePosition != 0
+	governed := m.SilencedUntilMs != 0 || m.LastPostMs != 0 || m.PrivatePosition != 0 || m.ClearedSeq != 0 || m.GrantedFrom != 0
 	contact := m.Contact != 0 || m.Remark != "" || m.RequestText != "" || m.ContactPosition != 0
 	dst = append(dst, memberVersion, byte(m.Role), flag(m.Pinned, memberPinned)|flag(m.Muted, memberMuted)|
 		flag(m.Hidden, memberHidden)|flag(m.MarkedUnread, memberMarkedUnread)|flag(m.Blocked, memberBlocked)|
@@ -51,6 +51,8 @@ func appendMember(dst []byte, m *record.Member) []byte {
 		dst = binary.AppendUvarint(dst, m.SilencedUntilMs)
 		dst = binary.AppendUvarint(dst, m.LastPostMs)
 		dst = binary.AppendUvarint(dst, uint64(m.PrivatePosition))
+		dst = binary.AppendUvarint(dst, uint64(m.ClearedSeq))
+		dst = binary.AppendUvarint(dst, uint64(m.GrantedFrom))
 	}
 	if contact {
 		dst = append(dst, byte(m.Contact))
@@ -82,6 +84,8 @@ func decodeMember(b []byte) (*record.Member, error) {
 		m.SilencedUntilMs = d.uvarint()
 		m.LastPostMs = d.uvarint()
 		m.PrivatePosition = d.position()
+		m.ClearedSeq = d.seq()
+		m.GrantedFrom = d.seq()
 	}
 	if flags&memberContact != 0 {
 		m.Contact = record.ContactState(d.byte())

@@ -202,6 +202,39 @@ func (p *Partition) Index(from record.Index, descending bool, fn func(record.Ind
 	})
 }
 
+// Thread calls fn for the answers with from <= seq <= to in the thread of a root, upwards or downwards.
+func (p *Partition) Thread(
+	c record.Conversation, root, from, to tidemark.Seq, descending bool, fn func(tidemark.Seq) (more bool),
+) error {
+	if from > SeqMax || from > to {
+		return nil
+	}
+	lower := p.key(Key{Kind: ThreadRow, Conversation: c, Root: root, Seq: from})
+	upper := prefixEnd(lower[:2+4+5])
+	if to < SeqMax {
+		upper = p.key(Key{Kind: ThreadRow, Conversation: c, Root: root, Seq: to + 1})
+	}
+	return p.scan(lower, upper, descending, func(k Key, _ []byte) (bool, error) { return fn(k.Seq), nil })
+}
+
+// Reactions calls fn for the reactions to an event from an entry of [record.ReactionIndex] on: by key, shorter keys first,
+// and for each key by user. alone: only those with the entry's own key.
+func (p *Partition) Reactions(from record.Index, alone bool, fn func(key string, u record.User) (more bool)) error {
+	lower := p.key(indexKey(from))
+	fixed := 2 + 4 + 5
+	if alone {
+		fixed += 1 + len(from.ID)
+	}
+	return p.scan(lower, prefixEnd(lower[:fixed]), false, func(k Key, _ []byte) (bool, error) {
+		return fn(k.ID, k.User), nil
+	})
+}
+
+// Indexed reports whether an entry is in its index.
+func (p *Partition) Indexed(i record.Index) (bool, error) {
+	return p.get(indexKey(i), func([]byte) error { return nil })
+}
+
 // ScheduledBy calls fn for the messages that a user has scheduled in a conversation.
 func (p *Partition) ScheduledBy(
 	c record.Conversation, u record.User, fn func(tidemark.ClientID, *record.Scheduled) (more bool),

@@ -51,7 +51,8 @@ func (v *conversation) checkMember(m *record.Member, log *member, what string) {
 	}
 	equal(v.checker, log.joined, "role"+what, m.Role, log.role)
 	equal(v.checker, log.joined, "joined seq"+what, m.JoinedSeq, log.joined)
-	equal(v.checker, log.joined, "first visible seq"+what, m.VisibleFrom, log.visible)
+	equal(v.checker, log.joined, "first seq granted"+what, m.Granted(), log.visible)
+	equal(v.checker, log.joined, "first visible seq"+what, m.VisibleFrom, max(log.visible, m.ClearedSeq+1))
 	equal(v.checker, log.joined, "left seq"+what, m.LeftSeq, log.left)
 	equal(v.checker, log.joined, "position of the last joining or leaving"+what, m.ListPosition, log.listed)
 	if log.left == 0 {
@@ -78,6 +79,9 @@ func (v *conversation) checkInfo() error {
 	equal(v.checker, 0, "time of creation", found.CreatedMs, expected.CreatedMs)
 	equal(v.checker, 0, "position of the last change of the data", found.InfoPosition, expected.InfoPosition)
 	equal(v.checker, 0, "position of the last change of the members", found.MembersPosition, expected.MembersPosition)
+	if !slices.Equal(found.Pins, expected.Pins) {
+		v.damaged(0, "pinned messages", found.Pins, expected.Pins)
+	}
 	if !maps.Equal(found.Custom, expected.Custom) {
 		v.damaged(0, "custom data", found.Custom, expected.Custom)
 	}
@@ -87,6 +91,7 @@ func (v *conversation) checkInfo() error {
 // checkCurrents compares the current forms, and finds content that is gone without an erasure.
 func (v *conversation) checkCurrents() error {
 	none := new(record.Current)
+	v.reactionCounts = make(map[reaction]int64)
 	compare := func(seq tidemark.Seq, stored *record.Current) {
 		expected := cmp.Or(v.replay.currents[seq], none)
 		if found, want := describeCurrent(stored), describeCurrent(expected); found != want || !bytes.Equal(stored.Edited, expected.Edited) {
@@ -96,6 +101,9 @@ func (v *conversation) checkCurrents() error {
 	}
 	err := each(v.currents, v.info.Ordinal, v.currents.Current, func(k store.Key, stored *record.Current) {
 		v.counts.CurrentForms++
+		for _, r := range stored.Reactions {
+			v.reactionCounts[reaction{k.Seq, r.Key, 0}] += int64(r.Count)
+		}
 		if v.replay != nil {
 			compare(k.Seq, stored)
 		}
@@ -115,8 +123,8 @@ func (v *conversation) checkCurrents() error {
 }
 
 func describeCurrent(c *record.Current) string {
-	return fmt.Sprintf("edits %d (last %d, showing %d bytes), recalled by %d, erased by %d, pinned by %d, reactions %v",
-		c.Edits, c.EditSeq, len(c.Edited), c.RecallSeq, c.EraseSeq, c.PinSeq, c.Reactions)
+	return fmt.Sprintf("edits %d (last %d, showing %d bytes), recalled by %d, erased by %d, pinned by %d, %d answers (last %d), reactions %v",
+		c.Edits, c.EditSeq, len(c.Edited), c.RecallSeq, c.EraseSeq, c.PinSeq, c.ThreadCount, c.ThreadSeq, c.Reactions)
 }
 
 // mentioned is an entry of the mention index.

@@ -31,6 +31,9 @@ type conversation struct {
 	hour      record.Hour    // the row of the hour index that is being counted; Count 0: none
 	indexed   sum            // events with their client ids
 	about     []tidemark.Seq // events that are about members, ascending
+
+	inThread       map[tidemark.Seq]tidemark.Seq // messages in the index of threads, to their roots, that no event has met
+	reactionCounts map[reaction]int64            // by the current forms, for each key (user 0), without those in the index
 }
 
 func (v *conversation) check() error {
@@ -40,6 +43,9 @@ func (v *conversation) check() error {
 		v.replay = newReplay(v)
 	}
 	if err := v.loadMembers(); err != nil {
+		return err
+	}
+	if err := v.loadThreads(); err != nil {
 		return err
 	}
 	for {
@@ -60,7 +66,8 @@ func (v *conversation) check() error {
 	}
 	v.checkHead()
 	for _, check := range []func() error{
-		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkCurrents, v.checkMentions, v.checkRecalls,
+		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkThreads, v.checkCurrents, v.checkReactions,
+		v.checkMentions, v.checkRecalls, v.checkPrivate,
 		v.checkMemberships, v.checkContacts,
 		v.checkStaff, v.checkRequests,
 	} {

@@ -35,6 +35,7 @@ type checker struct {
 
 	// rows of conversations, read side by side
 	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships, requests *reader
+	threads, reactions, privates                                                                       *reader
 
 	appended sum // events with their positions, to be compared with the commits
 	contacts sum // entries that the index of contacts must have
@@ -181,6 +182,7 @@ func (c *checker) checkConversations() (err error) {
 		{&c.clientIDs, store.ClientIDRow}, {&c.hours, store.HourRow}, {&c.currents, store.CurrentRow},
 		{&c.mentions, store.MentionRow}, {&c.recalls, store.RecallRow}, {&c.memberships, store.MembershipRow},
 		{&c.requests, store.RequestRow},
+		{&c.threads, store.ThreadRow}, {&c.reactions, store.ReactionRow}, {&c.privates, store.PrivateRow},
 	}
 	defer func() {
 		for _, k := range readers {

@@ -23,9 +23,11 @@ type replay struct {
 	ordinals map[tidemark.UserID]record.User // of those who are or were members
 	active   uint32
 	currents map[tidemark.Seq]*record.Current
-	mentions map[tidemark.Seq][]record.User // 0: everybody
-	recalls  map[tidemark.Seq]uint64        // counted ordinals
-	blank    map[tidemark.Seq]bool          // events without content; false: an erasure has accounted for it
+	mentions map[tidemark.Seq][]record.User            // 0: everybody
+	recalls  map[tidemark.Seq]uint64                   // counted ordinals
+	blank    map[tidemark.Seq]bool                     // events without content; false: an erasure has accounted for it
+	answers  map[tidemark.Seq]tidemark.Seq             // messages in threads, to their roots
+	reacted  map[tidemark.Seq]map[string][]record.User // to messages, by key, ascending
 }
 
 // member is what the log tells of a member.
@@ -42,6 +44,7 @@ func newReplay(v *conversation) *replay {
 		members: make(map[record.User]*member), ordinals: make(map[tidemark.UserID]record.User),
 		currents: make(map[tidemark.Seq]*record.Current), mentions: make(map[tidemark.Seq][]record.User),
 		recalls: make(map[tidemark.Seq]uint64), blank: make(map[tidemark.Seq]bool),
+		answers: make(map[tidemark.Seq]tidemark.Seq), reacted: make(map[tidemark.Seq]map[string][]record.User),
 	}
 }
 
@@ -52,6 +55,9 @@ func (r *replay) event(e *record.Event, body *wire.Body) {
 	}
 	if e.Erased {
 		r.blank[e.Seq] = true
+	}
+	if e.Kind == record.MessageBody {
+		r.answer(e, body)
 	}
 	switch body := body.GetBody().(type) {
 	case *wire.Body_Message:
@@ -65,7 +71,7 @@ func (r *replay) event(e *record.Event, body *wire.Body) {
 	case *wire.Body_Reaction:
 		r.react(e, body.Reaction)
 	case *wire.Body_Pin:
-		r.pin(e, body.Pin)
+		r.setPin(e, tidemark.Seq(body.Pin.Seq), !body.Pin.Removed)
 	case *wire.Body_Members:
 		r.memberList(e, body.Members)
 	case *wire.Body_Info:
@@ -125,6 +131,9 @@ func (r *replay) edit(e *record.Event, edit *wire.Edit) {
 	current := r.current(target.Seq)
 	current.EditSeq, current.Edits = e.Seq, append(current.Edits, e.Seq)
 	shown := wire.Body{Body: &wire.Body_Message{Message: edit.Message}}
+	if edit.Message != nil {
+		edit.Message.Thread = uint64(r.answers[target.Seq])
+	}
 	edited, err := shown.MarshalVT()
 	if err != nil {
 		r.v.damaged(e.Seq, "body", err, "a message that can be encoded")
@@ -141,7 +150,7 @@ func (r *replay) recall(e *record.Event, seq tidemark.Seq) {
 	}
 	current := r.current(seq)
 	current.RecallSeq = e.Seq
-	r.withdraw(target, current)
+	r.withdraw(e, target, current)
 	for _, edit := range current.Edits {
 		*r.current(edit) = record.Current{RecallSeq: e.Seq}
 	}
@@ -158,7 +167,7 @@ func (r *replay) erase(e *record.Event, seq tidemark.Seq) {
 		r.v.damaged(seq, "content", "there", fmt.Sprintf("gone: event %d erased it", e.Seq))
 	}
 	current := r.current(seq)
-	r.withdraw(target, current)
+	r.withdraw(e, target, current)
 	current.EraseSeq = e.Seq
 	r.blank[seq] = false
 	stored, err := r.v.p.Current(r.info.Ordinal, seq)
@@ -176,51 +185,13 @@ func (r *replay) erase(e *record.Event, seq tidemark.Seq) {
 	}
 }
 
-func (r *replay) withdraw(target *record.Event, current *record.Current) {
-	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
+func (r *replay) withdraw(by, target *record.Event, current *record.Current) {
+	r.setPin(by, target.Seq, false)
+	delete(r.reacted, target.Seq)
+	current.Edited, current.Reactions = nil, nil
 	delete(r.mentions, target.Seq)
 	if target.IsCounted {
 		r.recalls[target.Seq] = target.Counted
-	}
-}
-
-func (r *replay) react(e *record.Event, reaction *wire.Reaction) {
-	seq := tidemark.Seq(reaction.Seq)
-	current := r.current(seq)
-	i, found := slices.BinarySearchFunc(current.Reactions, reaction.Key, func(r record.Reaction, key string) int {
-		switch {
-		case r.Key < key:
-			return -1
-		case r.Key > key:
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		if reaction.Removed {
-			return
-		}
-		current.Reactions = slices.Insert(current.Reactions, i, record.Reaction{Key: reaction.Key})
-	}
-	users := &current.Reactions[i].Users
-	j, there := slices.BinarySearch(*users, e.Sender)
-	switch {
-	case there && reaction.Removed:
-		*users = slices.Delete(*users, j, j+1)
-	case !there && !reaction.Removed:
-		*users = slices.Insert(*users, j, e.Sender)
-	}
-	if len(*users) == 0 {
-		current.Reactions = slices.Delete(current.Reactions, i, i+1)
-	}
-}
-
-func (r *replay) pin(e *record.Event, pin *wire.Pin) {
-	switch current := r.current(tidemark.Seq(pin.Seq)); {
-	case pin.Removed:
-		current.PinSeq = 0
-	case current.PinSeq == 0:
-		current.PinSeq = e.Seq
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // Counts is how many of each were checked.
 type Counts struct {
 	Users, Conversations, Events, Members, ClientIDs, Hours, CurrentForms, Mentions, Recalls, ListRows, Commits,
-	Profiles, Devices, Cursors, MembershipEvents, ProfileEntries, Contacts, Requests uint64
+	Profiles, Devices, Cursors, MembershipEvents, ProfileEntries, Contacts, Requests, Answers, Reactions, Privates uint64
 }
 
 // each lists the counts by name.
@@ -32,6 +32,7 @@ func (c *Counts) each() []struct {
 		{"recalls", &c.Recalls}, {"list rows", &c.ListRows}, {"commits", &c.Commits}, {"profiles", &c.Profiles},
 		{"devices", &c.Devices}, {"cursors", &c.Cursors}, {"membership events", &c.MembershipEvents},
 		{"profile entries", &c.ProfileEntries}, {"contacts", &c.Contacts}, {"requests to join", &c.Requests},
+		{"answers in threads", &c.Answers}, {"reactions", &c.Reactions}, {"private records", &c.Privates},
 	}
 }
 

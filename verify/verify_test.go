@@ -43,7 +43,7 @@ func TestWholeIsWhole(t *testing.T) {
 		t.Errorf("the last progress was %+v, the counts are %+v", last, report.Counts)
 	}
 	want := verify.Counts{Users: 12, Conversations: 8, Events: 44, Members: 18, ClientIDs: 23, Hours: 9, CurrentForms: 6, Mentions: 4,
-		Recalls: 2, ListRows: 18, Commits: 38, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 18, ProfileEntries: 4, Contacts: 5, Requests: 1}
+		Recalls: 2, ListRows: 18, Commits: 38, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 18, ProfileEntries: 4, Contacts: 5, Requests: 1, Reactions: 1}
 	if report.Counts != want {
 		t.Errorf("counted\n%+v, want\n%+v", report.Counts, want)
 	}
@@ -188,7 +188,7 @@ var damages = []struct {
 	{"an info is missing", byHand(func(h hand) { h.delete(store.Key{Kind: store.InfoRow, Conversation: 1}) }), 0, false, "info of conversation ordinal 1: found none"},
 	{"a role is raised", inMember(func(m *record.Member) { m.Role = record.OwnerRole }), 1, true, "role of member carol: found owner, expected member"},
 	{"a joined seq is changed", inMember(func(m *record.Member) { m.JoinedSeq = 2 }), 1, true, "joined seq of member carol: found 2, expected 1"},
-	{"history is opened", inMember(func(m *record.Member) { m.VisibleFrom = 0 }), 1, true, "first visible seq of member carol"},
+	{"history is opened", inMember(func(m *record.Member) { m.VisibleFrom = 0 }), 1, true, "first seq granted of member carol"},
 	{"a member has left", inMember(func(m *record.Member) { m.LeftSeq = 20 }), 1, true, "left seq of member carol: found 20, expected 0"},
 	{"a read mark is past the head", inMember(func(m *record.Member) { m.ReadSeq = 23 }), 0, true, "read mark of member carol: found 23, expected at most the last event, 22"},
 	{"a read mark is behind one's own", inMember(func(m *record.Member) { m.ReadSeq, m.ReadCounted = 2, 1 }), 1, true, "read mark of member carol: found 2, expected at least 12"},
@@ -201,7 +201,9 @@ var damages = []struct {
 	}), 1, true, "record of member zoe: found one, expected none"},
 	{"an edit is lost", inCurrent(2, func(f *record.Current) { f.EditSeq, f.Edits, f.Edited = 0, nil, nil }), 2, true, "current form"},
 	{"an edit shows something else", inCurrent(2, func(f *record.Current) { f.Edited[len(f.Edited)-1]++ }), 2, true, "current form"},
-	{"a reaction is invented", inCurrent(3, func(f *record.Current) { f.Reactions = []record.Reaction{{Key: "x", Users: []record.User{1}}} }), 3, true, "reactions [{x [1]}], expected"},
+	{"a reaction is invented", inCurrent(3, func(f *record.Current) {
+		f.Reactions = []record.Reaction{{Key: "x", Count: 1, Users: []record.User{1}}}
+	}), 3, true, "reactions [{x 1 [1]}], expected"},
 	{"a pin is lost", byHand(func(h hand) { h.delete(store.Key{Kind: store.CurrentRow, Conversation: 1, Seq: 3}) }), 3, true, "pinned by 8"},
 	{"a recall is forgotten", inCurrent(12, func(f *record.Current) { f.RecallSeq = 0 }), 12, true, "recalled by 0"},
 	{"an erasure forgets an edit", inCurrent(9, func(f *record.Current) { f.Edits = nil }), 9, true, "current form"},

@@ -27,7 +27,7 @@ func (m *Memory) Check() error {
 		}
 		for _, check := range []func(*record.Info, *rebuilt) error{
 			m.checkLog, m.checkHead, m.checkInfo, m.checkMembers, m.checkMarks, m.checkCurrents, m.checkIndexes,
-			m.checkContacts,
+			m.checkContacts, m.checkPrivate,
 		} {
 			if err := check(info, r); err != nil {
 				return fmt.Errorf("coretest: %s: %w", info.ID, err)
@@ -118,6 +118,9 @@ func (m *Memory) checkInfo(info *record.Info, r *rebuilt) error {
 	if len(got.Staff) == 0 {
 		got.Staff = nil
 	}
+	if len(got.Pins) == 0 && len(want.Pins) == 0 {
+		want.Pins = got.Pins
+	}
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("info is %+v, by brute force %+v", *info, want)
 	}
@@ -132,12 +135,54 @@ func (m *Memory) checkMembers(info *record.Info, r *rebuilt) error {
 	for _, u := range users {
 		key := memberKey{info.Ordinal, u}
 		got, want := m.members[key], r.members[u]
+		if want != nil && got.Granted() != want.VisibleFrom {
+			return fmt.Errorf("member %s may see from %d, by brute force %d", m.names[u], got.Granted(), want.VisibleFrom)
+		}
+		if want != nil {
+			want.VisibleFrom = max(want.VisibleFrom, got.ClearedSeq+1)
+		}
 		if want == nil || got.Role != want.Role || got.JoinedSeq != want.JoinedSeq ||
 			got.VisibleFrom != want.VisibleFrom || got.LeftSeq != want.LeftSeq || got.ListPosition != want.ListPosition {
 			return fmt.Errorf("member %s is %+v, by brute force %+v", m.names[u], got, want)
 		}
 		if m.lists[key] == 0 || m.lists[key] > got.Position {
 			return fmt.Errorf("member %s: list row at position %d, record at %d", m.names[u], m.lists[key], got.Position)
+		}
+	}
+	return nil
+}
+
+// checkPrivate holds what members keep for themselves to what it may be; the log does not tell of it.
+func (m *Memory) checkPrivate(info *record.Info, r *rebuilt) error {
+	head := m.heads[info.Ordinal].Seq
+	for _, u := range m.Members(info.Ordinal) {
+		key := memberKey{info.Ordinal, u}
+		member, private := m.members[key], m.privates[key]
+		if (member.PrivatePosition > 0) != (private != nil) || member.PrivatePosition > member.Position {
+			return fmt.Errorf("member %s keeps %+v since position %d, its own being %d",
+				m.names[u], private, member.PrivatePosition, member.Position)
+		}
+		if member.ClearedSeq > member.ReadSeq {
+			return fmt.Errorf("member %s cleared up to %d and read up to %d", m.names[u], member.ClearedSeq, member.ReadSeq)
+		}
+		if private == nil {
+			continue
+		}
+		if (private.Draft == "") != (private.DraftMs == 0) || private.DraftReplyTo > head {
+			return fmt.Errorf("member %s has the draft %+v", m.names[u], private)
+		}
+		last := tidemark.Seq(0)
+		for _, seq := range private.Deleted {
+			e := m.written[eventKey{info.Ordinal, seq}]
+			if seq <= last || e == nil || e.Kind != record.MessageBody {
+				return fmt.Errorf("member %s has deleted %d after %d, of %d events", m.names[u], seq, last, head)
+			}
+			last = seq
+		}
+	}
+	for key := range m.privates {
+		if key.c == info.Ordinal && r.members[key.u] == nil {
+			return fmt.Errorf("%s, who was never a member, keeps something", m.names[key.u])
 		}
 	}
 	return nil
@@ -185,8 +230,9 @@ func (m *Memory) checkCurrents(info *record.Info, r *rebuilt) error {
 		}
 		if got.EditSeq != want.EditSeq || !slices.Equal(got.Edits, want.Edits) || !bytes.Equal(got.Edited, want.Edited) ||
 			got.RecallSeq != want.RecallSeq || got.EraseSeq != want.EraseSeq || got.PinSeq != want.PinSeq ||
+			got.ThreadCount != want.ThreadCount || got.ThreadSeq != want.ThreadSeq ||
 			!slices.EqualFunc(got.Reactions, want.Reactions, func(a, b record.Reaction) bool {
-				return a.Key == b.Key && slices.Equal(a.Users, b.Users)
+				return a.Key == b.Key && a.Count == b.Count && slices.Equal(a.Users, b.Users)
 			}) {
 			return fmt.Errorf("event %d is now %+v, by brute force %+v", e.Seq, got, want)
 		}
@@ -222,6 +268,12 @@ func (m *Memory) checkIndexes(info *record.Info, r *rebuilt) error {
 	}
 	if got := only(m.recalls, func(k eventKey) bool { return k.c == c }); !maps.Equal(got, recalls) {
 		return fmt.Errorf("recalls are %+v, by brute force %+v", got, recalls)
+	}
+	entries := only(m.indexes, func(i record.Index) bool {
+		return i.Conversation == c && (i.Kind == record.ReactionIndex || i.Kind == record.ThreadIndex)
+	})
+	if !maps.Equal(entries, r.indexes) {
+		return fmt.Errorf("threads and reactions are %+v, by brute force %+v", entries, r.indexes)
 	}
 	if got := only(m.clientIDs, func(k clientKey) bool { return k.c == c }); !maps.Equal(got, r.clients) {
 		return fmt.Errorf("client ids are %+v, by brute force %+v", got, r.clients)

@@ -159,13 +159,23 @@ func (m *Memory) Apply(changes *record.Changes) {
 	}
 	m.applyPeople(changes)
 	for _, c := range changes.Indexes {
-		m.indexes[c.Index] = true
-		if c.Removed {
-			delete(m.indexes, c.Index)
-		}
+		m.applyIndex(c)
 	}
 	for _, c := range changes.Trims {
 		m.trim(c)
+	}
+}
+
+func (m *Memory) applyIndex(c record.IndexChange) {
+	m.indexes[c.Index] = true
+	if !c.Removed {
+		return
+	}
+	delete(m.indexes, c.Index)
+	if c.Index.Kind == record.ReactionIndex && c.Index.ID == "" {
+		maps.DeleteFunc(m.indexes, func(i record.Index, _ bool) bool {
+			return i.Kind == c.Index.Kind && i.Conversation == c.Index.Conversation && i.Seq == c.Index.Seq
+		})
 	}
 }
 
@@ -198,7 +208,11 @@ func (m *Memory) trim(c record.TrimChange) {
 		delete(m.recalls, key)
 	}
 	maps.DeleteFunc(m.indexes, func(i record.Index, _ bool) bool {
-		return i.Kind == record.ThreadIndex && i.Conversation == c.Conversation && i.Root >= c.From && i.Root <= c.To
+		if i.Conversation != c.Conversation {
+			return false
+		}
+		return i.Kind == record.ThreadIndex && i.Root >= c.From && i.Root <= c.To ||
+			i.Kind == record.ReactionIndex && i.Seq >= c.From && i.Seq <= c.To
 	})
 }
 
@@ -282,6 +296,23 @@ func (m *Memory) Event(c record.Conversation, seq tidemark.Seq) (*record.Event, 
 // Current implements [core.View].
 func (m *Memory) Current(c record.Conversation, seq tidemark.Seq) *record.Current {
 	return m.currents[eventKey{c, seq}]
+}
+
+// Reacted implements [core.View].
+func (m *Memory) Reacted(c record.Conversation, seq tidemark.Seq, key string, u record.User) bool {
+	return m.indexes[record.Index{Kind: record.ReactionIndex, Conversation: c, Seq: seq, ID: key, User: u}]
+}
+
+// Reactors implements [core.View].
+func (m *Memory) Reactors(c record.Conversation, seq tidemark.Seq, key string, most int) []record.User {
+	var users []record.User
+	for i := range m.indexes {
+		if i.Kind == record.ReactionIndex && i.Conversation == c && i.Seq == seq && i.ID == key {
+			users = append(users, i.User)
+		}
+	}
+	slices.Sort(users)
+	return users[:min(len(users), most)]
 }
 
 // ByClientID implements [core.View].

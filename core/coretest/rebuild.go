@@ -29,7 +29,9 @@ type rebuilt struct {
 	recalls  map[tidemark.Seq]uint64
 	hours    []record.Hour
 	clients  map[clientKey]tidemark.Seq
-	lastOwn  map[record.User]tidemark.Seq // the last counted event a user wrote
+	lastOwn  map[record.User]tidemark.Seq  // the last counted event a user wrote
+	indexes  map[record.Index]bool         // threads and reactions
+	answers  map[tidemark.Seq]tidemark.Seq // in threads, to their roots
 }
 
 // rebuild reads the log of a conversation as it was written, before erasures took content out of it.
@@ -44,6 +46,8 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		recalls:  make(map[tidemark.Seq]uint64),
 		clients:  make(map[clientKey]tidemark.Seq),
 		lastOwn:  make(map[record.User]tidemark.Seq),
+		indexes:  make(map[record.Index]bool),
+		answers:  make(map[tidemark.Seq]tidemark.Seq),
 	}
 	for seq := tidemark.Seq(1); ; seq++ {
 		e, ok := m.written[eventKey{c, seq}]
@@ -70,28 +74,25 @@ func (r *rebuilt) body(e *record.Event, body *wire.Body) {
 	switch body := body.Body.(type) {
 	case *wire.Body_Message:
 		r.texts[e.Seq] = body.Message
+		r.answer(e.Seq, tidemark.Seq(body.Message.Thread))
 		r.mention(e, e.Seq, body.Message)
 	case *wire.Body_Edit:
 		target := tidemark.Seq(body.Edit.Seq)
 		current := r.current(target)
 		current.EditSeq, current.Edits = e.Seq, append(current.Edits, e.Seq)
 		shown := wire.Body{Body: &wire.Body_Message{Message: body.Edit.Message}}
+		body.Edit.Message.Thread = uint64(r.answers[target])
 		current.Edited, _ = shown.MarshalVT()
 		r.texts[target] = body.Edit.Message
 		r.mention(r.memory.written[eventKey{r.info.Ordinal, target}], target, body.Edit.Message)
 	case *wire.Body_Recall:
-		r.withdraw(tidemark.Seq(body.Recall.Seq), e.Seq, 0)
+		r.withdraw(e, tidemark.Seq(body.Recall.Seq), e.Seq, 0)
 	case *wire.Body_Erased:
-		r.withdraw(tidemark.Seq(body.Erased.Seq), 0, e.Seq)
+		r.withdraw(e, tidemark.Seq(body.Erased.Seq), 0, e.Seq)
 	case *wire.Body_Reaction:
 		r.react(e.Sender, body.Reaction)
 	case *wire.Body_Pin:
-		switch current := r.current(tidemark.Seq(body.Pin.Seq)); {
-		case body.Pin.Removed:
-			current.PinSeq = 0
-		case current.PinSeq == 0:
-			current.PinSeq = e.Seq
-		}
+		r.pin(e, tidemark.Seq(body.Pin.Seq), !body.Pin.Removed)
 	case *wire.Body_Members:
 		r.memberList(e, body.Members)
 	case *wire.Body_Info:
@@ -127,17 +128,36 @@ func (r *rebuilt) mention(e *record.Event, target tidemark.Seq, m *wire.Message)
 	r.mentions[target] = set
 }
 
+// answer adds a message to the thread of a root.
+func (r *rebuilt) answer(seq, root tidemark.Seq) {
+	if root == 0 {
+		return
+	}
+	r.answers[seq] = root
+	r.indexes[record.Index{Kind: record.ThreadIndex, Conversation: r.info.Ordinal, Root: root, Seq: seq}] = true
+	current := r.current(root)
+	current.ThreadCount++
+	current.ThreadSeq = seq
+}
+
 // withdraw applies a recall or an erasure. Only the first of each says anything.
-func (r *rebuilt) withdraw(target, recall, erase tidemark.Seq) {
+func (r *rebuilt) withdraw(by *record.Event, target, recall, erase tidemark.Seq) {
 	current := r.current(target)
 	if recall > 0 && current.RecallSeq > 0 {
 		return
 	}
+	if root := r.answers[target]; root > 0 && current.RecallSeq == 0 && current.EraseSeq == 0 {
+		r.current(root).ThreadCount--
+	}
+	r.pin(by, target, false)
+	maps.DeleteFunc(r.indexes, func(i record.Index, _ bool) bool {
+		return i.Kind == record.ReactionIndex && i.Seq == target
+	})
 	if current.RecallSeq == 0 {
 		current.RecallSeq = recall
 	}
 	current.EraseSeq = erase
-	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
+	current.Edited, current.Reactions = nil, nil
 	for _, edit := range current.Edits {
 		*r.current(edit) = record.Current{RecallSeq: current.RecallSeq, EraseSeq: erase}
 	}
@@ -147,23 +167,45 @@ func (r *rebuilt) withdraw(target, recall, erase tidemark.Seq) {
 	}
 }
 
+// pin pins a message, or no longer; what does not change it is passed over.
+func (r *rebuilt) pin(e *record.Event, seq tidemark.Seq, pinned bool) {
+	current := r.current(seq)
+	switch {
+	case pinned == (current.PinSeq > 0):
+		return
+	case pinned:
+		current.PinSeq = e.Seq
+		r.info.Pins = append(r.info.Pins, seq)
+	default:
+		current.PinSeq = 0
+		r.info.Pins = slices.DeleteFunc(r.info.Pins, func(s tidemark.Seq) bool { return s == seq })
+	}
+	r.info.InfoPosition = e.Position
+}
+
 func (r *rebuilt) react(user record.User, reaction *wire.Reaction) {
-	current := r.current(tidemark.Seq(reaction.Seq))
+	seq := tidemark.Seq(reaction.Seq)
+	entry := record.Index{
+		Kind: record.ReactionIndex, Conversation: r.info.Ordinal, Seq: seq, ID: reaction.Key, User: user,
+	}
+	r.indexes[entry] = true
+	if reaction.Removed {
+		delete(r.indexes, entry)
+	}
 	keys := make(map[string][]record.User)
-	for _, r := range current.Reactions {
-		keys[r.Key] = r.Users
+	for i := range r.indexes {
+		if i.Kind == record.ReactionIndex && i.Seq == seq {
+			keys[i.ID] = append(keys[i.ID], i.User)
+		}
 	}
-	users := slices.DeleteFunc(keys[reaction.Key], func(u record.User) bool { return u == user })
-	if !reaction.Removed {
-		users = append(users, user)
-	}
-	slices.Sort(users)
-	keys[reaction.Key] = users
+	current := r.current(seq)
 	current.Reactions = nil
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if len(keys[key]) > 0 {
-			current.Reactions = append(current.Reactions, record.Reaction{Key: key, Users: keys[key]})
-		}
+		users := keys[key]
+		slices.Sort(users)
+		current.Reactions = append(current.Reactions, record.Reaction{
+			Key: key, Count: uint32(len(users)), Users: users[:min(len(users), record.ReactionUsersMax)],
+		})
 	}
 }
 
