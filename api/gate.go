@@ -34,6 +34,8 @@ var accessOf = map[string]access{
 	wireconnect.SyncServicePullProcedure:             asUser,
 	wireconnect.SyncServiceAckProcedure:              asUser,
 	wireconnect.MessageServiceReadProcedure:          asUser,
+	wireconnect.MessageServiceMentionsProcedure:      asUser,
+	wireconnect.ConversationServiceBadgeProcedure:    asUser,
 	wireconnect.ConversationServiceListProcedure:     asUser,
 	wireconnect.ConversationServiceJoinProcedure:     asUser,
 	wireconnect.ConversationServiceLeaveProcedure:    asUser,

@@ -26,6 +26,8 @@ const (
 	conversationsToken tokenKind = 'c' // time, partition, ordinal
 	membersToken       tokenKind = 'm' // ordinal
 	traceToken         tokenKind = 't' // seq, ordinal
+	mentionsToken      tokenKind = 'n' // time, partition, ordinal, seq
+	receiptsToken      tokenKind = 'r' // seq, which list, place
 	sessionsToken      tokenKind = 's' // text: user and device
 )
 

@@ -33,12 +33,17 @@ func (p *Partition) Standing(c record.Conversation, u record.User) (Standing, er
 	if s.Info == nil || s.Head == nil || !s.Member.Active() {
 		return s, nil
 	}
-	if s.Member.MentionSeq > s.Member.ReadSeq || s.Head.MentionAll > s.Member.ReadSeq {
+	if after := seen(s.Head, s.Member); s.Member.MentionSeq > after || s.Head.MentionAll > after {
 		var err error
-		s.Mentions, err = p.mentions(c, u, s.Member.ReadSeq, s.Head.Seq)
+		s.Mentions, err = p.mentions(c, u, after, s.Head.Seq)
 		return s, err
 	}
 	return s, nil
+}
+
+// seen is the last event that is not unread for a member: read, not kept, or not visible.
+func seen(h *record.Head, m *record.Member) tidemark.Seq {
+	return max(m.ReadSeq, h.Floor, max(m.VisibleFrom, 1)-1)
 }
 
 // standing answers from memory; whole is false if something is missing there.
@@ -97,13 +102,14 @@ func (p *Partition) bring(c record.Conversation, u record.User, s *Standing) (er
 	return nil
 }
 
-// unread is counted(head) − counted(read mark) − those recalled in between.
+// unread is counted(head) − counted(read mark or floor, whichever is later) − those recalled in between.
 func unread(h *record.Head, m *record.Member, recalls []tidemark.Seq) uint64 {
-	if h.Counted <= m.ReadCounted {
+	counted := max(m.ReadCounted, h.FloorCounted)
+	if h.Counted <= counted {
 		return 0
 	}
-	n := h.Counted - m.ReadCounted
-	return n - min(n, recalledAfter(recalls, m.ReadSeq))
+	n := h.Counted - counted
+	return n - min(n, recalledAfter(recalls, max(m.ReadSeq, h.Floor)))
 }
 
 // recallsOf are the counted events that no longer count, ascending.

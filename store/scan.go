@@ -174,6 +174,19 @@ func (p *Partition) ConversationsOf(u record.User, fn func(record.Conversation, 
 func (p *Partition) Mentions(
 	c record.Conversation, u record.User, after, to tidemark.Seq, fn func(tidemark.Seq) (more bool),
 ) error {
+	return p.mentions(c, u, after, to, false, fn)
+}
+
+// LastMentions is Mentions from the last to the first.
+func (p *Partition) LastMentions(
+	c record.Conversation, u record.User, after, to tidemark.Seq, fn func(tidemark.Seq) (more bool),
+) error {
+	return p.mentions(c, u, after, to, true, fn)
+}
+
+func (p *Partition) mentions(
+	c record.Conversation, u record.User, after, to tidemark.Seq, descending bool, fn func(tidemark.Seq) (more bool),
+) error {
 	if after >= SeqMax || after >= to {
 		return nil
 	}
@@ -182,7 +195,7 @@ func (p *Partition) Mentions(
 	if to < SeqMax {
 		upper = p.key(Key{Kind: MentionRow, Conversation: c, User: u, Seq: to + 1})
 	}
-	return p.scan(lower, upper, false, func(k Key, _ []byte) (bool, error) { return fn(k.Seq), nil })
+	return p.scan(lower, upper, descending, func(k Key, _ []byte) (bool, error) { return fn(k.Seq), nil })
 }
 
 // Index calls fn for the entries of an index from one on that share its leading fields: a thread's answers from Seq on
@@ -308,6 +321,18 @@ func (p *Partition) Cursors(u record.User, fn func(tidemark.DeviceID, tidemark.P
 			return false, damaged(k, err)
 		}
 		return fn(k.Device, tidemark.Position(n)), nil
+	})
+}
+
+// AllCursors calls fn for the devices of all users that have acknowledged a position of this partition, by the users'
+// ordinals.
+func (p *Partition) AllCursors(fn func(record.User, tidemark.DeviceID, tidemark.Position) (more bool)) error {
+	return p.scanPrefix(p.key(Key{Kind: CursorRow}), 2, func(k Key, v []byte) (bool, error) {
+		n, err := decodeUvarint(v, uint64(PositionMax))
+		if err != nil {
+			return false, damaged(k, err)
+		}
+		return fn(k.User, k.Device, tidemark.Position(n)), nil
 	})
 }
 

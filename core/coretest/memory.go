@@ -473,10 +473,10 @@ func (m *Memory) Mentions(c record.Conversation, u record.User) []tidemark.Seq {
 
 // Unread is how many counted events a member has not read, from marks alone: what a server computes.
 func (m *Memory) Unread(c record.Conversation, u record.User) uint64 {
-	member := m.members[memberKey{c, u}]
-	unread := m.heads[c].Counted - member.ReadCounted
+	member, head := m.members[memberKey{c, u}], m.heads[c]
+	unread := head.Counted - max(member.ReadCounted, head.FloorCounted)
 	for key := range m.recalls {
-		if key.c == c && key.seq > member.ReadSeq {
+		if key.c == c && key.seq > max(member.ReadSeq, head.Floor) {
 			unread--
 		}
 	}
@@ -485,7 +485,8 @@ func (m *Memory) Unread(c record.Conversation, u record.User) uint64 {
 
 // UnreadMentions is how many events past a member's read mark mention the member, by name or with everybody.
 func (m *Memory) UnreadMentions(c record.Conversation, u record.User) int {
-	read := m.members[memberKey{c, u}].ReadSeq
+	member := m.members[memberKey{c, u}]
+	read := max(member.ReadSeq, m.heads[c].Floor, max(member.VisibleFrom, 1)-1)
 	seqs := make(map[tidemark.Seq]bool)
 	for _, seq := range append(m.Mentions(c, u), m.Mentions(c, 0)...) {
 		if seq > read {
