@@ -5,6 +5,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -57,6 +58,9 @@ func (s *Set) Ack(user tidemark.UserID, device tidemark.DeviceID, partition uint
 	}
 	if position > old && p.acks.add(k, position, s.nowMs()) {
 		p.queue.poke()
+		if err := p.deliver(u, position); err != nil {
+			p.log.Error("conversations of a user cannot be read", "user", user, "err", err)
+		}
 		p.tellDelivered(user, old, position)
 	}
 }
@@ -150,6 +154,17 @@ func (a *acks) unsaved(user tidemark.UserID) (cursors []DeviceCursor) {
 		}
 	}
 	return cursors
+}
+
+// allUnsaved are the positions of all devices that wait, or are being saved.
+func (a *acks) allUnsaved() map[deviceKey]tidemark.Position {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := maps.Clone(a.saving)
+	for k, position := range a.waiting {
+		all[k] = max(all[k], position)
+	}
+	return all
 }
 
 // over puts one set of positions over another.

@@ -41,6 +41,14 @@ func (c *clock[K, V]) get(k K) (v V, ok bool) {
 	return s.value, true
 }
 
+// peek is get that does not keep the entry from being evicted.
+func (c *clock[K, V]) peek(k K) (v V, ok bool) {
+	if s := c.entries[k]; s != nil {
+		return s.value, true
+	}
+	return v, false
+}
+
 // put needs the write lock. An entry that is there is replaced.
 func (c *clock[K, V]) put(k K, v V, cost int) {
 	if s := c.entries[k]; s != nil {

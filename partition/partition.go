@@ -22,7 +22,7 @@ import (
 
 // Partition is one partition. Reads are safe for concurrent use; Step is for one goroutine.
 //
-// Locks are taken in this order: audience.mu, Set.mu, online.mu, whatever a Subscriber locks, mu. The loop calls
+// Locks are taken in this order: audience.mu, Set.mu, online.mu, whatever a Subscriber locks, ordered.mu, mu. The loop calls
 // subscribers with online.mu held for reading and never with mu held; a subscriber may read the partition, and must not
 // subscribe, under its own lock.
 type Partition struct {
@@ -34,10 +34,11 @@ type Partition struct {
 	cache    CacheLimits
 	batchMax int
 
-	queue  *queue
-	acks   acks
-	online online
-	stats  counters
+	queue   *queue
+	acks    acks
+	ordered ordered
+	online  online
+	stats   counters
 
 	// published <= mem.state.Position: the first moves after the wakes of a commit, the second before.
 	published atomic.Uint64
@@ -65,7 +66,7 @@ func open(s *Set, n uint32, cfg *Config) (*Partition, error) {
 	p := &Partition{
 		set: s, number: n, db: cfg.DB.Partition(n), journal: cfg.Journal, cache: cfg.Cache,
 		log: cfg.Log.With("partition", n), batchMax: cfg.BatchMax,
-		queue: newQueue(cfg.QueueMax), acks: newAcks(), online: newOnline(), fresh: make(map[record.Conversation][]*LogEntry),
+		queue: newQueue(cfg.QueueMax), acks: newAcks(), ordered: newOrdered(cfg.Cache.Readers), online: newOnline(), fresh: make(map[record.Conversation][]*LogEntry),
 		batch: cfg.DB.NewBatch(n), entropy: bufio.NewReaderSize(cfg.Entropy, 1024),
 	}
 	p.overlay = &overlay{p: p}

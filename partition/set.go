@@ -39,6 +39,8 @@ type Set struct {
 	db         *store.DB
 	partitions []*Partition // immutable
 
+	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
+
 	mu        sync.Mutex                       // before online.mu
 	audiences map[tidemark.UserID]*audience    // guarded by mu; users with a session on this node
 	watchers  map[tidemark.UserID][]Subscriber // guarded by mu; who wants to know whether a user is online

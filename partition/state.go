@@ -27,6 +27,7 @@ type CacheLimits struct {
 	HeadPages     int // pages of 256 heads, 4 KiB each; 0: 1,024
 	TailBytes     int // encoded events of conversations in use, bytes; 0: 8 MiB
 	TailEvents    int // of one conversation; 0: 64
+	Readers       int // members of the conversations whose receipts are asked for, about 160 bytes each; 0: 131,072
 }
 
 func (l *CacheLimits) fill() {
@@ -46,6 +47,7 @@ func (l *CacheLimits) fill() {
 	set(&l.HeadPages, 1024)
 	set(&l.TailBytes, 8<<20)
 	set(&l.TailEvents, 64)
+	set(&l.Readers, 128<<10)
 }
 
 // committed is the committed state in memory. It is written by apply and by readers who bring in what was missing, both

@@ -43,6 +43,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 			return true
 		}
 		p.apply()
+		p.orderMarks()
 	}
 	p.reply(n)
 	if p.overlay.wrote {

@@ -184,7 +184,7 @@ func differences(before, after string) (s string) {
 
 // tiny makes nearly every read go to the store.
 var tiny = CacheLimits{
-	Conversations: 1, Members: 1, ListRows: 1, Users: 1, Strangers: 1, Profiles: 1, Devices: 1, HeadPages: 1, TailBytes: 1, TailEvents: 1,
+	Readers: 1, Conversations: 1, Members: 1, ListRows: 1, Users: 1, Strangers: 1, Profiles: 1, Devices: 1, HeadPages: 1, TailBytes: 1, TailEvents: 1,
 }
 
 // describe is everything that can be read of a conversation and its three users.
