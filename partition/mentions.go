@@ -240,7 +240,11 @@ func (s *mentionSource) mention() (*Mention, error) {
 			}
 		}
 	}
-	return &Mention{Conversation: s.sight.Info.ID, Event: WireCurrent(e, current, s.sight.Asking)}, nil
+	shown, err := s.sight.Show(e, current)
+	if err != nil {
+		return nil, err
+	}
+	return &Mention{Conversation: s.sight.Info.ID, Event: shown}, nil
 }
 
 // lastMentions are the last mentions of the user with after < seq <= to, ascending: at least so many, if there are. Who was
