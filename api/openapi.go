@@ -86,7 +86,8 @@ func (d *document) addService(service protoreflect.ServiceDescriptor) {
 			{Key: "requestBody", Value: object{{Key: "required", Value: true}, {Key: "content", Value: jsonContent(d.message(method.Input()))}}},
 			{Key: "responses", Value: object{
 				{Key: "200", Value: object{{Key: "description", Value: "Done."}, {Key: "content", Value: jsonContent(d.message(method.Output()))}}},
-				{Key: "default", Value: reference("responses", "Refused")},
+				{Key: "4XX", Value: reference("responses", "Refused")},
+				{Key: "5XX", Value: reference("responses", "Refused")},
 			}},
 		}}}})
 	}

@@ -61,6 +61,17 @@ check_generated() (
 	exit $stale
 )
 
+# The OpenAPI document as the server gives it, by the rules of redocly.yaml.
+check_openapi() (
+	[ -x node_modules/.bin/redocly ] || npm ci --no-audit --no-fund --loglevel=error || exit 1
+	copy=$(mktemp -d)
+	trap 'rm -rf "$copy"' EXIT
+	go run ./cmd/tidemark openapi >"$copy/openapi.yaml" || exit 1
+	cp redocly.yaml "$copy"
+	cd "$copy"
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true "$OLDPWD/node_modules/.bin/redocly" lint openapi.yaml --format=stylish 2>&1 || exit 1
+)
+
 check_tidy() { go mod tidy -diff || { echo "run go mod tidy"; return 1; }; }
 
 check_scripts() {
@@ -87,6 +98,7 @@ run "go vet" check_vet
 run "staticcheck" check_staticcheck
 run "known vulnerabilities" check_vulnerabilities
 run "generated code is current" check_generated
+run "the OpenAPI document" check_openapi
 run "go.mod is tidy" check_tidy
 run "shell scripts parse" check_scripts
 

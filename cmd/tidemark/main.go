@@ -36,6 +36,7 @@ type commandLine struct {
 	Chat    chatCommand    `cmd:"" help:"Chat in a terminal."`
 	Export  exportCommand  `cmd:"" help:"Write conversations' history to files."`
 	Import  importCommand  `cmd:"" help:"Import history from elsewhere."`
+	OpenAPI openapiCommand `cmd:"" name:"openapi" help:"Print the OpenAPI document of the HTTP API."`
 	Token   tokenCommand   `cmd:"" help:"Print a token for a user."`
 	Trace   traceCommand   `cmd:"" help:"Tell where a message is, and why a device does not have it."`
 	Verify  verifyCommand  `cmd:"" help:"Check a data directory."`
