@@ -37,14 +37,26 @@ func (s *adminService) Stats(context.Context, *wire.StatsRequest) (*wire.StatsRe
 	if s.config.Disk != nil {
 		answer.DiskBytes, answer.DiskFreeBytes = s.config.Disk()
 	}
+	answer.Partitions = s.partitions()
+	return answer, nil
+}
+
+// Partitions answers how each partition stands.
+func (s *adminService) Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error) {
+	return &wire.PartitionsResponse{Partitions: s.partitions()}, nil
+}
+
+func (a *API) partitions() []*wire.PartitionStats {
+	set := a.config.Set
+	all := make([]*wire.PartitionStats, set.Partitions())
 	for n := range set.Partitions() {
 		stats := set.At(n).Stats()
-		answer.Partitions = append(answer.Partitions, &wire.PartitionStats{
+		all[n] = &wire.PartitionStats{
 			Partition: n, Position: uint64(stats.Position), Users: stats.Users, Conversations: stats.Conversations,
 			Queued: stats.Queued, Events: stats.Events,
-		})
+		}
 	}
-	return answer, nil
+	return all
 }
 
 // Sessions pages through the open connections, by user and device.

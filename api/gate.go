@@ -45,6 +45,7 @@ var accessOf = map[string]access{
 	wireconnect.AdminServiceStatsProcedure:           appOnly,
 	wireconnect.AdminServiceSessionsProcedure:        appOnly,
 	wireconnect.AdminServiceImportProcedure:          appOnly,
+	wireconnect.AdminServicePartitionsProcedure:      appOnly,
 }
 
 // bodyBytesMax is how large the request of a method may be, given the server's limit on frames.

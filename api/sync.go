@@ -32,7 +32,7 @@ type syncService struct {
 // Pull answers what changed since the cursor, and may wait for something to change.
 func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wire.PullResponse, error) {
 	who := caller(ctx)
-	device, err := ownDevice(who, request.GetDeviceId())
+	device, err := s.ownDevice(who, request.GetDeviceId())
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,8 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 	defer stop()
 	answer, err := session.Pull(ctx, session.Config{
 		User: who.User, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(), Address: s.addressOf(ctx),
-		Format: wire.Proto, Set: s.config.Set, NowMs: s.config.NowMs,
+		Format: wire.Proto, Set: s.config.Set, Registry: s.config.Registry, NowMs: s.config.NowMs,
+		Admit: func() error { return s.config.Auth.Admit(who, device) },
 	}, request)
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errEnding):
@@ -64,9 +65,12 @@ func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wir
 	return answer, err
 }
 
-// meet waits until a new device is remembered, which Pull has begun: its next call may bring a cursor or an Ack.
+// meet waits until a new device is remembered, which Pull has begun: its next call may bring a cursor or an Ack. If that
+// was refused, so is this.
 func (s *syncService) meet(ctx context.Context, user tidemark.UserID, device tidemark.DeviceID, request *wire.PullRequest) error {
-	_, err := s.do(ctx, &core.SeeDevice{User: user, Device: device, Platform: request.GetPlatform(), Client: request.GetClient()})
+	_, err := s.do(ctx, s.config.Set.SeeDevice(core.SeeDevice{
+		User: user, Device: device, Platform: request.GetPlatform(), Client: request.GetClient(),
+	}))
 	var refusal *tidemark.Error
 	if errors.As(err, &refusal) && refusal.Reason == tidemark.Unavailable {
 		return nil // where nothing can be written, the device may sync all the same
@@ -94,7 +98,7 @@ func (a *API) untilEnd(parent context.Context) (ctx context.Context, stop func()
 // Ack stores how far the device has come.
 func (s *syncService) Ack(ctx context.Context, request *wire.AckRequest) (*wire.AckResponse, error) {
 	who := caller(ctx)
-	device, err := ownDevice(who, request.GetDeviceId())
+	device, err := s.ownDevice(who, request.GetDeviceId())
 	if err != nil {
 		return nil, err
 	}
@@ -148,13 +152,13 @@ func (s *syncService) Verify(ctx context.Context, request *wire.VerifyRequest) (
 	}, nil
 }
 
-// ownDevice checks a device id, and that the caller's token is not bound to another.
-func ownDevice(who gateway.Identity, id string) (tidemark.DeviceID, error) {
+// ownDevice checks a device id, and that the caller's token counts for it.
+func (a *API) ownDevice(who gateway.Identity, id string) (tidemark.DeviceID, error) {
 	device := tidemark.DeviceID(id)
 	if !device.Valid() {
 		return "", tidemark.Refuse(tidemark.BadArgument, "deviceId %.80q cannot be a device id: use %s", id, tidemark.IDAlphabet)
 	}
-	return device, who.AllowsDevice(device)
+	return device, a.config.Auth.Admit(who, device)
 }
 
 // addressOf is the address of the caller, for operators.

@@ -143,7 +143,7 @@ func (a *API) seen(user tidemark.UserID, d *record.Device) (online bool, lastSee
 	return false, d.LastSeenMs
 }
 
-// Kick closes the sessions of a device, or of all, and forgets it.
+// Kick closes the sessions of a device, or of all, and forgets it; with revoke the tokens issued before are refused.
 func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wire.KickResponse, error) {
 	who := caller(ctx)
 	id, err := ownUser(who, "userId", request.GetUserId())
@@ -168,6 +168,11 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 			forget = append(forget, tidemark.DeviceID(d.GetDeviceId()))
 		}
 	}
+	if request.GetRevoke() { // first: who comes meanwhile with such a token is either refused or kicked
+		if _, err := s.do(ctx, &core.RevokeTokens{User: id, Device: device}); err != nil {
+			return nil, err
+		}
+	}
 	closed := s.config.Registry.Kick(id, device)
 	for _, d := range forget {
 		if err := s.config.Set.Forget(ctx, id, d); err != nil {
@@ -175,6 +180,35 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 		}
 	}
 	return &wire.KickResponse{Sessions: uint32(closed)}, nil
+}
+
+// Options answers what a user has chosen for itself, and changes the fields given.
+func (s *userService) Options(ctx context.Context, request *wire.OptionsRequest) (*wire.OptionsResponse, error) {
+	id, err := ownUser(caller(ctx), "userId", request.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkUsers(id); err != nil {
+		return nil, err
+	}
+	account, err := s.config.Set.Account(id)
+	if err != nil {
+		return nil, err
+	}
+	if request.HidePresence != nil || request.HideTyping != nil || request.ContactsOnly != nil {
+		reply, err := s.do(ctx, &core.SetOptions{
+			User: id, HidePresence: request.HidePresence, HideTyping: request.HideTyping, ContactsOnly: request.ContactsOnly,
+		})
+		if err != nil {
+			return nil, err
+		}
+		account = reply.Account
+	}
+	options := &wire.UserOptions{}
+	if account != nil {
+		options.HidePresence, options.HideTyping, options.ContactsOnly = account.HidePresence, account.HideTyping, account.ContactsOnly
+	}
+	return &wire.OptionsResponse{Options: options}, nil
 }
 
 // ownUser is the user that a request is about: the caller when it names none; for the app anybody.

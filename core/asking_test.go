@@ -143,6 +143,10 @@ func (s *story) profile(w words) string {
 }
 
 func (s *story) showProfile(p *record.Profile) string {
-	return fmt.Sprintf("%s: nickname %q (position %d), avatar %q (%d), custom %v (%d)",
+	text := fmt.Sprintf("%s: nickname %q (position %d), avatar %q (%d), custom %v (%d)",
 		p.ID, p.Nickname, p.NicknamePosition, p.Avatar, p.AvatarPosition, p.Custom, p.CustomPosition)
+	if p.DeletedPosition > 0 {
+		text += fmt.Sprintf(", deleted (%d)", p.DeletedPosition)
+	}
+	return text
 }

@@ -184,18 +184,41 @@ type UpdateUser struct {
 }
 
 // SeeDevice creates or refreshes a device record, in the user's home partition.
+//
+// Where there is no place for a new device, Reply.Replaced are those that make room: the ones seen longest ago, of its
+// platform where that is full; those that are connected, last.
 type SeeDevice struct {
-	User     tidemark.UserID
-	Device   tidemark.DeviceID
-	Platform string
-	Client   string
-	Gone     bool // it has left: refresh its record if there is one, and make none
+	User        tidemark.UserID
+	Device      tidemark.DeviceID
+	Platform    string
+	Client      string
+	Gone        bool                // it has left: refresh its record if there is one, and make none
+	PlatformMax uint32              // devices of this platform; 0: no limit but that of all devices
+	Refuse      bool                // where there is no place, refuse the new device instead
+	Online      []tidemark.DeviceID // those of the user's devices that are connected, as far as known
 }
 
 // ForgetDevice removes a device record, in the user's home partition.
 type ForgetDevice struct {
 	User   tidemark.UserID
 	Device tidemark.DeviceID
+}
+
+// SetOptions changes what a user has chosen for itself, in the user's home partition: the fields that are not nil.
+type SetOptions struct {
+	User                                   tidemark.UserID
+	HidePresence, HideTyping, ContactsOnly *bool
+}
+
+// RevokeTokens refuses the tokens that were issued so far, in the user's home partition.
+type RevokeTokens struct {
+	User   tidemark.UserID
+	Device tidemark.DeviceID // of this device; "": all of the user's
+}
+
+// DeleteUser ends an account, in the user's home partition.
+type DeleteUser struct {
+	User tidemark.UserID
 }
 
 // SaveCursor stores how far a device has come in this partition; it only rises, and never past the committed position.
@@ -226,6 +249,9 @@ func (*UpsertUser) command()    {}
 func (*UpdateUser) command()    {}
 func (*SeeDevice) command()     {}
 func (*ForgetDevice) command()  {}
+func (*SetOptions) command()    {}
+func (*RevokeTokens) command()  {}
+func (*DeleteUser) command()    {}
 func (*SaveCursor) command()    {}
 
 // Reply is what a command answers once its commit is durable. Which fields are set depends on the command.
@@ -246,6 +272,8 @@ type Reply struct {
 	Skipped   int // Import
 	Info      *record.Info
 	Profile   *record.Profile
+	Account   *record.Account     // nil: the user has none
+	Replaced  []tidemark.DeviceID // SeeDevice: forgotten to make room; end their sessions and forget their cursors
 	Member    *record.Member
 	Requested bool            // Join: asked, and not yet let in
 	UntilMs   uint64          // Mute: until when

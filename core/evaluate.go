@@ -80,6 +80,12 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleSeeDevice(cmd)
 	case *ForgetDevice:
 		return t.handleForgetDevice(cmd)
+	case *SetOptions:
+		return t.handleSetOptions(cmd)
+	case *RevokeTokens:
+		return t.handleRevokeTokens(cmd)
+	case *DeleteUser:
+		return t.handleDeleteUser(cmd)
 	case *SaveCursor:
 		return t.handleSaveCursor(cmd)
 	}

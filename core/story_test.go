@@ -271,10 +271,7 @@ func homeCommand(w words) core.Command {
 			User: w.user(), Nickname: w.text("nickname"), Avatar: w.text("avatar"), Custom: w.pairs("custom"),
 		}
 	case "see-device":
-		return &core.SeeDevice{
-			User: w.user(), Device: tidemark.DeviceID(w.named["device"]), Platform: w.named["platform"],
-			Client: w.named["client"],
-		}
+		return seeDevice(w)
 	case "forget-device":
 		return &core.ForgetDevice{User: w.user(), Device: tidemark.DeviceID(w.named["device"])}
 	case "save-cursor":
@@ -283,7 +280,7 @@ func homeCommand(w words) core.Command {
 			Position: tidemark.Position(w.number("position")), Forget: w.has("forget"),
 		}
 	}
-	return nil
+	return accountCommand(w)
 }
 
 // since is the day of "since=2004-12-05", ms; 0 without.

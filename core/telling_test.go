@@ -57,6 +57,10 @@ func (s *story) tell(lines []string) string {
 		return s.reactions(w)
 	case "kept":
 		return s.kept(w)
+	case "account":
+		return s.account(w)
+	case "devices":
+		return s.devices(w)
 	}
 	return "unknown command " + w.plain[0]
 }
@@ -106,6 +110,8 @@ func (s *story) reply(w words, r core.Reply) string {
 		return "asked" + s.nothing()
 	case r.UntilMs > 0:
 		return "muted until " + clock(r.UntilMs) + s.nothing()
+	case len(r.Replaced) > 0:
+		return fmt.Sprintf("done, in place of %s", r.Replaced)
 	case r.Seq == 0:
 		return "done" + s.nothing()
 	}

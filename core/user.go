@@ -5,7 +5,10 @@
 package core
 
 import (
+	"cmp"
 	"maps"
+	"slices"
+	"strings"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -21,10 +24,10 @@ func (t *turn) handleUpsertUser(cmd *UpsertUser) Reply {
 
 // handleUpdateUser changes the fields that are given.
 func (t *turn) handleUpdateUser(cmd *UpdateUser) Reply {
-	old, exists := t.view.Profile(cmd.User)
-	if !exists {
-		return refuse(tidemark.UnknownUser, "there is no user %q", cmd.User)
+	if !t.exists(cmd.User) {
+		return unknownUser(cmd.User)
 	}
+	old, _ := t.view.Profile(cmd.User)
 	return t.setProfile(cmd.User, cmd.Nickname, cmd.Avatar, merged(old.Custom, cmd.Custom), cmd.Custom)
 }
 
@@ -43,6 +46,10 @@ func (t *turn) setProfile(id tidemark.UserID, nickname, avatar *string, custom, 
 		return Reply{Err: err}
 	}
 	old, exists := t.view.Profile(id)
+	if exists && old.DeletedPosition > 0 {
+		exists = false // the id begins anew, with nothing but the tokens that are refused
+		t.out.Accounts = append(t.out.Accounts, &record.Account{User: id, TokensFromMs: t.account(id).TokensFromMs})
+	}
 	next := record.Profile{ID: id}
 	if exists {
 		next = *old
@@ -87,8 +94,8 @@ func (t *turn) handleSeeDevice(cmd *SeeDevice) Reply {
 	if !cmd.Device.Valid() {
 		return refuse(tidemark.BadArgument, "device %q is not an id: it takes %s", cmd.Device, tidemark.IDAlphabet)
 	}
-	if _, exists := t.view.Profile(cmd.User); !exists {
-		return refuse(tidemark.UnknownUser, "there is no user %q", cmd.User)
+	if !t.exists(cmd.User) {
+		return unknownUser(cmd.User)
 	}
 	if err := checkText("platform", cmd.Platform, t.limits.TitleBytesMax); err != nil {
 		return Reply{Err: err}
@@ -102,13 +109,66 @@ func (t *turn) handleSeeDevice(cmd *SeeDevice) Reply {
 		device = *old
 	} else if cmd.Gone {
 		return Reply{} // it was forgotten meanwhile
-	} else if n := t.view.Devices(cmd.User); n >= int(t.limits.DevicesMax) {
-		return refuse(tidemark.TooMany, "%s has %d devices, more are not allowed: forget one first", cmd.User, n)
+	}
+	var replaced []tidemark.DeviceID
+	if !exists || !strings.EqualFold(old.Platform, cmd.Platform) && !cmd.Gone {
+		var err *tidemark.Error
+		if replaced, err = t.makeRoom(cmd); err != nil {
+			return Reply{Err: err}
+		}
 	}
 	device.Platform, device.Client = cmd.Platform, cmd.Client
 	device.LastSeenMs = max(device.LastSeenMs, t.env.NowMs)
 	t.out.Devices = append(t.out.Devices, record.DeviceChange{User: cmd.User, Device: &device})
-	return Reply{Position: t.env.Position, Created: !exists}
+	return Reply{Position: t.env.Position, Created: !exists, Replaced: replaced}
+}
+
+// makeRoom forgets the devices whose place another takes, or refuses it.
+func (t *turn) makeRoom(cmd *SeeDevice) ([]tidemark.DeviceID, *tidemark.Error) {
+	others := slices.DeleteFunc(slices.Clone(t.view.Devices(cmd.User)), func(d *record.Device) bool { return d.ID == cmd.Device })
+	slices.SortFunc(others, func(a, b *record.Device) int {
+		aOnline, bOnline := slices.Contains(cmd.Online, a.ID), slices.Contains(cmd.Online, b.ID)
+		switch {
+		case aOnline && !bOnline:
+			return 1
+		case bOnline && !aOnline:
+			return -1
+		}
+		return cmp.Or(cmp.Compare(a.LastSeenMs, b.LastSeenMs), cmp.Compare(a.ID, b.ID))
+	})
+	ofPlatform := 0
+	for _, d := range others {
+		if strings.EqualFold(d.Platform, cmd.Platform) {
+			ofPlatform++
+		}
+	}
+	surplus := 0 // devices of this platform that have to go
+	if cmd.PlatformMax > 0 {
+		surplus = max(0, ofPlatform+1-int(cmd.PlatformMax))
+	}
+	over := max(0, len(others)+1-surplus-int(t.limits.DevicesMax)) // devices of any platform, beside those
+	if cmd.Refuse && surplus > 0 {
+		return nil, tidemark.Refuse(tidemark.TooMany, "%s has %d devices of platform %q, more are not allowed: forget one first",
+			cmd.User, ofPlatform, cmd.Platform)
+	}
+	if cmd.Refuse && over > 0 {
+		return nil, tidemark.Refuse(tidemark.TooMany, "%s has %d devices, more are not allowed: forget one first",
+			cmd.User, len(others))
+	}
+	var replaced []tidemark.DeviceID
+	for _, d := range others {
+		switch {
+		case surplus > 0 && strings.EqualFold(d.Platform, cmd.Platform):
+			surplus--
+		case over > 0:
+			over--
+		default:
+			continue
+		}
+		replaced = append(replaced, d.ID)
+		t.out.Devices = append(t.out.Devices, record.DeviceChange{User: cmd.User, Device: d, Removed: true})
+	}
+	return replaced, nil
 }
 
 // handleForgetDevice removes the record of a device; one that is not there is forgotten already.

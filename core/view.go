@@ -30,7 +30,7 @@ type View interface {
 	ConversationsOf(u record.User) int // how many, in this partition
 	Profile(id tidemark.UserID) (*record.Profile, bool)
 	Device(id tidemark.UserID, device tidemark.DeviceID) (*record.Device, bool)
-	Devices(id tidemark.UserID) int
+	Devices(id tidemark.UserID) []*record.Device                      // in no order
 	Cursor(u record.User, device tidemark.DeviceID) tidemark.Position // 0: none
 	Account(id tidemark.UserID) *record.Account                       // nil: none
 	Private(c record.Conversation, u record.User) *record.Private     // nil: none

@@ -38,14 +38,7 @@ type Identity struct {
 	Device    tidemark.DeviceID // the one device that the token is bound to; "": any
 	App       bool              // the app's back end, by the admin key: may do everything
 	ExpiresMs uint64            // the token's end, Unix ms; 0: never
-}
-
-// AllowsDevice refuses a device other than the one that the token is bound to.
-func (id Identity) AllowsDevice(device tidemark.DeviceID) error {
-	if id.Device != "" && id.Device != device {
-		return tidemark.Refuse(tidemark.BadToken, "the token is bound to device %q and cannot be used by %q", id.Device, device)
-	}
-	return nil
+	IssuedMs  uint64            // when the token was issued, Unix ms; 0: it does not say
 }
 
 // AuthConfig says which keys count. The server's own key (HS256) always does: tokens made by [Auth.Issue] carry it.
@@ -57,6 +50,7 @@ type AuthConfig struct {
 	JWKSURL     string        // a JSON Web Key Set of Ed25519 and RSA keys, fetched when needed; https, or http on this machine
 	Issuer      string        // "": the claim iss is not looked at
 	Audience    string        // "": the claim aud is not looked at
+	Revoked     Revoked       // nil: no token is ever revoked
 	HTTPClient  *http.Client  // for the JWKS; nil: one that waits at most 5 s
 	NowMs       func() uint64 // nil: the system's clock
 	Log         *slog.Logger  // nil: nothing is logged
@@ -84,7 +78,8 @@ type verifiedToken struct {
 // claims are the claims of a user's token.
 type claims struct {
 	jwt.RegisteredClaims
-	Device string `json:"dev,omitempty"`
+	Issued issuedAt `json:"iat,omitempty"` // in place of the one in RegisteredClaims, which has whole seconds
+	Device string   `json:"dev,omitempty"`
 }
 
 // NewAuth reads the keys, making the two key files (mode 0600) where they do not exist. It does not use the network.
@@ -180,10 +175,14 @@ func (a *Auth) Issue(user tidemark.UserID, device tidemark.DeviceID, ttl time.Du
 	case ttl == 0:
 		ttl = tokenLifetime
 	}
-	now := time.UnixMilli(int64(a.config.NowMs()))
-	c := claims{Device: string(device), RegisteredClaims: jwt.RegisteredClaims{
+	nowMs := a.config.NowMs()
+	issuedMs, err := a.notRevoked(user, device, nowMs)
+	if err != nil {
+		return "", 0, err
+	}
+	now := time.UnixMilli(int64(nowMs))
+	c := claims{Device: string(device), Issued: issuedAt(issuedMs), RegisteredClaims: jwt.RegisteredClaims{
 		Subject:   string(user),
-		IssuedAt:  jwt.NewNumericDate(now),
 		ExpiresAt: jwt.NewNumericDate(now.Add(ttl)), // whole seconds, rounded down
 		ID:        rand.Text(),
 	}}
@@ -200,10 +199,23 @@ func (a *Auth) Issue(user tidemark.UserID, device tidemark.DeviceID, ttl time.Du
 	return token, uint64(c.ExpiresAt.UnixMilli()), nil
 }
 
-// Verify says who a user's token names. Every refusal is BAD_TOKEN. It may wait for a fetch of the JWKS (at most 5 s). The
+// Verify says who a user's token names, and refuses it where the user has revoked it or does not exist any more; whether
+// a device may use it says [Auth.Admit]. Every refusal of the token is BAD_TOKEN. It may wait for a fetch of the JWKS (at most 5 s). The
 // admin key is not a token: see [Auth.FromRequest]. With the refusal of a token that has expired, and only then, ExpiresMs
 // is set.
 func (a *Auth) Verify(token string) (Identity, error) {
+	id, err := a.verify(token)
+	if err != nil {
+		return id, err
+	}
+	if err := a.Admit(id, id.Device); err != nil {
+		return Identity{}, err
+	}
+	return id, nil
+}
+
+// verify looks at the token alone.
+func (a *Auth) verify(token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, tidemark.Refuse(tidemark.BadToken, "there is no token")
 	}
@@ -218,7 +230,7 @@ func (a *Auth) Verify(token string) (Identity, error) {
 	if _, err := a.parser.ParseWithClaims(token, &c, a.keyFor); err != nil {
 		return badToken(err, &c)
 	}
-	id := Identity{User: tidemark.UserID(c.Subject), Device: tidemark.DeviceID(c.Device)}
+	id := Identity{User: tidemark.UserID(c.Subject), Device: tidemark.DeviceID(c.Device), IssuedMs: uint64(c.Issued)}
 	if !id.User.Valid() || id.User == tidemark.SystemUser {
 		return Identity{}, tidemark.Refuse(tidemark.BadToken, "the token's sub %q cannot be a user id: use %s", clip(c.Subject), tidemark.IDAlphabet)
 	}

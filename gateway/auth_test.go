@@ -99,14 +99,14 @@ func TestIssueAndVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, err := a.Verify(token)
-	if err != nil || id != (Identity{User: "alice", Device: "phone", ExpiresMs: expires}) {
+	if err != nil || id != (Identity{User: "alice", Device: "phone", ExpiresMs: expires, IssuedMs: clock.now()}) {
 		t.Fatalf("got %+v, %v", id, err)
 	}
-	if err := id.AllowsDevice("phone"); err != nil {
+	if err := a.Admit(id, "phone"); err != nil {
 		t.Error(err)
 	}
-	wantRefusal(t, id.AllowsDevice("laptop"), tidemark.BadToken, "phone")
-	if (Identity{User: "alice"}).AllowsDevice("laptop") != nil {
+	wantRefusal(t, a.Admit(id, "laptop"), tidemark.BadToken, "phone")
+	if a.Admit(Identity{User: "alice"}, "laptop") != nil {
 		t.Error("an unbound token is for any device")
 	}
 	clock.advance(time.Hour - time.Second)
@@ -330,7 +330,7 @@ func TestFromRequest(t *testing.T) {
 			r.Header.Set(UserHeader, c.user)
 		}
 		got, err := a.FromRequest(r)
-		got.ExpiresMs = 0
+		got.ExpiresMs, got.IssuedMs = 0, 0
 		if c.reason == "" && (err != nil || got != c.want) || c.reason != "" && reasonOf(err) != c.reason {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}

@@ -197,9 +197,9 @@ func (c *conn) handleHello(hello *wire.Hello) error {
 		return nil
 	}
 	c.user, c.frames, c.identity = identity.User, frames, nil
-	cfg := &c.owner.cfg
+	cfg, device := &c.owner.cfg, tidemark.DeviceID(hello.GetDeviceId())
 	s := c.owner.open(session.Config{
-		User: identity.User, Device: tidemark.DeviceID(hello.GetDeviceId()),
+		User: identity.User, Device: device, Admit: func() error { return cfg.Auth.Admit(identity, device) },
 		Platform: hello.GetPlatform(), Client: hello.GetClient(), Address: c.address.String(),
 		Format: c.format, Set: cfg.Set, Registry: cfg.Registry, NowMs: cfg.NowMs, HeartbeatMs: cfg.HeartbeatMs, Log: cfg.Log, OnReady: c.wake,
 	})
@@ -234,7 +234,7 @@ func (c *conn) identify(hello *wire.Hello) (Identity, error) {
 	if !device.Valid() {
 		return Identity{}, tidemark.Refuse(tidemark.BadArgument, "hello.deviceId is %q: use %s", clip(string(device)), tidemark.IDAlphabet)
 	}
-	if err := identity.AllowsDevice(device); err != nil {
+	if err := c.owner.cfg.Auth.Admit(identity, device); err != nil {
 		return Identity{}, err
 	}
 	return identity, nil

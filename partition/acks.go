@@ -24,7 +24,7 @@ type acks struct {
 	mu      sync.Mutex
 	pending []deviceKey                               // guarded by mu; in the order of their first acknowledgement
 	known   generations[deviceKey, tidemark.Position] // guarded by mu; only rises
-	waiting map[deviceKey]tidemark.Position           // guarded by mu; the same devices as pending
+	waiting map[deviceKey]tidemark.Position           // guarded by mu; the same devices as pending; 0: forget it
 	saving  map[deviceKey]tidemark.Position           // guarded by mu; taken by the loop, and not known to be saved yet
 	sinceMs uint64                                    // guarded by mu; when pending was last empty
 }
@@ -99,8 +99,12 @@ func (a *acks) take(work []request, nowMs uint64, max int) []request {
 	n := min(len(a.pending), max)
 	for _, k := range a.pending[:n] {
 		if position, ok := a.waiting[k]; ok {
-			work = append(work, request{cmd: &core.SaveCursor{User: k.user, Device: k.device, Position: position}})
-			a.saving[k] = position
+			work = append(work, request{cmd: &core.SaveCursor{
+				User: k.user, Device: k.device, Position: position, Forget: position == 0,
+			}})
+			if position > 0 {
+				a.saving[k] = position
+			}
 			delete(a.waiting, k)
 		}
 	}
@@ -135,6 +139,20 @@ func (a *acks) forget(user tidemark.UserID, device tidemark.DeviceID) {
 	a.known.drop(deviceKey{user, device})
 }
 
+// forgetSoon is forget, with the saved position too.
+func (a *acks) forgetSoon(k deviceKey, nowMs uint64) {
+	a.forget(k.user, k.device)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.pending) == 0 {
+		a.sinceMs = nowMs
+	}
+	if !slices.Contains(a.pending, k) {
+		a.pending = append(a.pending, k)
+	}
+	a.waiting[k] = 0
+}
+
 // due is when the pending ones must be saved.
 func (a *acks) due() (ms uint64, ok bool) {
 	a.mu.Lock()
@@ -148,7 +166,7 @@ func (a *acks) unsaved(user tidemark.UserID) (cursors []DeviceCursor) {
 	defer a.mu.Unlock()
 	for _, positions := range [...]map[deviceKey]tidemark.Position{a.saving, a.waiting} {
 		for k, position := range positions {
-			if k.user == user {
+			if k.user == user && position > 0 {
 				cursors = append(cursors, DeviceCursor{k.device, position})
 			}
 		}

@@ -46,6 +46,10 @@ func (p *Partition) apply() {
 	each(&o.privates, func(k memberKey, f *record.Private) { s.privates.put(k, f, privateCost(f)) })
 	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
 	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d) })
+	each(&o.accounts, func(id tidemark.UserID, a *record.Account) {
+		s.accounts.put(id, a, 1)
+		s.plain.drop(id)
+	})
 }
 
 func (s *committed) applyInfo(c record.Conversation, info *record.Info, created bool) {

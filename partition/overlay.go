@@ -233,20 +233,20 @@ func (o *overlay) Device(id tidemark.UserID, device tidemark.DeviceID) (*record.
 	return d, d != nil
 }
 
-func (o *overlay) Devices(id tidemark.UserID) int {
-	devices, err := o.p.Devices(id)
-	n := len(got(o, "devices", devices, err))
-	for i := range o.devices.rows {
-		r := &o.devices.rows[i]
-		if r.key.user == id && (r.base == nil) != (r.now == nil) {
-			if r.now != nil {
-				n++
-			} else {
-				n--
-			}
+func (o *overlay) Devices(id tidemark.UserID) []*record.Device {
+	read, err := o.p.Devices(id)
+	var devices []*record.Device
+	for _, d := range got(o, "devices", read, err) {
+		if r := o.devices.find(deviceKey{id, d.ID}); r == nil || !r.changed {
+			devices = append(devices, d)
 		}
 	}
-	return n
+	each(&o.devices, func(k deviceKey, d *record.Device) {
+		if k.user == id && d != nil {
+			devices = append(devices, d)
+		}
+	})
+	return devices
 }
 
 func (o *overlay) Cursor(u record.User, device tidemark.DeviceID) tidemark.Position {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Committed reads of what is asked for seldom and not cached: accounts, private records, scheduled messages, requests to
+// Committed reads of what is asked for seldom and not cached: private records, scheduled messages, requests to
 // join, and indexes that are all key.
 
 package partition
@@ -22,16 +22,6 @@ func asBefore[K comparable, V any](p *Partition, rows func(*overlay) *table[K, V
 		}
 	}
 	return read
-}
-
-// Account is a user's account, of a user whose home is this partition; nil if it has none. The record is shared.
-func (p *Partition) Account(id tidemark.UserID) (*record.Account, error) {
-	p.stats.misses.Add(1)
-	a, err := p.db.Account(id)
-	if err != nil {
-		return nil, fmt.Errorf("partition: account of %s: %w", id, err)
-	}
-	return asBefore(p, func(o *overlay) *table[tidemark.UserID, *record.Account] { return &o.accounts }, id, a), nil
 }
 
 // Private is what a user keeps in a conversation for its own devices; nil if nothing. The record is shared. Who knows the

@@ -28,6 +28,7 @@ type Config struct {
 	QueueMax int             // commands waiting in one partition; 0: 4,096
 	BatchMax int             // commands of one commit; 0: 1,024
 	Cache    CacheLimits     // of each partition
+	Devices  Devices         // places of a user's devices
 	Log      *slog.Logger    // nil: none
 }
 
@@ -37,6 +38,7 @@ type Set struct {
 	limits     tidemark.Limits
 	nowMs      func() uint64
 	db         *store.DB
+	devices    Devices
 	partitions []*Partition // immutable
 
 	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
@@ -64,6 +66,7 @@ func Open(cfg Config) (*Set, error) {
 	cfg.Cache.fill()
 	s := &Set{
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), nowMs: cfg.NowMs, db: cfg.DB,
+		devices:   cfg.Devices,
 		audiences: make(map[tidemark.UserID]*audience),
 	}
 	for n := range cfg.DB.Meta().Partitions {
@@ -171,6 +174,12 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.OfUser(cmd.User), nil
 	case *core.ForgetDevice:
 		return s.OfUser(cmd.User), nil
+	case *core.SetOptions:
+		return s.OfUser(cmd.User), nil
+	case *core.RevokeTokens:
+		return s.OfUser(cmd.User), nil
+	case *core.DeleteUser:
+		return s.OfUser(cmd.User), nil
 	}
 	return nil, fmt.Errorf("partition: command %T belongs to no partition", cmd)
 }
@@ -218,7 +227,8 @@ func (s *Set) Forget(ctx context.Context, user tidemark.UserID, device tidemark.
 	return nil
 }
 
-// CheckUsers refuses with UNKNOWN_USER the first of these users that does not exist. The reserved system user does.
+// CheckUsers refuses with UNKNOWN_USER the first of these users that does not exist, or not any more. The reserved system
+// user does.
 func (s *Set) CheckUsers(ids ...tidemark.UserID) error {
 	for _, id := range ids {
 		if id == tidemark.SystemUser {
@@ -231,7 +241,7 @@ func (s *Set) CheckUsers(ids ...tidemark.UserID) error {
 		if err != nil {
 			return err
 		}
-		if f == nil {
+		if f == nil || f.DeletedPosition > 0 {
 			return tidemark.Refuse(tidemark.UnknownUser, "there is no user %q: the app's back end creates users", id)
 		}
 	}

@@ -24,6 +24,7 @@ type CacheLimits struct {
 	Profiles      int // of the users at home here; 0: 16,384
 	Devices       int // of the users at home here; 0: 16,384
 	PrivateBytes  int // what members keep for themselves (drafts, deleted messages), bytes; 0: 1 MiB
+	Accounts      int // of the users at home here: those that have one, about 100 bytes each, and as many that have none, 30 bytes each; 0: 16,384
 	HeadPages     int // pages of 256 heads, 4 KiB each; 0: 1,024
 	TailBytes     int // encoded events of conversations in use, bytes; 0: 8 MiB
 	TailEvents    int // of one conversation; 0: 64
@@ -44,6 +45,7 @@ func (l *CacheLimits) fill() {
 	set(&l.Profiles, 16384)
 	set(&l.Devices, 16384)
 	set(&l.PrivateBytes, 1<<20)
+	set(&l.Accounts, 16384)
 	set(&l.HeadPages, 1024)
 	set(&l.TailBytes, 8<<20)
 	set(&l.TailEvents, 64)
@@ -70,6 +72,8 @@ type committed struct {
 	tails     clock[record.Conversation, []*LogEntry]             // bounded by TailBytes; see log.go
 	profiles  clock[tidemark.UserID, *record.Profile]             // bounded by Profiles; nil: does not exist
 	devices   generations[deviceKey, *record.Device]              // bounded by Devices; nil: not known
+	accounts  clock[tidemark.UserID, *record.Account]             // bounded by Accounts; not nil
+	plain     generations[tidemark.UserID, struct{}]              // bounded by Accounts; none has an account
 }
 
 type memberKey struct {
@@ -96,6 +100,8 @@ func newCommitted(l CacheLimits, state record.Partition) committed {
 		tails:     newClock[record.Conversation, []*LogEntry](l.TailBytes),
 		profiles:  newClock[tidemark.UserID, *record.Profile](l.Profiles),
 		devices:   newGenerations[deviceKey, *record.Device](l.Devices),
+		accounts:  newClock[tidemark.UserID, *record.Account](l.Accounts),
+		plain:     newGenerations[tidemark.UserID, struct{}](l.Accounts),
 	}
 }
 

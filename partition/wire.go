@@ -117,7 +117,9 @@ func WireSelf(info *record.Info, m *record.Member, head tidemark.Seq) *wire.Self
 	return w
 }
 
-// WireProfile is a profile without its versions.
+// WireProfile is a profile without its versions. That of a deleted user is empty and says so.
 func WireProfile(p *record.Profile) *wire.Profile {
-	return &wire.Profile{Id: string(p.ID), Nickname: p.Nickname, Avatar: p.Avatar, Custom: p.Custom}
+	return &wire.Profile{
+		Id: string(p.ID), Nickname: p.Nickname, Avatar: p.Avatar, Custom: p.Custom, Deleted: p.DeletedPosition > 0,
+	}
 }

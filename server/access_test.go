@@ -59,8 +59,11 @@ var attempts = map[string]attempt{
 	"UserService/Devices":    {body: `{"userId":"alice"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
 	"UserService/Kick":       {body: `{"userId":"alice","deviceId":"gone"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
 
-	"AdminService/Stats":    {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
-	"AdminService/Sessions": {body: `{}`, stranger: "NOT_ALLOWED", unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", admin: true},
+	"AdminService/Stats":  {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
+	"UserService/Options": {body: `{"userId":"alice","hideTyping":true}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
+
+	"AdminService/Partitions": {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
+	"AdminService/Sessions":   {body: `{}`, stranger: "NOT_ALLOWED", unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", admin: true},
 	"AdminService/Import": {body: `{"conversation":"team","entries":[]}`, stranger: "NOT_ALLOWED",
 		unknown: `{"conversation":"team","entries":[{"timeMs":"1","clientId":"i","user":"nobody","message":{"text":"x"}}]}`, why: "UNKNOWN_USER", admin: true},
 }
@@ -75,8 +78,7 @@ var notYet = map[string]bool{
 	"ConversationService/AnswerJoin": true, "ConversationService/SetAttributes": true,
 	"ContactService/Request": true, "ContactService/Answer": true, "ContactService/Remove": true,
 	"ContactService/Block": true, "ContactService/Unblock": true, "ContactService/Remark": true,
-	"ContactService/List": true, "UserService/Delete": true, "UserService/Presence": true, "UserService/Options": true,
-	"AdminService/Partitions": true,
+	"ContactService/List": true, "UserService/Delete": true, "UserService/Presence": true,
 }
 
 // statusOf is the HTTP status of a reason.

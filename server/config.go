@@ -21,6 +21,7 @@ import (
 	"github.com/tidemark-im/tidemark/api"
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/journal"
+	"github.com/tidemark-im/tidemark/partition"
 )
 
 // Config of a server. The zero value of a field means its default, which [New] fills in.
@@ -31,8 +32,9 @@ type Config struct {
 	Partitions  uint32 // of a new data directory, 1 to 256; 0: what the directory has, or 8. Another number than it has is refused
 	CacheBytes  int64  // blocks of the store kept in memory, bytes; 0: 128 MiB
 
-	Keys   Keys
-	Limits tidemark.Limits
+	Keys    Keys
+	Limits  tidemark.Limits
+	Devices Devices
 
 	// Rates: 0 is the default of each, negative is no limit.
 	CallsPerSecond    float64 // of one user over HTTP, twice as many at once; default 200. The app is not limited
@@ -70,6 +72,37 @@ type Keys struct {
 	Issuer      string // what tokens must have as iss; "": anything
 	Audience    string // what tokens must have as aud; "": anything
 }
+
+// Devices says what becomes of a user's new device when there is no place for it.
+type Devices struct {
+	// Platforms are places by platform, as clients name it in hello, whatever its case: at most Limits.DevicesMax each. A
+	// platform that is not named has no limit but that of all devices.
+	Platforms map[string]uint32
+	// Full is "replace" (the default): the device of the platform, or of all, that was seen longest ago is forgotten and
+	// its session ends with bye REPLACED, those that are connected last; or "refuse": TOO_MANY until one is kicked.
+	Full string
+}
+
+// policy checks the configuration and puts it into the form that partitions know.
+func (d *Devices) policy(devicesMax uint32) (partition.Devices, error) {
+	policy := partition.Devices{Platforms: make(map[string]uint32, len(d.Platforms)), Refuse: d.Full == "refuse"}
+	if d.Full != "" && d.Full != "replace" && d.Full != "refuse" {
+		return policy, wrong("Devices.Full", "is %q: allowed are replace and refuse", d.Full)
+	}
+	for platform, most := range d.Platforms {
+		if platform == "" || len(platform) > platformBytesMax {
+			return policy, wrong("Devices.Platforms", "has the platform %q: a name of 1 to %d bytes is needed", platform, platformBytesMax)
+		}
+		if most < 1 || most > devicesMax {
+			return policy, wrong("Devices.Platforms", "has %s=%d: allowed are 1 to the limit of all devices, %d", platform, most, devicesMax)
+		}
+		policy.Platforms[strings.ToLower(platform)] = most
+	}
+	return policy, nil
+}
+
+// platformBytesMax bounds the name of a platform in the configuration.
+const platformBytesMax = 64
 
 // check looks at the keys before anything is opened or made.
 func (k *Keys) check() error {
@@ -126,6 +159,9 @@ func (c *Config) complete() error {
 	}
 	c.Limits = withDefaults(c.Limits)
 	if err := checkLimits(c.Limits); err != nil {
+		return err
+	}
+	if _, err := c.Devices.policy(c.Limits.DevicesMax); err != nil {
 		return err
 	}
 	for _, d := range []struct {

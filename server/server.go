@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/api"
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/journal"
@@ -85,6 +86,9 @@ func (s *Server) open() (err error) {
 	auth, err := gateway.NewAuth(gateway.AuthConfig{
 		Dir: c.DataDir, AdminKey: c.Keys.Admin, HS256Secret: c.Keys.HS256Secret, PublicKeys: c.Keys.PublicKeys,
 		JWKSURL: c.Keys.JWKSURL, Issuer: c.Keys.Issuer, Audience: c.Keys.Audience, NowMs: c.nowMs, Log: c.Log,
+		Revoked: func(user tidemark.UserID, device tidemark.DeviceID) (fromMs, anyFromMs uint64, err error) {
+			return s.set.TokensFrom(user, device) // there is one by the time that somebody comes with a token
+		},
 	})
 	if err != nil {
 		return err
@@ -95,8 +99,13 @@ func (s *Server) open() (err error) {
 	if c.wrapJournal != nil {
 		commits = c.wrapJournal(commits)
 	}
+	devices, err := c.Devices.policy(c.Limits.DevicesMax)
+	if err != nil {
+		return err
+	}
 	s.set, err = partition.Open(partition.Config{
 		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
+		Devices: devices,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -39,10 +40,11 @@ func TestFirstHelloWaitsForTheRecord(t *testing.T) {
 	}
 }
 
-// One device too many is turned away, and never synced.
+// Where it is so configured, one device too many is turned away, and never synced.
 func TestFirstHelloOfOneTooMany(t *testing.T) {
 	tc := newTest(t)
 	tc.limits.DevicesMax = 1
+	tc.config = func(c *partition.Config) { c.Devices.Refuse = true }
 	tc.must(tc.db.Close())
 	tc.start()
 	tc.users("bob")
@@ -51,6 +53,40 @@ func TestFirstHelloOfOneTooMany(t *testing.T) {
 	second.drain()
 	if second.synced || second.bye.GetReason() != wire.ByeReason_PROTOCOL {
 		t.Errorf("one device too many is told %v", second.kinds())
+	}
+}
+
+// A device gives way to a new one: its session hears REPLACED, its record and its cursors are forgotten.
+func TestADeviceGivesWay(t *testing.T) {
+	tc := newTest(t)
+	tc.config = func(c *partition.Config) { c.Devices.Platforms = map[string]uint32{"ios": 1} }
+	tc.must(tc.db.Close())
+	tc.start()
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	old, desk := tc.device("bob", "old"), tc.device("bob", "desk").connect()
+	old.platform = "iOS"
+	old.connect().drain()
+	desk.drain()
+	old.ack()
+	tc.now += 2000
+	tc.step()
+	phone := tc.device("bob", "phone")
+	phone.platform = "ios"
+	phone.connect().drain()
+	old.drain()
+	if !phone.synced || old.bye.GetReason() != wire.ByeReason_REPLACED || desk.bye != nil {
+		t.Errorf("the new one: synced %v; the old one: %v; another: %v", phone.synced, old.bye, desk.bye)
+	}
+	old.ack()
+	tc.now += 2000
+	old.disconnect()
+	tc.step()
+	if cursors, err := tc.set.Of("team").Cursors("bob"); err != nil || len(cursors) > 0 {
+		t.Errorf("kept: %v (%v)", cursors, err)
+	}
+	if d, err := tc.set.OfUser("bob").Device("bob", "old"); err != nil || d != nil {
+		t.Errorf("kept: %v (%v)", d, err)
 	}
 }
 

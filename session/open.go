@@ -64,10 +64,7 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 	s.mu.Unlock()
 	// Register, then read what is published, then compare: whatever is committed in between is in the one or the other.
 	if subscribe {
-		if s.cfg.Registry != nil {
-			s.cfg.Registry.add(s)
-		}
-		if err := set.Subscribe(s.cfg.User, s); err != nil {
+		if err := s.register(); err != nil {
 			return err
 		}
 	}
@@ -88,6 +85,23 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 	return nil
 }
 
+// register makes the session one that is known, can be kicked, and is woken. Whoever takes away its right to be does so
+// first and then kicks: so it is asked for again once the session is registered.
+func (s *Session) register() error {
+	if s.cfg.Registry != nil && s.waiting {
+		s.cfg.Registry.wait(s)
+	} else if s.cfg.Registry != nil {
+		s.cfg.Registry.add(s)
+	}
+	if admit := s.cfg.Admit; admit != nil {
+		s.cfg.Admit = nil
+		if err := admit(); err != nil {
+			return err
+		}
+	}
+	return s.cfg.Set.Subscribe(s.cfg.User, s)
+}
+
 // meetDevice reports whether the device is known, and has its record made or refreshed. With wait, an unknown device is
 // given synced only once its record is made: with the cursor in it, it may come back at once, and must be known then.
 func (s *Session) meetDevice(ctx context.Context, wait bool) (known bool, err error) {
@@ -106,6 +120,12 @@ func (s *Session) meetDevice(ctx context.Context, wait bool) (known bool, err er
 
 // met takes the reply about the device's record. Where nothing can be written, the device may sync all the same.
 func (s *Session) met(r core.Reply) {
+	for _, device := range r.Replaced {
+		if s.cfg.Registry != nil {
+			s.cfg.Registry.Replace(s.cfg.User, device)
+		}
+		s.cfg.Set.ForgetSoon(s.cfg.User, device)
+	}
 	if r.Err != nil && r.Err.Reason == tidemark.TooMany {
 		s.put(reply{frame: wire.ErrorFrame(0, r.Err), unasked: true})
 		s.Bye(wire.ByeReason_PROTOCOL, 0, r.Err.Message)

@@ -17,11 +17,12 @@ import (
 const pullEventBytesMax = 4 << 20
 
 // Pull is SyncService/Pull: what changed past the request's cursor, or past the one that the device acknowledged last.
-// With waitMs, and where nothing changed, it waits for a change. cfg is as for New; its Format, Registry and OnReady are
-// not used. Errors are as for Open, or the context's.
+// With waitMs, and where nothing changed, it waits for a change. cfg is as for New; its Format and OnReady are
+// not used. but for the Registry, by which who waits can be kicked: then the error is BAD_TOKEN. Errors are as for Open, or
+// the context's.
 func Pull(ctx context.Context, cfg Config, req *wire.PullRequest) (*wire.PullResponse, error) {
 	ready := make(chan struct{}, 1)
-	cfg.Format, cfg.Registry = wire.Proto, nil
+	cfg.Format = wire.Proto
 	cfg.OnReady = func() {
 		select {
 		case ready <- struct{}{}:
@@ -29,6 +30,7 @@ func Pull(ctx context.Context, cfg Config, req *wire.PullRequest) (*wire.PullRes
 		}
 	}
 	s := New(cfg)
+	s.waiting = true
 	defer s.Close()
 	cursor := req.GetCursor()
 	if cursor == nil {
@@ -114,6 +116,9 @@ func (s *Session) gather(answer *wire.PullResponse) error {
 		case *wire.ServerFrame_Error:
 			return wire.ToError(f.Error)
 		case *wire.ServerFrame_Bye:
+			if f.Bye.Reason == wire.ByeReason_KICKED || f.Bye.Reason == wire.ByeReason_REPLACED {
+				return tidemark.Refuse(tidemark.BadToken, "%s: sign in again", f.Bye.Message)
+			}
 			return tidemark.Refuse(tidemark.Unavailable, "%s", f.Bye.Message)
 		}
 	}

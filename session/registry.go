@@ -20,10 +20,13 @@ type Registry struct {
 	mu       sync.Mutex
 	sessions map[tidemark.UserID][]*Session // guarded by mu; of distinct devices
 	count    int                            // guarded by mu
+	waiting  map[tidemark.UserID][]*Session // guarded by mu; Pulls that wait: they are no sessions, but can be kicked
 }
 
 // NewRegistry makes an empty registry.
-func NewRegistry() *Registry { return &Registry{sessions: make(map[tidemark.UserID][]*Session)} }
+func NewRegistry() *Registry {
+	return &Registry{sessions: make(map[tidemark.UserID][]*Session), waiting: make(map[tidemark.UserID][]*Session)}
+}
 
 // add puts a session in the place of an older one of the same device, which gets bye REPLACED.
 func (r *Registry) add(s *Session) {
@@ -60,15 +63,71 @@ func (r *Registry) remove(s *Session) bool {
 	return true
 }
 
-// Kick ends the sessions of a device ("": of all the user's devices) with bye KICKED, and answers how many. They are
-// taken out at once, so that their end does not bring back the record of a device that is being forgotten.
-func (r *Registry) Kick(user tidemark.UserID, device tidemark.DeviceID) int {
-	kicked := r.of(user, device)
-	for _, s := range kicked {
-		r.remove(s)
-		s.Bye(wire.ByeReason_KICKED, 0, "this device was signed out")
+// wait adds a Pull that waits.
+func (r *Registry) wait(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting[s.cfg.User] = append(r.waiting[s.cfg.User], s)
+}
+
+func (r *Registry) unwait(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := slices.DeleteFunc(r.waiting[s.cfg.User], func(o *Session) bool { return o == s })
+	if r.waiting[s.cfg.User] = of; len(of) == 0 {
+		delete(r.waiting, s.cfg.User)
 	}
-	return len(kicked)
+}
+
+// Kick ends the sessions of a device ("": of all the user's devices) with bye KICKED, and the Pulls that wait for them,
+// and answers how many. They are taken out at once, so that their end does not bring back the record of a device that is
+// being forgotten.
+func (r *Registry) Kick(user tidemark.UserID, device tidemark.DeviceID) int {
+	return r.end(user, device, wire.ByeReason_KICKED, "this device was signed out")
+}
+
+// Replace is Kick with bye REPLACED, of a device whose place another has taken.
+func (r *Registry) Replace(user tidemark.UserID, device tidemark.DeviceID) int {
+	return r.end(user, device, wire.ByeReason_REPLACED, "another device has taken the place of this one")
+}
+
+func (r *Registry) end(user tidemark.UserID, device tidemark.DeviceID, reason wire.ByeReason, message string) int {
+	ended := r.of(user, device)
+	for _, s := range ended {
+		r.remove(s)
+		s.Bye(reason, 0, message)
+	}
+	r.mu.Lock()
+	waiting := slices.Clone(r.waiting[user])
+	r.mu.Unlock()
+	waiting = slices.DeleteFunc(waiting, func(s *Session) bool { return device != "" && s.cfg.Device != device })
+	for _, s := range waiting {
+		s.Bye(reason, 0, message)
+	}
+	return len(ended) + len(waiting)
+}
+
+// devices are those of a user's sessions.
+func (r *Registry) devices(user tidemark.UserID) []tidemark.DeviceID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []tidemark.DeviceID
+	for _, s := range r.sessions[user] {
+		ids = append(ids, s.cfg.Device)
+	}
+	return ids
+}
+
+// Platforms are those of a user's sessions, each once, in order.
+func (r *Registry) Platforms(user tidemark.UserID) []string {
+	var platforms []string
+	for _, s := range r.of(user, "") {
+		if s.cfg.Platform != "" {
+			platforms = append(platforms, s.cfg.Platform)
+		}
+	}
+	slices.Sort(platforms)
+	return slices.Compact(platforms)
 }
 
 // of are the sessions of a device, or with "" of all the user's.

@@ -29,6 +29,8 @@ type Config struct {
 	Format                    wire.Format
 	HeartbeatMs               uint32       // told in welcome
 	Log                       *slog.Logger // nil: none
+	// Admit is asked once the session is one that can be kicked: whether the user may still come, by then. nil: it may.
+	Admit func() error
 	// OnReady is called when Next may have something: from any goroutine, also from within Handle. It must not block and
 	// must not call the session. nil: nobody wants to know.
 	OnReady func()
@@ -47,6 +49,7 @@ type Session struct {
 	id          [idBytes]byte
 	connectedMs uint64
 	bytesOut    atomic.Uint64
+	waiting     bool   // it is a Pull that waits, not a connection
 	parts       []part // by partition
 
 	mu       sync.Mutex
@@ -163,11 +166,12 @@ func (s *Session) Done() bool {
 	return s.stage == ended
 }
 
-// kicked reports whether the session ends because the device was kicked.
+// kicked reports whether the session ends because the device was kicked, or replaced.
 func (s *Session) kicked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bye.GetReason() == wire.ByeReason_KICKED
+	reason := s.bye.GetReason()
+	return reason == wire.ByeReason_KICKED || reason == wire.ByeReason_REPLACED
 }
 
 // Bye makes a bye the next frame and the last. Only the first call counts.
@@ -193,7 +197,9 @@ func (s *Session) Close() {
 		return
 	}
 	s.cfg.Set.Unsubscribe(s.cfg.User, s)
-	if s.cfg.Registry != nil && s.cfg.Registry.remove(s) && s.cfg.NowMs() >= s.connectedMs+seenEveryMs {
+	if s.cfg.Registry != nil && s.waiting {
+		s.cfg.Registry.unwait(s)
+	} else if s.cfg.Registry != nil && s.cfg.Registry.remove(s) && s.cfg.NowMs() >= s.connectedMs+seenEveryMs {
 		last := s.seen()
 		last.Gone = true
 		s.cfg.Set.Offer(last, nil)
@@ -202,7 +208,11 @@ func (s *Session) Close() {
 
 // seen is the command that keeps the device's record.
 func (s *Session) seen() *core.SeeDevice {
-	return &core.SeeDevice{User: s.cfg.User, Device: s.cfg.Device, Platform: s.cfg.Platform, Client: s.cfg.Client}
+	cmd := core.SeeDevice{User: s.cfg.User, Device: s.cfg.Device, Platform: s.cfg.Platform, Client: s.cfg.Client}
+	if s.cfg.Registry != nil {
+		cmd.Online = s.cfg.Registry.devices(s.cfg.User)
+	}
+	return s.cfg.Set.SeeDevice(cmd)
 }
 
 // poke tells that Next may have something. It needs the lock, and releases it.

@@ -6,6 +6,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -129,6 +130,7 @@ type device struct {
 	tc       *testWorld
 	user     tidemark.UserID
 	name     tidemark.DeviceID
+	platform string // "": test
 	s        *Session
 	cursor   *wire.Cursor // as of the last checkpoint
 	tail     uint32
@@ -183,7 +185,7 @@ func (d *device) hello() {
 		d.disconnect()
 	}
 	d.s = New(Config{
-		User: d.user, Device: d.name, Platform: "test", Client: "test/1", Format: d.tc.format, Set: d.tc.set,
+		User: d.user, Device: d.name, Platform: cmp.Or(d.platform, "test"), Client: "test/1", Format: d.tc.format, Set: d.tc.set,
 		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready.Add(1) },
 	})
 	if d.cursor == nil {

@@ -143,6 +143,7 @@ func (c *checker) checkProfiles() error {
 		equal(c, 0, "partition"+what, c.number, tidemark.PartitionOfUser(p.ID, c.partitions))
 		c.atMost(0, "position"+what, uint64(p.Position()), uint64(c.state.Position))
 		c.atLeast(0, "position"+what, uint64(p.Position()), 1)
+		c.checkTombstone(p)
 		entered := false
 		from := record.Index{Kind: record.ProfileIndex, Position: p.Position(), ID: string(p.ID)}
 		if err := c.p.Index(from, false, func(i record.Index) bool { entered = i == from; return false }); err == nil && !entered {
@@ -175,6 +176,8 @@ func (c *checker) checkDevices() error {
 		p, err := c.p.Profile(tidemark.UserID(k.ID))
 		if err == nil && p == nil {
 			c.damaged(0, fmt.Sprintf("device %q of user %q", k.Device, k.ID), "one", "none: the user has no profile here")
+		} else if err == nil && p.DeletedPosition > 0 {
+			c.damaged(0, fmt.Sprintf("device %q of user %q", k.Device, k.ID), "one", "none: the user was deleted")
 		}
 		c.atLeast(0, fmt.Sprintf("last time of device %q of user %q", k.Device, k.ID), d.LastSeenMs, d.FirstSeenMs)
 	})

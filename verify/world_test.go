@@ -136,6 +136,7 @@ func (w *world) live() {
 	w.in(team, &core.Settings{User: "alice", Conversation: team, Pinned: &yes, Hidden: &yes})
 	w.in(team, &core.SaveCursor{User: "alice", Device: "phone", Position: 5})
 	w.more()
+	w.accounts()
 }
 
 func (w *world) contact(user, peer tidemark.UserID, action core.ContactAction, text string) {

@@ -42,6 +42,9 @@ type serveCommand struct {
 	CallsPerSecond           float64       `default:"200" placeholder:"RATE" help:"HTTP calls of one user; negative: no limit (${default}). The app is not limited."`
 	FailuresPerSecond        float64       `default:"5" placeholder:"RATE" help:"HTTP calls of one address without a valid token; negative: no limit (${default})."`
 
+	DevicesPlatforms map[string]uint32 `name:"devices-platforms" mapsep:"," placeholder:"PLATFORM=N" help:"Devices of one user by platform, as clients name it: ios=1,web=3. Default: no limit but --limit-devices."`
+	DevicesFull      string            `name:"devices-full" default:"replace" enum:"replace,refuse" help:"When there is no place for a new device: replace the one seen longest ago, or refuse the new one (${default})."`
+
 	Limits limitFlags `embed:"" prefix:"limit-"`
 	Log    logFlags   `embed:"" prefix:"log-"`
 
@@ -128,6 +131,7 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 			Issuer: c.TokenIssuer, Audience: c.TokenAudience,
 		},
 		Limits:         c.Limits.limits(),
+		Devices:        server.Devices{Platforms: c.DevicesPlatforms, Full: c.DevicesFull},
 		CallsPerSecond: c.CallsPerSecond, FailuresPerSecond: c.FailuresPerSecond, FramesPerSecond: c.FramesPerSecond,
 		ConnectionsMax: c.ConnectionsMax, ConnectionsPerUserMax: c.ConnectionsPerUserMax, ConnectionsPerAddressMax: c.ConnectionsPerAddressMax,
 		Proxies: proxies, Origins: c.Origin, Heartbeat: c.Heartbeat, Drain: c.Drain, Spread: c.Spread,
@@ -163,6 +167,7 @@ func flagOf(field string) string {
 		"Limits.BodyBytesMax": "limit-body-bytes", "Limits.FrameBytesMax": "limit-frame-bytes", "Limits.PageEventsMax": "limit-page-events",
 		"Limits.PageBytesMax": "limit-page-bytes", "Limits.MembersMax": "limit-members", "Limits.ConversationsMax": "limit-conversations",
 		"Limits.DevicesMax": "limit-devices", "Limits.InFlightMax": "limit-in-flight", "Limits.MentionsMax": "limit-mentions",
+		"Devices.Platforms": "devices-platforms", "Devices.Full": "devices-full",
 		"Limits.CustomBytesMax": "limit-custom-bytes", "Limits.TitleBytesMax": "limit-title-bytes",
 	}[field]
 	if !found {

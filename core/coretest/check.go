@@ -40,6 +40,9 @@ func (m *Memory) Check() error {
 			ids[e.ID] = true
 		}
 	}
+	if err := m.checkPeople(); err != nil {
+		return err
+	}
 	return m.checkProfiles()
 }
 

@@ -118,3 +118,47 @@ func TestCheckFindsDamagedContacts(t *testing.T) {
 		}
 	}
 }
+
+// peopled is a partition with an account and one that has ended.
+func peopled(t *testing.T) *Memory {
+	t.Helper()
+	m, env, yes := New(), core.Env{NowMs: 1_772_000_000_000}, true
+	for _, cmd := range []core.Command{
+		&core.UpsertUser{User: "alice", Nickname: "Alice"}, &core.UpsertUser{User: "gone", Nickname: "Gone"},
+		&core.SeeDevice{User: "alice", Device: "phone"}, &core.SeeDevice{User: "gone", Device: "phone"},
+		&core.SetOptions{User: "alice", HideTyping: &yes}, &core.RevokeTokens{User: "alice", Device: "phone"},
+		&core.RevokeTokens{User: "alice", Device: "desk"}, &core.DeleteUser{User: "gone"},
+	} {
+		if reply, _ := m.Do(cmd, env); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+	}
+	return m
+}
+
+func TestCheckFindsDamagedAccounts(t *testing.T) {
+	if err := peopled(t).Check(); err != nil {
+		t.Fatalf("nothing is damaged: %v", err)
+	}
+	for name, damage := range map[string]func(m *Memory){
+		"of nobody":        func(m *Memory) { m.accounts["bob"] = &record.Account{User: "bob"} },
+		"of another":       func(m *Memory) { m.accounts["alice"].User = "bob" },
+		"order":            func(m *Memory) { a := m.accounts["alice"]; a.Revoked[0], a.Revoked[1] = a.Revoked[1], a.Revoked[0] },
+		"twice":            func(m *Memory) { a := m.accounts["alice"]; a.Revoked[1] = a.Revoked[0] },
+		"superfluous":      func(m *Memory) { m.accounts["alice"].TokensFromMs = 1_772_000_000_001 },
+		"not deleted":      func(m *Memory) { m.accounts["gone"].DeletedMs = 0 },
+		"no account":       func(m *Memory) { delete(m.accounts, "gone") },
+		"tokens":           func(m *Memory) { m.accounts["gone"].TokensFromMs = 0 },
+		"chosen":           func(m *Memory) { m.accounts["gone"].HidePresence = true },
+		"name":             func(m *Memory) { m.profiles["gone"].Nickname = "Gone" },
+		"device":           func(m *Memory) { m.devices[deviceKey{"gone", "phone"}] = &record.Device{ID: "phone"} },
+		"device of nobody": func(m *Memory) { m.devices[deviceKey{"bob", "phone"}] = &record.Device{ID: "phone"} },
+		"too many devices": func(m *Memory) { m.accounts["alice"].Revoked = make([]record.RevokedDevice, core.RevokedMax+1) },
+	} {
+		m := peopled(t)
+		damage(m)
+		if err := m.Check(); err == nil {
+			t.Errorf("%s: the damage is not found", name)
+		}
+	}
+}

@@ -10,6 +10,7 @@
 package coretest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -350,15 +351,16 @@ func (m *Memory) Device(id tidemark.UserID, device tidemark.DeviceID) (*record.D
 	return d, ok
 }
 
-// Devices implements [core.View].
-func (m *Memory) Devices(id tidemark.UserID) int {
-	n := 0
-	for key := range m.devices {
+// Devices implements [core.View]. It lists them in the order of their ids.
+func (m *Memory) Devices(id tidemark.UserID) []*record.Device {
+	var devices []*record.Device
+	for key, d := range m.devices {
 		if key.user == id {
-			n++
+			devices = append(devices, d)
 		}
 	}
-	return n
+	slices.SortFunc(devices, func(a, b *record.Device) int { return cmp.Compare(a.ID, b.ID) })
+	return devices
 }
 
 // Cursor implements [core.View].
