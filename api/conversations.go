@@ -211,7 +211,7 @@ func (s *conversationService) Update(ctx context.Context, request *wire.UpdateRe
 	id := tidemark.ConversationID(request.GetConversation())
 	reply, err := s.do(ctx, &core.Update{
 		Actor: actorOf(caller(ctx)), Conversation: id, Title: request.Title, Avatar: request.Avatar,
-		Custom: request.GetCustom(), Settings: request.GetSettings(),
+		Custom: request.GetCustom(), Settings: request.GetSettings(), Announcement: request.Announcement,
 	})
 	if err != nil {
 		return nil, err
@@ -229,12 +229,13 @@ func (s *conversationService) AddMembers(ctx context.Context, request *wire.AddM
 	if err := s.checkUsers(members...); err != nil {
 		return nil, err
 	}
-	if _, known := wire.Role_name[int32(request.GetRole())]; !known {
-		return nil, tidemark.Refuse(tidemark.BadArgument, "role %d is none; use MEMBER, ADMIN or OWNER", request.GetRole())
+	role, err := roleOf(request.GetRole())
+	if err != nil {
+		return nil, err
 	}
 	return s.changeMembers(ctx, &core.AddMembers{
 		Actor: actorOf(caller(ctx)), Conversation: tidemark.ConversationID(request.GetConversation()), Members: members,
-		Role: record.Role(request.GetRole()),
+		Role: role,
 	})
 }
 
@@ -245,23 +246,13 @@ func (s *conversationService) RemoveMembers(ctx context.Context, request *wire.R
 	})
 }
 
-// Join adds the caller.
-func (s *conversationService) Join(ctx context.Context, request *wire.JoinRequest) (*wire.MembersResponse, error) {
-	return s.changeMembers(ctx, &core.Join{Actor: actorOf(caller(ctx)), Conversation: tidemark.ConversationID(request.GetConversation())})
-}
-
-// Leave removes the caller.
-func (s *conversationService) Leave(ctx context.Context, request *wire.LeaveRequest) (*wire.MembersResponse, error) {
-	return s.changeMembers(ctx, &core.Leave{Actor: actorOf(caller(ctx)), Conversation: tidemark.ConversationID(request.GetConversation())})
-}
-
 // changeMembers runs a command that changes the member list.
 func (s *conversationService) changeMembers(ctx context.Context, command core.Command) (*wire.MembersResponse, error) {
 	reply, err := s.do(ctx, command)
 	if err != nil {
 		return nil, err
 	}
-	return &wire.MembersResponse{HeadSeq: uint64(reply.Seq), MemberCount: reply.Members}, nil
+	return &wire.MembersResponse{HeadSeq: uint64(reply.Seq), MemberCount: reply.Members, Requested: reply.Requested}, nil
 }
 
 // ListMembers pages through the members in the order in which the partition met them.

@@ -25,6 +25,7 @@ type tokenKind byte
 const (
 	conversationsToken tokenKind = 'c' // time, partition, ordinal
 	membersToken       tokenKind = 'm' // ordinal
+	requestsToken      tokenKind = 'j' // ordinal
 	traceToken         tokenKind = 't' // seq, ordinal
 	mentionsToken      tokenKind = 'n' // time, partition, ordinal, seq
 	receiptsToken      tokenKind = 'r' // seq, which list, place

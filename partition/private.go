@@ -6,7 +6,9 @@
 package partition
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -118,6 +120,48 @@ func (p *Partition) JoinRequest(c record.Conversation, u record.User) (*record.J
 	}
 	rows := func(o *overlay) *table[memberKey, *record.JoinRequest] { return &o.requests }
 	return asBefore(p, rows, memberKey{c, u}, r), nil
+}
+
+// RequestRow is a user who asks to join a conversation.
+type RequestRow struct {
+	Ordinal record.User
+	User    tidemark.UserID
+	Request *record.JoinRequest // shared
+}
+
+// JoinRequests is a page of those who ask to join a conversation, by ordinal: those past after, at most limit.
+func (p *Partition) JoinRequests(c record.Conversation, after record.User, limit int) ([]RequestRow, error) {
+	p.stats.misses.Add(1)
+	rows := func(o *overlay) *table[memberKey, *record.JoinRequest] { return &o.requests }
+	var list []RequestRow
+	seen := make(map[record.User]bool)
+	err := p.db.JoinRequests(c, after+1, func(u record.User, r *record.JoinRequest) bool {
+		seen[u] = true
+		if r = asBefore(p, rows, memberKey{c, u}, r); r != nil {
+			list = append(list, RequestRow{Ordinal: u, Request: r})
+		}
+		return len(list) < limit
+	})
+	if err != nil {
+		return nil, fmt.Errorf("partition: requests to join %d: %w", c, err)
+	}
+	p.mu.RLock()
+	if f := p.mem.flight; f != nil { // what the batch in flight takes out
+		for i := range f.requests.rows {
+			if r := &f.requests.rows[i]; r.key.c == c && r.key.u > after && r.base != nil && !seen[r.key.u] {
+				list = append(list, RequestRow{Ordinal: r.key.u, Request: r.base})
+			}
+		}
+	}
+	p.mu.RUnlock()
+	slices.SortFunc(list, func(a, b RequestRow) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
+	list = list[:min(len(list), limit)]
+	for i := range list {
+		if list[i].User, err = p.UserID(list[i].Ordinal); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // Index calls fn for the committed entries of an index from one on, see [store.Partition.Index]. Entries that the batch
