@@ -226,10 +226,10 @@ func (t *turn) handleDissolve(cmd *Dissolve) Reply {
 		return Reply{Err: err}
 	}
 	if err := t.may(ToDissolve); err != nil {
-		if err.Reason == tidemark.ReadOnly {
-			return t.unchanged()
-		}
 		return Reply{Err: err}
+	}
+	if t.info.DissolvedSeq > 0 {
+		return t.unchanged()
 	}
 	next := *t.info
 	return t.changeInfo(&wire.Info{Dissolved: true}, &next)

@@ -141,7 +141,7 @@ var rights = [...]Right{
 	ToSetRole:      {What: "change roles", Least: [4]record.Role{Nobody, owner, owner, owner}, Lower: true},
 	ToMakeOwner:    {What: "make owners", Least: [4]record.Role{Nobody, AppOnly, AppOnly, AppOnly}},
 	ToTransfer:     {What: "transfer the ownership", Least: [4]record.Role{Nobody, owner, owner, owner}},
-	ToDissolve:     {What: "dissolve the conversation", Least: [4]record.Role{Nobody, owner, owner, owner}},
+	ToDissolve:     {What: "dissolve the conversation", Least: [4]record.Role{Nobody, owner, owner, owner}, Ended: true},
 	ToJoin:         {What: "join", Least: [4]record.Role{Nobody, Anybody, Anybody, Anybody}, Policy: true},
 	ToLeave:        {What: "leave", Least: [4]record.Role{Nobody, member, member, member}, Ended: true},
 

@@ -33,21 +33,35 @@ func is(value any, path ...string) func(answer) bool {
 	return func(conversation answer) bool { return conversation.at(path...) == value }
 }
 
+// groupLife is a group and its three users, each with a device that listens.
+type groupLife struct {
+	*node
+	alice, bob, carol *socket
+}
+
 func TestTheLifeOfAGroup(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir, nil)
 	n.users("alice", "bob", "carol")
 	n.ok(n.as("alice", "ConversationService/Create", `{"id":"team","title":"Team","members":["bob"],"settings":{"join":"REQUEST"}}`))
-	sockets := map[string]*socket{}
-	for _, user := range []string{"alice", "bob", "carol"} {
+	listen := func(user string) *socket {
 		s := n.connect(n.token(user), `{"hello":{"deviceId":"phone","platform":"test","client":"t/1"}}`)
-		defer s.c.CloseNow()
+		t.Cleanup(func() { _ = s.c.CloseNow() })
 		s.until("synced")
-		sockets[user] = s
+		return s
 	}
-	alice, bob, carol := sockets["alice"], sockets["bob"], sockets["carol"]
+	g := groupLife{n, listen("alice"), listen("bob"), listen("carol")}
+	g.letsIn()
+	g.keepsOrder()
+	g.silences()
+	g.ends()
+	verifyAfter(n, dir)
+}
 
-	// Carol asks; the owner's devices hear how many wait, and can read what was asked.
+// letsIn: Carol asks; the owner's devices hear how many wait, and can read what was asked. Bob becomes an admin, hears
+// so, and lets Carol in, who hears that.
+func (g *groupLife) letsIn() {
+	n, t, alice, bob, carol := g.node, g.t, g.alice, g.bob, g.carol
 	asked := n.ok(n.as("carol", "ConversationService/Join", `{"conversation":"team","text":"I play too"}`))
 	if asked.at("requested") != true || asked.at("headSeq") != nil {
 		t.Errorf("asking was answered by %s", asked.text)
@@ -62,8 +76,6 @@ func TestTheLifeOfAGroup(t *testing.T) {
 	if list.at("requests", "0", "user") != "carol" || list.at("requests", "0", "text") != "I play too" || list.at("requests", "1") != nil {
 		t.Errorf("the requests are %s", list.text)
 	}
-
-	// Bob becomes an admin, hears so, and lets Carol in, who hears that.
 	n.ok(n.as("alice", "ConversationService/SetRole", `{"conversation":"team","members":["bob"],"role":"ADMIN"}`))
 	promoted := bob.hears("a new role", is("ADMIN", "self", "role"))
 	if promoted.at("self", "requests") != 1.0 || promoted.at("events", "0", "body", "members", "roles", "bob") != "ADMIN" {
@@ -72,8 +84,11 @@ func TestTheLifeOfAGroup(t *testing.T) {
 	n.ok(n.as("bob", "ConversationService/AnswerJoin", `{"conversation":"team","users":["carol"],"accept":true}`))
 	carol.hears("being let in", is("MEMBER", "self", "role"))
 	alice.hears("an empty queue", func(c answer) bool { return c.at("self") != nil && c.at("self", "requests") == nil })
+}
 
-	// An announcement and slow mode reach everybody as data.
+// keepsOrder: an announcement reaches everybody as data; slow mode says exactly how long to wait.
+func (g *groupLife) keepsOrder() {
+	n, t, carol := g.node, g.t, g.carol
 	n.ok(n.as("bob", "ConversationService/Update", `{"conversation":"team","announcement":"Tonight at eight"}`))
 	announced := carol.hears("the announcement", is("Tonight at eight", "info", "announcement"))
 	if announced.at("events", "0", "body", "info", "announcement") != "Tonight at eight" {
@@ -93,8 +108,11 @@ func TestTheLifeOfAGroup(t *testing.T) {
 	}
 	n.say("alice", "team", "a1", "patience")
 	n.say("alice", "team", "a2", "please")
+}
 
-	// Carol is silenced, and hears until when; everybody is; nobody is.
+// silences: Carol is silenced, and hears until when; everybody is; nobody is.
+func (g *groupLife) silences() {
+	n, t, carol := g.node, g.t, g.carol
 	until := n.ok(n.as("bob", "ConversationService/Mute", `{"conversation":"team","members":["carol"],"forMs":"3600000"}`)).at("untilMs")
 	carol.hears("the silence", is(until, "self", "silencedUntilMs"))
 	n.refuses(n.as("carol", "MessageService/Submit", `{"conversation":"team","clientId":"c3","message":{"text":"why?"}}`), 403, "MUTED")
@@ -109,8 +127,12 @@ func TestTheLifeOfAGroup(t *testing.T) {
 	carol.hears("that all are muted", is(true, "info", "settings", "muteAll"))
 	n.refuses(n.as("carol", "MessageService/Submit", `{"conversation":"team","clientId":"c4","message":{"text":"why?"}}`), 403, "MUTED")
 	n.ok(n.as("bob", "ConversationService/Mute", `{"conversation":"team","all":false}`))
+}
 
-	// Alice hands the group on, twice, and leaves, twice.
+// ends: Alice hands the group on, twice, and leaves, twice. Bob dissolves it, twice. Its history stays; nobody writes;
+// Carol leaves when she likes.
+func (g *groupLife) ends() {
+	n, t, alice, bob, carol := g.node, g.t, g.alice, g.bob, g.carol
 	n.refuses(n.as("alice", "ConversationService/Leave", `{"conversation":"team"}`), 403, "NOT_ALLOWED")
 	given := n.ok(n.as("alice", "ConversationService/Transfer", `{"conversation":"team","member":"bob"}`))
 	again := n.ok(n.as("alice", "ConversationService/Transfer", `{"conversation":"team","member":"bob"}`))
@@ -124,8 +146,6 @@ func TestTheLifeOfAGroup(t *testing.T) {
 		t.Errorf("alice has left twice: %s, %s", left.text, again.text)
 	}
 	alice.hears("having left", is(true, "removed"))
-
-	// Bob dissolves it, twice. Its history stays; nobody writes; Carol leaves when she likes.
 	ended := n.ok(n.as("bob", "ConversationService/Dissolve", `{"conversation":"team"}`))
 	n.ok(n.as("bob", "ConversationService/Dissolve", `{"conversation":"team"}`))
 	carol.hears("the end", is(ended.at("headSeq"), "info", "dissolvedSeq"))
@@ -137,7 +157,6 @@ func TestTheLifeOfAGroup(t *testing.T) {
 	}
 	n.ok(n.as("carol", "ConversationService/Leave", `{"conversation":"team"}`))
 	carol.hears("having left", is(true, "removed"))
-	verifyAfter(n, dir)
 }
 
 // verifyAfter ends the server and wants its directory found whole.
