@@ -61,7 +61,7 @@ func (s *Set) Ack(user tidemark.UserID, device tidemark.DeviceID, partition uint
 		if err := p.deliver(u, position); err != nil {
 			p.log.Error("conversations of a user cannot be read", "user", user, "err", err)
 		}
-		p.tellDelivered(user, old, position)
+		p.tellDelivered(user, old, position, s.nowMs())
 	}
 }
 

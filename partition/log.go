@@ -22,6 +22,7 @@ type LogEntry struct {
 	TimeMs   uint64
 	Digest   tidemark.Digest
 	Sender   record.User
+	Kind     record.BodyKind
 	SenderID tidemark.UserID
 	Edits    tidemark.Seq // the message that the event edits; 0: it is no edit
 	// Encoded is the event as an element of ConversationDelta.events: tag, length, and the protobuf of wire.Event.
@@ -36,8 +37,8 @@ const entryCost = 128
 
 func newLogEntry(e *record.Event, cur *record.Current) *LogEntry {
 	return &LogEntry{
-		Seq: e.Seq, Position: e.Position, TimeMs: e.TimeMs, Digest: e.Digest, Sender: e.Sender, SenderID: e.SenderID,
-		Edits: editOf(e), Encoded: encodeEvent(WireEvent(e, cur)),
+		Seq: e.Seq, Position: e.Position, TimeMs: e.TimeMs, Digest: e.Digest, Sender: e.Sender, Kind: e.Kind,
+		SenderID: e.SenderID, Edits: editOf(e), Encoded: encodeEvent(WireEvent(e, cur)),
 	}
 }
 

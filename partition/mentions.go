@@ -229,16 +229,13 @@ func (s *mentionSource) mention() (*Mention, error) {
 	if err != nil || current != nil && (current.RecallSeq > 0 || current.EraseSeq > 0) {
 		return nil, err
 	}
-	if s.sight.Member.PrivatePosition > 0 {
-		private, err := p.Private(c, s.sight.Asking)
-		if err != nil {
+	if s.sight.Member.PrivatePosition > 0 && s.sight.Private == nil {
+		if s.sight.Private, err = p.Private(c, s.sight.Asking); err != nil {
 			return nil, err
 		}
-		if private != nil {
-			if _, deleted := slices.BinarySearch(private.Deleted, e.Seq); deleted {
-				return nil, nil
-			}
-		}
+	}
+	if s.sight.Private.Deletes(e.Seq) {
+		return nil, nil
 	}
 	shown, err := s.sight.Show(e, current)
 	if err != nil {

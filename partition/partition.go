@@ -37,6 +37,7 @@ type Partition struct {
 	queue   *queue
 	acks    acks
 	ordered ordered
+	telling telling
 	online  online
 	stats   counters
 
@@ -105,8 +106,14 @@ func (p *Partition) run(ctx context.Context) {
 	}
 }
 
-// Due is when Step has something to do though nothing is queued: saving the cursors of devices.
-func (p *Partition) Due() (ms uint64, ok bool) { return p.acks.due() }
+// Due is when Step has something to do though nothing is queued: saving the cursors of devices, telling counts of readers.
+func (p *Partition) Due() (ms uint64, ok bool) {
+	ms, ok = p.acks.due()
+	if at, waits := p.telling.due(); waits && (!ok || at < ms) {
+		return at, true
+	}
+	return ms, ok
+}
 
 // stopped is nil, or the refusal of everything that would write.
 func (p *Partition) stopped() *tidemark.Error {

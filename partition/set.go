@@ -41,6 +41,7 @@ type Set struct {
 	devices    Devices
 	partitions []*Partition // immutable
 
+	wishes   chan wish  // see telling.go
 	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
 
 	mu        sync.Mutex                       // before online.mu
@@ -67,7 +68,7 @@ func Open(cfg Config) (*Set, error) {
 	s := &Set{
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), nowMs: cfg.NowMs, db: cfg.DB,
 		devices:   cfg.Devices,
-		audiences: make(map[tidemark.UserID]*audience),
+		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
 	}
 	for n := range cfg.DB.Meta().Partitions {
 		p, err := open(s, n, &cfg)
@@ -86,6 +87,7 @@ func (s *Set) Run(ctx context.Context) error {
 	for _, p := range s.partitions {
 		loops.Go(func() { p.run(ctx) })
 	}
+	loops.Go(func() { s.fulfilAll(ctx) })
 	loops.Wait()
 	return nil
 }

@@ -15,9 +15,9 @@ import (
 
 // Bounds of what one signal may cost.
 const (
-	typingMembersMax    = 256 // in a larger conversation nobody hears of typing
-	deliveredMembersMax = 32  // in a larger conversation nobody hears what reached whose device
-	deliveredAtOnceMax  = 64  // conversations of one acknowledgement whose authors are told
+	typingMembersMax   = 256 // in a larger conversation nobody hears of typing
+	receiptMembersMax  = 32  // in a larger conversation authors hear counts, not names
+	deliveredAtOnceMax = 64  // conversations of one acknowledgement whose authors are told
 )
 
 // Typing tells the other online members that a user types, or has stopped. It refuses who is not a member; in
@@ -77,93 +77,6 @@ func (p *Partition) tellTransients(n int, nowMs uint64) {
 			Conversation: string(cmd.Conversation), Sender: string(cmd.Actor.User), ClientId: string(cmd.ClientID),
 			Message: cmd.Message, TimeMs: nowMs,
 		}}})
-	}
-}
-
-// tellReceipts tells the authors of what members have just read. A member's own message says that they have read what
-// was before it; that needs no receipt.
-func (p *Partition) tellReceipts() {
-	for i := range p.overlay.members.rows {
-		r := &p.overlay.members.rows[i]
-		old, now := r.base.Member, r.now
-		if !r.changed || !now.loud || !now.Active() || old == nil || old.JoinedSeq != now.JoinedSeq || now.ReadSeq <= old.ReadSeq {
-			continue
-		}
-		reader, err := p.UserID(r.key.u)
-		if err != nil {
-			continue
-		}
-		p.tellAuthors(r.key.c, reader, old.ReadSeq, now.ReadSeq, &wire.ReceiptSignal{
-			User: string(reader), ReadSeq: uint64(now.ReadSeq),
-		})
-	}
-}
-
-// tellAuthors sends a receipt to the online authors, as far as they are members, of the events from < seq <= to that are
-// in the tail; in a direct conversation to the peer.
-func (p *Partition) tellAuthors(
-	c record.Conversation, but tidemark.UserID, from, to tidemark.Seq, receipt *wire.ReceiptSignal,
-) {
-	info, err := p.InfoOf(c)
-	if err != nil || info == nil {
-		return
-	}
-	receipt.Conversation = string(info.ID)
-	sig := &wire.Signal{Signal: &wire.Signal_Receipt{Receipt: receipt}}
-	var told []record.User
-	p.mu.RLock()
-	tail, _ := p.mem.tails.get(c)
-	p.mu.RUnlock()
-	for _, e := range slices.Backward(tail) {
-		if e.Seq <= from {
-			break
-		}
-		if e.Seq <= to && e.SenderID != but && !slices.Contains(told, e.Sender) {
-			told = append(told, e.Sender)
-		}
-	}
-	if peer, ok := info.ID.Peer(but); ok && len(told) == 0 {
-		if u, ok, err := p.User(peer); err == nil && ok {
-			told = append(told, u)
-		}
-	}
-	for _, u := range told {
-		p.online.mu.RLock()
-		a := p.online.audiences[u]
-		p.online.mu.RUnlock()
-		if a == nil {
-			continue
-		}
-		if m, err := p.member(c, u); err == nil && m.Active() { // an author may have left
-			p.signalTo(a, sig)
-		}
-	}
-}
-
-// tellDelivered tells the authors in direct conversations and small groups that a user's device has come from one
-// position to another.
-func (p *Partition) tellDelivered(user tidemark.UserID, from, to tidemark.Position) {
-	if p.online.count() < 2 {
-		return
-	}
-	rows, err := p.Changed(user, from)
-	if err != nil {
-		return
-	}
-	for _, row := range rows[:min(len(rows), deliveredAtOnceMax)] {
-		head, err := p.head(row.Conversation)
-		if err != nil || head == nil || head.Members > deliveredMembersMax {
-			continue
-		}
-		low, err := p.SeqAt(row.Conversation, from)
-		if err != nil {
-			continue
-		}
-		high, err := p.SeqAt(row.Conversation, to)
-		if err != nil || high <= low {
-			continue
-		}
-		p.tellAuthors(row.Conversation, user, low, high, &wire.ReceiptSignal{User: string(user), DeliveredSeq: uint64(high)})
 	}
 }
 

@@ -24,8 +24,9 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 		p.work = p.queue.take(p.work, room)
 		p.work = p.acks.take(p.work, nowMs, p.batchMax)
 	}
+	told := p.tellCounts(nowMs)
 	if len(p.work) == 0 {
-		return false
+		return told
 	}
 	if err := p.stopped(); err != nil {
 		p.refuse(len(p.work), err)
@@ -48,7 +49,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 	p.reply(n)
 	if p.overlay.wrote {
 		p.wake()
-		p.tellReceipts()
+		p.tellReceipts(nowMs)
 	}
 	p.tellTransients(n, nowMs)
 	p.drop(n)

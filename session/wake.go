@@ -74,6 +74,9 @@ func merge(old, next *wire.Signal) *wire.Signal {
 		}
 	case *wire.Signal_Receipt:
 		if o := old.GetReceipt(); o != nil && o.Conversation == n.Receipt.Conversation && o.User == n.Receipt.User {
+			if o.User == "" {
+				return next // counts of the same author's messages: the later tell all
+			}
 			return &wire.Signal{Signal: &wire.Signal_Receipt{Receipt: &wire.ReceiptSignal{
 				Conversation: o.Conversation, User: o.User, ReadSeq: max(o.ReadSeq, n.Receipt.ReadSeq),
 				DeliveredSeq: max(o.DeliveredSeq, n.Receipt.DeliveredSeq),
