@@ -311,11 +311,21 @@ func (s *conversationService) Settings(ctx context.Context, request *wire.Settin
 	reply, err := s.do(ctx, &core.Settings{
 		User: who.User, Conversation: tidemark.ConversationID(request.GetConversation()), Pinned: request.Pinned, Muted: request.Muted,
 		Hidden: request.Hidden, MarkedUnread: request.MarkedUnread, Alias: request.Alias,
+		Draft: request.GetDraft(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &wire.SettingsResponse{Self: partition.WireSelf(reply.Info, reply.Member, reply.Seq)}, nil
+	return &wire.SettingsResponse{Self: ownRecord(reply)}, nil
+}
+
+// ownRecord is what a command on the caller's own record answers: the record, and what the caller keeps if that was touched.
+func ownRecord(reply core.Reply) *wire.Self {
+	self := partition.WireSelf(reply.Info, reply.Member, reply.Seq)
+	if reply.Private != nil {
+		self.Private = partition.WirePrivate(reply.Private)
+	}
+	return self
 }
 
 // userIDs converts.

@@ -36,6 +36,8 @@ var accessOf = map[string]access{
 	wireconnect.MessageServiceReadProcedure:          asUser,
 	wireconnect.MessageServiceMentionsProcedure:      asUser,
 	wireconnect.ConversationServiceBadgeProcedure:    asUser,
+	wireconnect.MessageServiceDeleteProcedure:        asUser,
+	wireconnect.MessageServiceClearProcedure:         asUser,
 	wireconnect.ConversationServiceListProcedure:     asUser,
 	wireconnect.ConversationServiceJoinProcedure:     asUser,
 	wireconnect.ConversationServiceLeaveProcedure:    asUser,

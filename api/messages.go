@@ -81,7 +81,7 @@ func (a *API) submitted(conversation tidemark.ConversationID, reply core.Reply) 
 
 // Fetch answers a page of history.
 func (s *messageService) Fetch(ctx context.Context, request *wire.FetchRequest) (*wire.Fetched, error) {
-	fetch := &wire.Fetch{Conversation: request.GetConversation(), Limit: request.GetLimit()}
+	fetch := &wire.Fetch{Conversation: request.GetConversation(), Limit: request.GetLimit(), Thread: request.GetThread()}
 	switch from := request.GetFrom().(type) {
 	case *wire.FetchRequest_After:
 		fetch.From = &wire.Fetch_After{After: from.After}

@@ -29,6 +29,7 @@ const (
 	traceToken         tokenKind = 't' // seq, ordinal
 	mentionsToken      tokenKind = 'n' // time, partition, ordinal, seq
 	receiptsToken      tokenKind = 'r' // seq, which list, place
+	reactionsToken     tokenKind = 'k' // seq, ordinal, then the key
 	sessionsToken      tokenKind = 's' // text: user and device
 )
 

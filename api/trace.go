@@ -110,7 +110,7 @@ func (s *messageService) traceMember(sight *partition.Sight, event *record.Event
 		answer.Reason = fmt.Sprintf("not a member then: left at seq %d", m.LeftSeq)
 		answer.Read = false
 		return answer, nil
-	case m.VisibleFrom > event.Seq:
+	case m.Granted() > event.Seq:
 		answer.Reason = fmt.Sprintf("not a member then: joined later, at seq %d", m.JoinedSeq)
 		answer.Read = false
 		return answer, nil

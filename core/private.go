@@ -42,6 +42,9 @@ func (t *turn) handleDelete(cmd *Delete) Reply {
 	if err := t.enter(Actor{User: cmd.User}, cmd.Conversation); err != nil {
 		return Reply{Err: err}
 	}
+	if err := t.may(ToRead); err != nil {
+		return Reply{Err: err}
+	}
 	if n := len(cmd.Seqs); n == 0 || n > deletedNowMax {
 		return refuse(tidemark.BadArgument, "%d messages to delete: name 1 to %d at once", n, deletedNowMax)
 	}
@@ -70,6 +73,9 @@ func (t *turn) handleDelete(cmd *Delete) Reply {
 // handleClear moves the first visible event, which never falls, past a seq; the read mark follows.
 func (t *turn) handleClear(cmd *Clear) Reply {
 	if err := t.enter(Actor{User: cmd.User}, cmd.Conversation); err != nil {
+		return Reply{Err: err}
+	}
+	if err := t.may(ToRead); err != nil {
 		return Reply{Err: err}
 	}
 	seq := cmd.Seq

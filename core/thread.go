@@ -11,9 +11,10 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-// sees reports whether the asker may see the event at seq, if it is kept.
+// sees reports whether the asker may see the event at seq, if it is kept. What the asker has cleared for itself counts as
+// seen: a device that has not heard of it yet may still reply, edit or recall.
 func (t *turn) sees(seq tidemark.Seq) bool {
-	return seq > 0 && seq <= t.head.Seq && (t.full || seq >= t.member.VisibleFrom)
+	return seq > 0 && seq <= t.head.Seq && (t.full || seq >= t.member.Granted())
 }
 
 // checkReply refuses a reply to what the writer cannot see or is no message. One that is recalled, erased or no longer

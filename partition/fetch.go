@@ -80,20 +80,21 @@ func (s *Set) Fetch(user tidemark.UserID, f *wire.Fetch) (*wire.Fetched, error) 
 		page.limit = pageEventsDefault
 	}
 	page.limit = min(page.limit, int(limits.PageEventsMax))
+	answer := &wire.Fetched{
+		Request: f.GetRequest(), Conversation: f.GetConversation(),
+		HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
+	}
+	if f.GetThread() > 0 {
+		return page.fetchThread(f, answer)
+	}
 	if err := page.choose(f); err != nil {
 		return nil, err
 	}
 	events, err := page.read()
-	if err != nil {
-		return nil, err
+	if err != nil || len(events) == 0 {
+		return answer, err
 	}
-	answer := &wire.Fetched{
-		Request: f.GetRequest(), Conversation: f.GetConversation(), Events: events,
-		HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
-	}
-	if len(events) == 0 {
-		return answer, nil
-	}
+	answer.Events = events
 	first, last := tidemark.Seq(events[0].Seq), tidemark.Seq(events[len(events)-1].Seq)
 	answer.HasMore = last < sight.Head.Seq
 	if page.backwards {

@@ -123,12 +123,14 @@ func (s *Set) Submit(ctx context.Context, cmd core.Command, done func(core.Reply
 	if err != nil {
 		return err
 	}
+	s.judge(cmd)
 	return p.queue.put(ctx, request{cmd, done})
 }
 
 // Offer is Submit that does not wait; false: there was no room, or the command belongs nowhere.
 func (s *Set) Offer(cmd core.Command, done func(core.Reply)) bool {
 	p, err := s.route(cmd)
+	s.judge(cmd)
 	return err == nil && p.queue.offer(request{cmd, done})
 }
 
@@ -164,6 +166,10 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.Of(cmd.Conversation), nil
 	case *core.Settings:
 		return s.Of(cmd.Conversation), nil
+	case *core.Delete:
+		return s.Of(cmd.Conversation), nil
+	case *core.Clear:
+		return s.Of(cmd.Conversation), nil
 	case *core.Import:
 		return s.Of(cmd.Conversation), nil
 	case *core.Contact:
@@ -193,6 +199,7 @@ func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 	if err != nil {
 		return core.Reply{}, err
 	}
+	s.judge(cmd)
 	return p.do(ctx, cmd)
 }
 

@@ -68,6 +68,10 @@ func (t *Sight) Event(seq tidemark.Seq) (*wire.Event, error) {
 
 // hide takes the body out of an event that the user has deleted for itself, and what others said about it.
 func hide(w *wire.Event) {
+	var body wire.Body
+	if err := body.UnmarshalVT(w.Body); err == nil {
+		w.Thread = body.GetMessage().GetThread()
+	}
 	withholdBody(w, nil)
 	w.Hidden, w.Edited, w.Reactions = true, 0, nil
 }

@@ -39,6 +39,13 @@ var attempts = map[string]attempt{
 	"MessageService/Receipts": {body: `{"conversation":"team","seq":"2"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"team","seq":"99"}`, why: "UNKNOWN_EVENT"},
 	"MessageService/Trace":    {body: `{"conversation":"team","seq":"2"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"team","seq":"99"}`, why: "UNKNOWN_EVENT"},
 	"MessageService/Erase":    {body: `{"conversation":"team","seq":"2"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"team","seq":"99"}`, why: "UNKNOWN_EVENT"},
+	"MessageService/Reactions": {body: `{"conversation":"team","seq":"2"}`, stranger: "NOT_MEMBER",
+		unknown: `{"conversation":"team","seq":"99"}`, why: "UNKNOWN_EVENT"},
+	"MessageService/Pins": {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
+	"MessageService/Delete": {body: `{"conversation":"team","seqs":["2"]}`, stranger: "NOT_MEMBER",
+		unknown: `{"conversation":"team","seqs":["99"]}`, why: "UNKNOWN_EVENT", user: true},
+	"MessageService/Clear": {body: `{"conversation":"team","seq":"1"}`, stranger: "NOT_MEMBER",
+		unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION", user: true},
 
 	"ConversationService/Create":        {body: `{"id":"made","members":["bob"]}`, stranger: "ALREADY_EXISTS", unknown: `{"id":"m2","members":["nobody"]}`, why: "UNKNOWN_USER"},
 	"ConversationService/Get":           {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
@@ -77,9 +84,7 @@ var attempts = map[string]attempt{
 
 // notYet are the methods that are still to be written.
 var notYet = map[string]bool{
-	"SyncService/Changes":      true,
-	"MessageService/Reactions": true, "MessageService/Pins": true, "MessageService/Delete": true,
-	"MessageService/Clear": true, "MessageService/Schedule": true, "MessageService/Unschedule": true,
+	"SyncService/Changes": true, "MessageService/Schedule": true, "MessageService/Unschedule": true,
 	"MessageService/Scheduled": true, "ConversationService/SetAttributes": true,
 	"ContactService/Request": true, "ContactService/Answer": true, "ContactService/Remove": true,
 	"ContactService/Block": true, "ContactService/Unblock": true, "ContactService/Remark": true,

@@ -22,6 +22,9 @@ type stretch struct {
 	isNew       bool         // to the device, as far as it said
 	joins       bool         // the events do not follow what the device has: prevDigest is needed
 	info, self  bool         // whether these changed
+
+	private *record.Private // what the user keeps here; nil: nothing
+	kept    bool            // whether that changed
 }
 
 // appendConversation writes what items[next] has for the device, at most bytesMax of events or one event; more: it goes
@@ -55,6 +58,11 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	most := int(s.cfg.Set.Limits().PageEventsMax)
 	if !r.initial {
 		most = min(most, eventsADigest)
+	}
+	if t.Member.PrivatePosition > 0 {
+		if t.private, err = t.p.Private(t.c, u); err != nil {
+			return dst, false, err
+		}
 	}
 	entries, err := t.p.Log(t.c, t.start, t.last, most, bytesMax)
 	if err != nil {
@@ -144,6 +152,7 @@ func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool,
 	t.joins = t.isNew || t.start > place+1
 	t.info = t.isNew || t.Info.InfoPosition > from || t.Info.MembersPosition > from
 	unhidden := t.Member.Hidden && place <= t.Member.HiddenSeq && t.Member.HiddenSeq < t.last
+	t.kept = t.Member.PrivatePosition > from || t.isNew && t.Member.PrivatePosition > 0
 	t.self = t.isNew || t.Loud > from || unhidden || r.initial && t.Member.Position > from
 	return true, nil
 }
@@ -177,7 +186,11 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		dst = appendMessage(dst, conversationInfo, t.p.WireInfo(t.Info, t.Head.Members))
 	}
 	if t.self {
-		dst = appendMessage(dst, conversationSelf, partition.WireSelf(t.Info, t.Member, t.last))
+		self := partition.WireSelf(t.Info, t.Member, t.last)
+		if t.kept {
+			self.Private = partition.WirePrivate(t.private)
+		}
+		dst = appendMessage(dst, conversationSelf, self)
 	}
 	dst = appendUint(dst, conversationHeadSeq, uint64(t.last))
 	dst = appendBytes(dst, conversationHeadDigest, digest[:])
@@ -198,7 +211,11 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		if s.isOwn(k, t, e.Seq) {
 			continue
 		}
-		dst = append(dst, e.Encoded...)
+		if e.HiddenBy(t.private) {
+			dst = e.AppendHidden(dst)
+		} else {
+			dst = append(dst, e.Encoded...)
+		}
 		s.name(e.SenderID)
 	}
 	if t.Info.Kind == record.Direct {

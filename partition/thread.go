@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Pages of a thread, and the look at a message that another forwards.
+
+package partition
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// thread chooses the answers of a page, at most one more than its limit, in the direction of the page.
+func (g *page) thread(root tidemark.Seq, f *wire.Fetch) ([]tidemark.Seq, error) {
+	if root <= g.sight.Floor || root > g.sight.Head.Seq {
+		return nil, tidemark.Refuse(tidemark.UnknownEvent, "thread: %s has no event %d", g.sight.Info.ID, root)
+	}
+	switch f.GetFrom().(type) {
+	case *wire.Fetch_At, *wire.Fetch_Hour:
+		return nil, tidemark.Refuse(tidemark.BadArgument, "a thread is read after or before a seq, or from its latest answer")
+	}
+	if err := g.choose(f); err != nil {
+		return nil, err
+	}
+	var seqs []tidemark.Seq
+	err := g.sight.Partition.thread(g.sight.Info.Ordinal, root, g.from, g.to, g.backwards, func(seq tidemark.Seq) bool {
+		seqs = append(seqs, seq)
+		return len(seqs) <= g.limit
+	})
+	return seqs, err
+}
+
+// fetchThread reads a page of the answers in a thread. Its events are no stretch of the log: there is no prevDigest.
+func (g *page) fetchThread(f *wire.Fetch, answer *wire.Fetched) (*wire.Fetched, error) {
+	seqs, err := g.thread(tidemark.Seq(min(f.GetThread(), math.MaxInt64)), f)
+	if err != nil {
+		return nil, err
+	}
+	bytes := 0
+	for _, seq := range seqs {
+		event, err := g.sight.Event(seq)
+		if err != nil {
+			return nil, err
+		}
+		if event == nil {
+			continue
+		}
+		bytes += event.SizeVT()
+		if len(answer.Events) == g.limit || bytes > g.bytesMax && len(answer.Events) > 0 {
+			answer.HasMore = true
+			break
+		}
+		answer.Events = append(answer.Events, event)
+	}
+	if g.backwards {
+		slices.Reverse(answer.Events)
+	}
+	return answer, nil
+}
+
+// judge looks up what a submission needs to know of other partitions. It writes the verdict into the command.
+func (s *Set) judge(cmd core.Command) {
+	submit, ok := cmd.(*core.Submit)
+	if !ok || submit.Message.GetForwarded() == nil {
+		return
+	}
+	submit.Forward = &core.Verdict{Refused: s.judgeForward(submit)}
+}
+
+// judgeForward says whether the sender sees, now, what the message says it forwards, and whether it is that.
+func (s *Set) judgeForward(submit *core.Submit) *tidemark.Error {
+	f, user := submit.Message.GetForwarded(), submit.Actor.User
+	if user == tidemark.SystemUser {
+		user = ""
+	}
+	sight, err := s.See(user, tidemark.ConversationID(f.GetConversation()))
+	var source *wire.Event
+	if err == nil {
+		source, err = sight.Event(tidemark.Seq(f.GetSeq()))
+	}
+	var refused *tidemark.Error
+	if err != nil && !errors.As(err, &refused) {
+		return tidemark.Refuse(tidemark.Unavailable, "what the message forwards cannot be read now: send it again")
+	}
+	return core.JudgeForward(submit.Message, source)
+}
