@@ -33,13 +33,25 @@ var commands []command
 func init() { // the help is a command that lists the commands
 	commands = []command{
 		{"to", "@USER [TEXT]", "open the conversation with a user, and say TEXT", (*Model).commandTo},
-		{"join", "CONVERSATION", "join an open conversation, or open one of yours", (*Model).commandJoin},
+		{"join", "CONVERSATION", "join an open conversation, ask to join another, or open one of yours", (*Model).commandJoin},
 		{"create", "ID [TITLE]", "make a group", (*Model).commandCreate},
 		{"invite", "@USER…", "add users to this group", (*Model).commandInvite},
 		{"kick", "@USER…", "take users out of this group", (*Model).commandKick},
 		{"leave", "", "leave this group", (*Model).commandLeave},
 		{"members", "", "say who is here", (*Model).commandMembers},
 		{"title", "TITLE", "change the title of this group", (*Model).commandTitle},
+		{"announce", "TEXT", "set the announcement of this group", (*Model).commandAnnounce},
+		{"role", "@USER admin|member", "change what a member may do", (*Model).commandRole},
+		{"mute", "@USER… [MINUTES]", "keep members from writing for a time (60 minutes); 0 ends it; all mutes everybody", (*Model).commandMute},
+		{"transfer", "@USER", "give this group to a member", (*Model).commandTransfer},
+		{"dissolve", "", "end this group for everybody", (*Model).commandDissolve},
+		{"requests", "[accept|refuse @USER…]", "show who asks to join, or answer", (*Model).commandRequests},
+		{"my", "pin|mute|hide|unread|alias", "change how this conversation stands in your list; again takes it back; alias NAME names it", (*Model).commandMy},
+		{"contacts", "", "show your contacts and requests", (*Model).commandContacts},
+		{"contact", "ask|accept|refuse|remove|block|unblock|remark @USER [TEXT]", "change how you stand to a user", (*Model).commandContact},
+		{"seen", "@USER…", "say who is online, or was last seen when", (*Model).commandSeen},
+		{"devices", "[signout ID|all]", "show your devices, or sign one out", (*Model).commandDevices},
+		{"options", "[presence|typing|strangers on|off]", "say whether others see that you are online, that you type, and whether strangers may write to you", (*Model).commandOptions},
 		{"nick", "NAME", "change your nickname", (*Model).commandNick},
 		{"me", "TEXT", "say what you do", (*Model).commandMe},
 		{"reply", "[TEXT]", "answer the selected message, or the last of another", (*Model).commandReply},
@@ -47,10 +59,20 @@ func init() { // the help is a command that lists the commands
 		{"recall", "", "take back the selected message, or your last", (*Model).commandRecall},
 		{"react", "EMOJI", "react to the selected message, or the last of another; again takes it back", (*Model).commandReact},
 		{"pin", "", "pin the selected message, or unpin it", (*Model).commandPin},
+		{"thread", "[TEXT]", "answer in the thread of the selected message; without TEXT show the thread", (*Model).commandThread},
+		{"forward", "CONVERSATION", "send the selected message on, with where it comes from", (*Model).commandForward},
+		{"delete", "", "delete the selected message for you alone", (*Model).commandDelete},
+		{"clear", "", "delete this conversation's history for you alone", (*Model).commandClear},
+		{"readers", "", "say who has read the selected message, or your last", (*Model).commandReaders},
+		{"reacted", "", "say who has reacted to the selected message", (*Model).commandReacted},
+		{"pins", "", "show the pinned messages", (*Model).commandPins},
+		{"mentions", "", "show the messages that mention you", (*Model).commandMentions},
+		{"later", "TIME TEXT", "send TEXT at a time: 18:30, or 2026-12-24T18:30", (*Model).commandLater},
+		{"scheduled", "[cancel N]", "show what waits to be sent, or take the Nth back", (*Model).commandScheduled},
 		{"goto", "DATE [TIME]", "go to a day: 2004-12-05, 2004-12-05 18:30, yesterday, start, end", (*Model).commandGoto},
 		{"retry", "", "send again what was refused", (*Model).commandRetry},
 		{"discard", "", "throw away what was refused", (*Model).commandDiscard},
-		{"help", "", "show this", func(m *Model, _ string) tea.Cmd { m.help, m.helpTop = true, 0; return nil }},
+		{"help", "", "show this", func(m *Model, _ string) tea.Cmd { m.showPanel((*Model).helpPanel); return nil }},
 		{"quit", "", "leave the program", func(m *Model, _ string) tea.Cmd { m.typingEnds(); return tea.Quit }},
 	}
 }
@@ -129,6 +151,7 @@ func (m *Model) commandTo(rest string) tea.Cmd {
 	}
 	cmd := m.show(tidemark.Direct(m.me, peer))
 	if text = strings.TrimSpace(text); text != "" {
+		m.mode = mode{}
 		return tea.Batch(cmd, m.send("text", text))
 	}
 	return cmd
@@ -145,7 +168,14 @@ func (m *Model) commandJoin(rest string) tea.Cmd {
 	}
 	device := m.device
 	return m.ask(func(ctx context.Context) (func(*Model) tea.Cmd, error) {
-		return func(m *Model) tea.Cmd { return m.show(id) }, device.Join(ctx, id)
+		asked, err := device.AskToJoin(ctx, id, "")
+		return func(m *Model) tea.Cmd {
+			if asked {
+				m.say("Asked. An admin of %s will answer.", CleanLine(string(id)))
+				return nil
+			}
+			return m.show(id)
+		}, err
 	})
 }
 
@@ -160,8 +190,9 @@ func (m *Model) commandCreate(rest string) tea.Cmd {
 	return m.ask(func(ctx context.Context) (func(*Model) tea.Cmd, error) {
 		made, err := device.CreateConversation(ctx, request)
 		return func(m *Model) tea.Cmd {
+			cmd := m.show(made)
 			m.say("Made %s. /invite @user adds people.", CleanLine(string(made)))
-			return m.show(made)
+			return cmd
 		}, err
 	})
 }
@@ -219,11 +250,13 @@ func (m *Model) commandMembers(string) tea.Cmd {
 	return m.ask(func(ctx context.Context) (func(*Model) tea.Cmd, error) {
 		members, err := device.Members(ctx, open)
 		return func(m *Model) tea.Cmd {
-			ids := make([]string, 0, len(members))
+			byRole(members)
+			ids, roles := make([]string, 0, len(members)), map[string]string{}
 			for _, member := range members {
 				ids = append(ids, member.User)
+				roles[member.User] = roleSign(member.Role)
 			}
-			m.say("%d: %s", len(ids), some(ids, func(id string) string { return m.names.of(tidemark.UserID(id)) }))
+			m.say("%d: %s", len(ids), some(ids, func(id string) string { return m.names.of(tidemark.UserID(id)) + roles[id] }))
 			m.flash.until = m.flash.until.Add(time.Minute)
 			return nil
 		}, err

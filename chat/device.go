@@ -7,6 +7,7 @@ package chat
 import (
 	"context"
 	"iter"
+	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
@@ -58,6 +59,52 @@ type asker interface {
 	Join(ctx context.Context, in tidemark.ConversationID) error
 	Leave(ctx context.Context, in tidemark.ConversationID) error
 	UpdateProfile(ctx context.Context, r *wire.UpdateUserRequest) error
+	governor
+	people
+	archive
+}
+
+// governor is what the owner and admins of a group do.
+type governor interface {
+	AskToJoin(ctx context.Context, in tidemark.ConversationID, text string) (asked bool, err error)
+	JoinRequests(ctx context.Context, in tidemark.ConversationID) ([]*wire.JoinAsked, error)
+	AnswerJoin(ctx context.Context, in tidemark.ConversationID, accept bool, users ...tidemark.UserID) error
+	SetRole(ctx context.Context, in tidemark.ConversationID, role wire.Role, users ...tidemark.UserID) error
+	Mute(ctx context.Context, in tidemark.ConversationID, d time.Duration, users ...tidemark.UserID) error
+	MuteAll(ctx context.Context, in tidemark.ConversationID, muted bool) error
+	Transfer(ctx context.Context, in tidemark.ConversationID, to tidemark.UserID) error
+	Dissolve(ctx context.Context, in tidemark.ConversationID) error
+	Settings(ctx context.Context, r *wire.SettingsRequest) error
+}
+
+// people is how the user stands to others, and to its own devices.
+type people interface {
+	Contacts() []*wire.Contact
+	RequestContact(ctx context.Context, user tidemark.UserID, text string) (*wire.Contact, error)
+	AnswerContact(ctx context.Context, user tidemark.UserID, accept bool) (*wire.Contact, error)
+	RemoveContact(ctx context.Context, user tidemark.UserID) error
+	Block(ctx context.Context, user tidemark.UserID, blocked bool) error
+	Remark(ctx context.Context, user tidemark.UserID, remark string) error
+	Presence(ctx context.Context, users ...tidemark.UserID) ([]*wire.Presence, error)
+	Options(ctx context.Context, r *wire.OptionsRequest) (*wire.UserOptions, error)
+	Devices(ctx context.Context) ([]*wire.Device, error)
+	Kick(ctx context.Context, device tidemark.DeviceID, revoke bool) error
+}
+
+// archive is what can be done with messages besides sending.
+type archive interface {
+	Forward(ctx context.Context, from tidemark.ConversationID, seq tidemark.Seq, to tidemark.ConversationID) (tidemark.ClientID, error)
+	Thread(ctx context.Context, in tidemark.ConversationID, root, after tidemark.Seq, limit int) ([]*wire.Event, bool, error)
+	Receipts(ctx context.Context, r *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error)
+	Reactions(ctx context.Context, r *wire.ReactionsRequest) (*wire.ReactionsResponse, error)
+	Mentions(ctx context.Context, r *wire.MentionsRequest) (*wire.MentionsResponse, error)
+	Pins(ctx context.Context, in tidemark.ConversationID) ([]*wire.Event, error)
+	Delete(ctx context.Context, in tidemark.ConversationID, seqs ...tidemark.Seq) error
+	Clear(ctx context.Context, in tidemark.ConversationID, seq tidemark.Seq) error
+	Draft(ctx context.Context, in tidemark.ConversationID, text string, replyTo tidemark.Seq) error
+	Schedule(ctx context.Context, in tidemark.ConversationID, m *wire.Message, at time.Time, id tidemark.ClientID) (*wire.ScheduledMessage, error)
+	Unschedule(ctx context.Context, in tidemark.ConversationID, id tidemark.ClientID) error
+	Scheduled(ctx context.Context, in tidemark.ConversationID) ([]*wire.ScheduledMessage, error)
 }
 
 var _ Device = (*client.Client)(nil)

@@ -204,9 +204,12 @@ func (d *fakeDevice) Members(context.Context, tidemark.ConversationID) ([]*wire.
 	return []*wire.Member{{User: "alice"}, {User: "bob", ReadSeq: 2}}, nil
 }
 
-func (d *fakeDevice) Join(_ context.Context, in tidemark.ConversationID) error {
+func (d *fakeDevice) AskToJoin(_ context.Context, in tidemark.ConversationID, _ string) (bool, error) {
 	d.note("join %s", in)
-	return tidemark.Refuse(tidemark.NotAllowed, "this group is not open: ask \x1b]0;owned\x07 somebody to invite you")
+	if in == "club" {
+		return true, nil
+	}
+	return false, tidemark.Refuse(tidemark.NotAllowed, "this group is not open: ask \x1b]0;owned\x07 somebody to invite you")
 }
 
 func (d *fakeDevice) AddMembers(_ context.Context, in tidemark.ConversationID, users ...tidemark.UserID) error {

@@ -44,10 +44,10 @@ func (m *Model) key(press tea.KeyPressMsg) tea.Cmd {
 		m.typingEnds()
 		return tea.Quit
 	case name == "f1":
-		m.help, m.helpTop = !m.help, 0
+		m.togglePanel((*Model).helpPanel)
 		return nil
-	case m.help:
-		return m.helpKey(name)
+	case m.panel != nil:
+		return m.panelKey(name)
 	case m.list.active:
 		return m.listKey(name)
 	default:
@@ -55,18 +55,18 @@ func (m *Model) key(press tea.KeyPressMsg) tea.Cmd {
 	}
 }
 
-func (m *Model) helpKey(name string) tea.Cmd {
+func (m *Model) panelKey(name string) tea.Cmd {
 	switch name {
 	case "up":
-		m.helpTop--
+		m.panelTop--
 	case "down":
-		m.helpTop++
+		m.panelTop++
 	case "pgup":
-		m.helpTop -= m.height / 2
+		m.panelTop -= m.height / 2
 	case "pgdown", "space":
-		m.helpTop += m.height / 2
+		m.panelTop += m.height / 2
 	default:
-		m.help = false
+		m.panel = nil
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ func (m *Model) seenUpTo() map[tidemark.Seq][]tidemark.UserID {
 
 // isShown reports whether a message has lines of its own: edits, reactions and the like show at their target.
 func isShown(msg *client.Message) bool {
+	if msg.Hidden {
+		return false
+	}
 	switch msg.Kind {
 	case replica.KindMessage, replica.KindMembers, replica.KindInfo:
 		return true
@@ -192,8 +195,12 @@ func (p *painter) message(msg *client.Message, clock string) []string {
 		return p.text(clock, name, style, "message not shown", dim)
 	}
 	var lines []string
-	if to := tidemark.Seq(msg.Content.ReplyTo); to > 0 {
+	if to := tidemark.Seq(max(msg.Content.ReplyTo, msg.Content.Thread)); to > 0 {
 		lines = append(lines, p.quote(to))
+	}
+	if from := msg.Content.Forwarded; from != nil {
+		said := "↪ from " + p.name(tidemark.UserID(from.Sender)) + ", " + p.m.moment(from.TimeMs)
+		lines = append(lines, dim.Render(p.m.measure.Truncate(strings.Repeat(" ", p.hang-1)+said, p.width-1, "…")))
 	}
 	textStyle := plain
 	if p.m.mentionsMe(msg) {
@@ -331,6 +338,9 @@ func (p *painter) below(msg *client.Message) []string {
 		}
 		lines = append(lines, p.m.measure.Truncate(indent+strings.Join(all, "  "), p.width-1, "…"))
 	}
+	if msg.ThreadCount > 0 {
+		lines = append(lines, dim.Render(p.m.measure.Truncate(indent+"↳ "+plural(int(msg.ThreadCount), "answer")+" in its thread", p.width-1, "…")))
+	}
 	if readers := p.seen[msg.Seq]; len(readers) > 0 && msg.Seq > 0 {
 		who := make([]string, 0, 4)
 		for i, user := range readers {
@@ -397,6 +407,12 @@ func (m *Model) infoText(info *wire.Info, by string) string {
 	switch {
 	case info.GetTitle() != "":
 		return by + " changed the title to " + CleanLine(info.GetTitle())
+	case info.GetDissolved():
+		return by + " has ended this conversation: nobody writes here any more"
+	case info.Announcement != nil && info.GetAnnouncement() == "":
+		return by + " took the announcement away"
+	case info.Announcement != nil:
+		return by + " announces: " + CleanLine(info.GetAnnouncement())
 	case info.GetSettings() != nil:
 		return by + " changed the settings"
 	}

@@ -48,11 +48,11 @@ type Model struct {
 	marks map[tidemark.ConversationID]map[tidemark.UserID]tidemark.Seq // read marks of others, as far as heard
 	typed typing
 
-	state   client.ConnectionState
-	problem string // why the connection ended
-	flash   flash
-	help    bool
-	helpTop int
+	state    client.ConnectionState
+	problem  string // why the connection ended
+	flash    flash
+	panel    panel // what stands in the place of the conversation; nil: nothing
+	panelTop int   // its first line shown
 }
 
 // mode is what Enter will do with the input: send it, or change or answer the message at seq.

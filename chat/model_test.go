@@ -341,8 +341,8 @@ func TestCommands(t *testing.T) {
 	s.want("> /invite")
 	s.keys("esc", "/help", "enter")
 	s.want("Keys", "PgUp, PgDn")
-	s.keys("pgdown", "pgdown", "pgdown", "pgdown")
-	s.want("refused", "Signs")
+	s.keys(slices.Repeat([]string{"pgdown"}, 20)...)
+	s.want("✗", "Signs")
 	s.keys("esc")
 	s.wantNot("Signs")
 }

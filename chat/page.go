@@ -41,17 +41,25 @@ type page struct {
 
 // show opens a conversation at its end.
 func (m *Model) show(id tidemark.ConversationID) tea.Cmd {
-	m.open, m.mode, m.help = id, mode{}, false
+	var draft tea.Cmd
+	if id != m.open {
+		draft = m.saveDraft()
+		c, _ := m.device.Conversation(id)
+		m.loadDraft(c)
+	}
+	reply := m.mode.reply
+	m.open, m.mode, m.panel = id, mode{}, nil
+	m.mode.reply = reply
 	m.page = page{atEnd: true, stale: true, dirty: true}
 	m.list.choose(id)
 	if id == "" {
-		return nil
+		return draft
 	}
 	if c, ok := m.device.Conversation(id); ok && c.Unread > 0 {
 		m.page.newFrom = tidemark.Seq(c.Self.GetReadSeq()) + 1
 	}
 	cmd := m.refresh()
-	return tea.Batch(cmd, m.load(client.Page{Latest: true, Limit: pageEvents}), m.learnMembers(id), m.markRead(), m.learnNames())
+	return tea.Batch(draft, cmd, m.load(client.Page{Latest: true, Limit: pageEvents}), m.learnMembers(id), m.markRead(), m.learnNames())
 }
 
 // refresh reads the page again from the device, if it is stale.

@@ -42,8 +42,8 @@ func (m *Model) View() tea.View {
 	view := tea.View{AltScreen: true, ReportFocus: true, WindowTitle: m.windowTitle()}
 	var pane []string
 	switch {
-	case m.help:
-		pane = m.helpLines(m.paneWidth(), m.height)
+	case m.panel != nil:
+		pane = m.panelLines(m.paneWidth(), m.height)
 	case m.list.active && !m.isWide():
 		pane = append([]string{m.bar("Conversations", m.stateText(), m.width)}, m.listLines(m.width, max(m.height-1, 0))...)
 	default:
