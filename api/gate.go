@@ -33,6 +33,7 @@ const (
 var accessOf = map[string]access{
 	wireconnect.SyncServicePullProcedure:             asUser,
 	wireconnect.SyncServiceAckProcedure:              asUser,
+	wireconnect.SyncServiceChangesProcedure:          asUser,
 	wireconnect.MessageServiceReadProcedure:          asUser,
 	wireconnect.MessageServiceMentionsProcedure:      asUser,
 	wireconnect.ConversationServiceBadgeProcedure:    asUser,

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/contract"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/session"
@@ -126,6 +127,11 @@ func (s *syncService) Ack(ctx context.Context, request *wire.AckRequest) (*wire.
 		set.Ack(who.User, device, number, position)
 	}
 	return &wire.AckResponse{}, nil
+}
+
+// Changes answers what changed in sets of the caller since the versions that it holds.
+func (s *syncService) Changes(ctx context.Context, request *wire.ChangesRequest) (*wire.ChangesResponse, error) {
+	return contract.Changes(s.config.Set, caller(ctx).User, request)
 }
 
 // Verify answers the chain value at a seq that the caller may see, or just before the first.

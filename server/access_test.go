@@ -26,8 +26,10 @@ type attempt struct {
 }
 
 var attempts = map[string]attempt{
-	"SyncService/Pull":   {body: `{"deviceId":"d"}`, unknown: `{"deviceId":"d d"}`, why: "BAD_ARGUMENT", user: true},
-	"SyncService/Ack":    {body: `{"deviceId":"d"}`, unknown: `{"deviceId":"other"}`, why: "BAD_ARGUMENT", user: true},
+	"SyncService/Pull": {body: `{"deviceId":"d"}`, unknown: `{"deviceId":"d d"}`, why: "BAD_ARGUMENT", user: true},
+	"SyncService/Ack":  {body: `{"deviceId":"d"}`, unknown: `{"deviceId":"other"}`, why: "BAD_ARGUMENT", user: true},
+	"SyncService/Changes": {body: `{"groups":{},"groupMembers":[{"conversation":"team"}],"contacts":{},"profiles":{"users":["bob"]}}`,
+		unknown: `{"groups":{"pageToken":"nonsense"}}`, why: "BAD_ARGUMENT", user: true}, // a stranger's refusal is in the member list's place
 	"SyncService/Verify": {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
 
 	"MessageService/Submit": {body: `{"conversation":"team","clientId":"x","message":{"text":"x"}}`, stranger: "NOT_MEMBER",
@@ -84,7 +86,7 @@ var attempts = map[string]attempt{
 
 // notYet are the methods that are still to be written.
 var notYet = map[string]bool{
-	"SyncService/Changes": true, "MessageService/Schedule": true, "MessageService/Unschedule": true,
+	"MessageService/Schedule": true, "MessageService/Unschedule": true,
 	"MessageService/Scheduled": true, "ConversationService/SetAttributes": true,
 	"ContactService/Request": true, "ContactService/Answer": true, "ContactService/Remove": true,
 	"ContactService/Block": true, "ContactService/Unblock": true, "ContactService/Remark": true,

@@ -33,9 +33,10 @@ var rooms = map[string]room{
 
 	"partition": {"root chain record wire core store journal", "a partition decides and commits; if it knew sessions or sockets, a slow client could stop it"},
 	"session":   {"root chain record wire core partition", "a session is a cursor and a dirty set that submits commands; without sockets it can be stepped in a test"},
+	"contract":  {"root record wire partition", "a contract compares what partitions show as committed with what a client holds; it decides and writes nothing, so it needs no rules and no store"},
 	"gateway":   {"root wire partition session", "the gateway moves bytes and checks tokens; rules and records are behind partition and session"},
-	"api":       {"root chain record wire wire/wireconnect core partition session gateway", "the API asks partitions; reading the store directly would show what is not yet durable"},
-	"server":    {"root chain record wire wire/wireconnect core store journal partition session gateway api", "the composition knows every part of the server and no client"},
+	"api":       {"root chain record wire wire/wireconnect core partition contract session gateway", "the API asks partitions; reading the store directly would show what is not yet durable"},
+	"server":    {"root chain record wire wire/wireconnect core store journal partition contract session gateway api", "the composition knows every part of the server and no client"},
 
 	"client/replica":   {"root chain wire", "the client's state machine is pure and runs in the simulator: no connection, no disk"},
 	"client":           {"root chain wire wire/wireconnect client/replica", "apps embed the SDK: it must not bring the server with it"},
