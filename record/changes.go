@@ -30,6 +30,7 @@ type Changes struct {
 	Requests  []RequestChange
 	Indexes   []IndexChange
 	Trims     []TrimChange
+	Commits   []CommitChange
 }
 
 // Empty reports whether nothing is written: a command that found nothing to do. Such a command needs no commit.
@@ -38,7 +39,7 @@ func (c *Changes) Empty() bool {
 		len(c.Currents) == 0 && len(c.ClientIDs) == 0 && len(c.Hours) == 0 && len(c.Mentions) == 0 &&
 		len(c.Recalls) == 0 && len(c.Profiles) == 0 && len(c.Devices) == 0 && len(c.Cursors) == 0 &&
 		len(c.Accounts) == 0 && len(c.Privates) == 0 && len(c.Scheduled) == 0 && len(c.Requests) == 0 &&
-		len(c.Indexes) == 0 && len(c.Trims) == 0
+		len(c.Indexes) == 0 && len(c.Trims) == 0 && len(c.Commits) == 0
 }
 
 // UserChange gives a user an ordinal in this partition.
@@ -76,7 +77,7 @@ type CurrentChange struct {
 	Current      *Current
 }
 
-// ClientIDChange remembers which event a client id made. Removed forgets it: the event is no longer kept.
+// ClientIDChange remembers which event a client id made. Removed forgets it: the event Seq is no longer kept.
 type ClientIDChange struct {
 	Conversation Conversation
 	User         User
@@ -139,10 +140,17 @@ type IndexChange struct {
 }
 
 // TrimChange removes the events From..To of a conversation with everything that is kept by their seq: current forms,
-// recalls, membership events, reactions, threads rooted there. Client ids, mentions and hours are removed by changes of their own.
+// recalls, membership events, reactions, threads rooted there. Client ids, mentions, hours and the rows of commits are removed by
+// changes of their own. The events are of earlier commits.
 type TrimChange struct {
 	Conversation Conversation
 	From, To     tidemark.Seq
+}
+
+// CommitChange replaces the list of those events of an earlier commit that are still kept; none: its row goes.
+type CommitChange struct {
+	Position tidemark.Position
+	Events   []ConversationSeq
 }
 
 // DeviceChange replaces or forgets a device.
@@ -166,6 +174,6 @@ func (c *Changes) Reset() {
 		Currents: c.Currents[:0], ClientIDs: c.ClientIDs[:0], Hours: c.Hours[:0], Mentions: c.Mentions[:0],
 		Recalls: c.Recalls[:0], Profiles: c.Profiles[:0], Devices: c.Devices[:0], Cursors: c.Cursors[:0],
 		Accounts: c.Accounts[:0], Privates: c.Privates[:0], Scheduled: c.Scheduled[:0], Requests: c.Requests[:0],
-		Indexes: c.Indexes[:0], Trims: c.Trims[:0],
+		Indexes: c.Indexes[:0], Trims: c.Trims[:0], Commits: c.Commits[:0],
 	}
 }

@@ -128,7 +128,7 @@ type Attribute struct {
 type Head struct {
 	Seq         tidemark.Seq      // of the last event; events are 1..Seq
 	Counted     uint64            // counted events among them
-	Recalled    uint64            // counted events that were recalled or erased since
+	Recalled    uint64            // counted events past Floor that were recalled or erased since
 	Position    tidemark.Position // of the commit of the last event
 	TimeMs      uint64            // of the last event; never falls
 	Digest      tidemark.Digest   // chain value at Seq
@@ -138,6 +138,7 @@ type Head struct {
 	MentionAll  tidemark.Seq      // no entry for everybody in the mention index lies past it
 
 	FloorCounted uint64 // counted ordinal at Floor
+	TrimMs       uint64 // when the conversation's TrimTimer is due, ms; 0: there is none
 }
 
 // Member is one user's record in one conversation. It outlives leaving (LeftSeq > 0).
@@ -147,7 +148,7 @@ type Member struct {
 	VisibleFrom  tidemark.Seq      // first seq the user may see
 	LeftSeq      tidemark.Seq      // the event that removed the user; 0 while a member
 	ReadSeq      tidemark.Seq      // read mark; never falls
-	ReadCounted  uint64            // counted ordinal at ReadSeq
+	ReadCounted  uint64            // counted ordinal at ReadSeq; while ReadSeq is below the floor at most that
 	MentionSeq   tidemark.Seq      // no entry for the user in the mention index lies past it
 	Position     tidemark.Position // last change of this record
 	Pinned       bool
@@ -304,7 +305,8 @@ func (p *Private) Deletes(seq tidemark.Seq) bool {
 	return deleted
 }
 
-// Scheduled is a message that waits for its time, or could not be submitted when it came.
+// Scheduled is a message that waits for its time, or could not be submitted when it came. For a direct conversation that
+// does not exist yet it is kept under conversation 0, and its client id has the peer's id and a zero byte before it.
 type Scheduled struct {
 	DueMs     uint64
 	CreatedMs uint64

@@ -7,6 +7,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -17,6 +18,7 @@ import (
 // Batch gathers the changes of one commit of one partition. It is not safe for concurrent use.
 type Batch struct {
 	partition uint8
+	stored    *Partition // what is committed
 	pb        *pebble.Batch
 	key, val  []byte // scratch
 	state     record.Partition
@@ -33,7 +35,7 @@ type commitEvents struct {
 // NewBatch makes an empty batch of partition n, which must be less than Meta().Partitions. Close it when done.
 func (db *DB) NewBatch(n uint32) *Batch {
 	db.checkPartition(n)
-	return &Batch{partition: uint8(n), pb: db.pebble.NewBatch()}
+	return &Batch{partition: uint8(n), stored: db.partitions[n], pb: db.pebble.NewBatch()}
 }
 
 // Put adds changes to the batch, in order: a later entry for the same key replaces an earlier one. It derives the rows
@@ -78,6 +80,14 @@ func (b *Batch) Put(c *record.Changes) {
 	}
 	b.putIndexes(c)
 	b.putPeople(c)
+	for _, r := range c.Commits {
+		k := Key{Kind: CommitRow, Position: r.Position}
+		if len(r.Events) == 0 {
+			b.delete(k)
+		} else {
+			b.set(k, appendCommit(b.val[:0], r.Events))
+		}
+	}
 	for _, t := range c.Trims { // after everything else: what a trim removes is gone whatever came before it
 		b.trim(t)
 	}
@@ -108,15 +118,14 @@ func (b *Batch) putMember(m record.MemberChange) {
 }
 
 func (b *Batch) putIndexes(c *record.Changes) {
+	b.forgetClientIDs(c.ClientIDs)
 	for _, i := range c.ClientIDs {
-		// Merged, not set: rows of equal hash keep every seq, without reading before writing.
-		b.checkSeq(i.Seq)
-		k := Key{Kind: ClientIDRow, Conversation: i.Conversation, Hash: clientIDHash(i.User, i.ClientID)}
 		if i.Removed {
-			b.delete(k)
 			continue
 		}
-		b.encodeKey(k)
+		// Merged, not set: rows of equal hash keep every seq, without reading before writing.
+		b.checkSeq(i.Seq)
+		b.encodeKey(clientIDKey(i))
 		b.val = binary.AppendUvarint(b.val[:0], uint64(i.Seq))
 		b.keep(b.pb.Merge(b.key, b.val, nil))
 	}
@@ -141,6 +150,45 @@ func (b *Batch) putIndexes(c *record.Changes) {
 	}
 	for _, r := range c.Recalls {
 		b.set(Key{Kind: RecallRow, Conversation: r.Conversation, Seq: r.Seq}, binary.AppendUvarint(b.val[:0], r.Counted))
+	}
+}
+
+func clientIDKey(i record.ClientIDChange) Key {
+	return Key{Kind: ClientIDRow, Conversation: i.Conversation, Hash: clientIDHash(i.User, i.ClientID)}
+}
+
+// forgetClientIDs takes the seqs of those that are removed out of their rows; what other client ids of the same hash
+// have there stays. It reads the rows as they are committed, and comes before what the same changes add to them.
+func (b *Batch) forgetClientIDs(changes []record.ClientIDChange) {
+	var removed map[Key][]tidemark.Seq
+	for _, i := range changes {
+		if i.Removed {
+			if removed == nil {
+				removed = make(map[Key][]tidemark.Seq)
+			}
+			k := clientIDKey(i)
+			removed[k] = append(removed[k], i.Seq)
+		}
+	}
+	for _, i := range changes {
+		k := clientIDKey(i)
+		seqs, there := removed[k]
+		if !i.Removed || !there {
+			continue
+		}
+		delete(removed, k)
+		rest, err := b.stored.clientIDSeqs(k)
+		b.keep(err)
+		rest = slices.DeleteFunc(rest, func(s tidemark.Seq) bool { return slices.Contains(seqs, s) })
+		if len(rest) == 0 {
+			b.delete(k)
+			continue
+		}
+		value := b.val[:0]
+		for _, s := range rest {
+			value = binary.AppendUvarint(value, uint64(s))
+		}
+		b.set(k, value)
 	}
 }
 

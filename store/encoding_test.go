@@ -58,20 +58,31 @@ func roundTrip[T any](draw func(*rapid.T) T, encode func([]byte, T) []byte, deco
 }
 
 func drawKey(t *rapid.T) Key {
-	k := Key{Partition: rapid.Byte().Draw(t, "partition"), Kind: Kind(rapid.Uint8Range(uint8(StateRow), uint8(CursorRow)).Draw(t, "kind"))}
+	k := Key{Partition: rapid.Byte().Draw(t, "partition"), Kind: Kind(rapid.Uint8Range(uint8(StateRow), uint8(TimerRow)).Draw(t, "kind"))}
 	c, u := record.Conversation(anyOrdinal.Draw(t, "c")), record.User(anyOrdinal.Draw(t, "u"))
 	seq, id := tidemark.Seq(anyKeySeq.Draw(t, "seq")), anyID.Draw(t, "id")
 	switch k.Kind {
-	case UserOrdinalRow, ConversationRow, ProfileRow:
+	case UserOrdinalRow, ConversationRow, ProfileRow, AccountRow:
 		k.ID = id
 	case UserIDRow:
 		k.User = u
 	case InfoRow, HeadRow:
 		k.Conversation = c
-	case EventRow, CurrentRow, RecallRow:
+	case EventRow, CurrentRow, RecallRow, MembershipRow:
 		k.Conversation, k.Seq = c, seq
-	case MemberRow, ListRow:
+	case MemberRow, ListRow, PrivateRow, RequestRow:
 		k.Conversation, k.User = c, u
+	case ScheduledRow:
+		k.Conversation, k.User, k.ID = c, u, id
+	case ThreadRow:
+		k.Conversation, k.Root, k.Seq = c, tidemark.Seq(anyKeySeq.Draw(t, "root")), seq
+	case ContactRow:
+		k.Conversation, k.User, k.Position = c, u, drawPosition(t)
+	case ProfileIndexRow:
+		k.Position, k.ID = drawPosition(t), id
+	case TimerRow:
+		k.DueMs, k.Timer = uint64(drawPosition(t)), record.Timer(rapid.Byte().Draw(t, "timer"))
+		k.Conversation, k.User, k.ID = c, u, id
 	case ClientIDRow:
 		k.Conversation, k.Hash = c, clientIDHash(u, tidemark.ClientID(id))
 	case HourRow:
@@ -79,13 +90,18 @@ func drawKey(t *rapid.T) Key {
 	case MentionRow:
 		k.Conversation, k.User, k.Seq = c, u, seq
 	case CommitRow:
-		k.Position = tidemark.Position(rapid.Uint64Range(0, uint64(PositionMax)).Draw(t, "position"))
+		k.Position = drawPosition(t)
 	case DeviceRow:
 		k.ID, k.Device = id, tidemark.DeviceID(anyID.Draw(t, "device"))
 	case CursorRow:
 		k.User, k.Device = u, tidemark.DeviceID(id)
 	}
 	return k
+}
+
+// drawPosition is a number that takes six bytes in a key.
+func drawPosition(t *rapid.T) tidemark.Position {
+	return tidemark.Position(rapid.Uint64Range(0, uint64(PositionMax)).Draw(t, "position"))
 }
 
 func TestKeys(t *testing.T) {
@@ -145,6 +161,7 @@ func drawCurrent(t *rapid.T) *record.Current {
 		slices.Sort(r.Users)
 		c.Reactions = append(c.Reactions, r)
 	}
+	c.ThreadCount, c.ThreadSeq = uint32(anyUint32.Draw(t, "thread count")), tidemark.Seq(anyUint.Draw(t, "thread seq"))
 	return c
 }
 
@@ -154,15 +171,8 @@ func TestRecords(t *testing.T) {
 		func(b []byte, e *record.Event) (*record.Event, error) { return decodeEvent(b, 3, e.Seq) })))
 	t.Run("current", rapid.MakeCheck(roundTrip(drawCurrent, appendCurrent,
 		func(b []byte, _ *record.Current) (*record.Current, error) { return decodeCurrent(b) })))
-	t.Run("info", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Info {
-		return &record.Info{
-			Ordinal: record.Conversation(anyOrdinal.Draw(t, "c")), ID: tidemark.ConversationID(anyID.Draw(t, "id")),
-			Kind: record.Kind(rapid.Byte().Draw(t, "kind")), Title: anyText.Draw(t, "title"), Avatar: anyText.Draw(t, "avatar"),
-			Custom: anyMap.Draw(t, "custom"), Settings: record.Settings{Join: rapid.Byte().Draw(t, "join"), HistoryFromStart: rapid.Bool().Draw(t, "history")},
-			CreatedMs: anyUint.Draw(t, "created"), InfoPosition: tidemark.Position(anyUint.Draw(t, "info position")),
-			MembersPosition: tidemark.Position(anyUint.Draw(t, "members position")),
-		}
-	}, appendInfo, func(b []byte, i *record.Info) (*record.Info, error) { return decodeInfo(b, i.Ordinal) })))
+	t.Run("info", rapid.MakeCheck(roundTrip(drawInfo, appendInfo,
+		func(b []byte, i *record.Info) (*record.Info, error) { return decodeInfo(b, i.Ordinal) })))
 	t.Run("head", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Head {
 		h := &record.Head{
 			Seq: tidemark.Seq(anyUint.Draw(t, "seq")), Counted: anyUint.Draw(t, "counted"), Recalled: anyUint.Draw(t, "recalled"),
@@ -170,8 +180,10 @@ func TestRecords(t *testing.T) {
 			Members: uint32(anyUint32.Draw(t, "members")), MentionAll: tidemark.Seq(anyUint.Draw(t, "mention")),
 		}
 		if rapid.Bool().Draw(t, "has floor") {
-			h.Floor, h.FloorDigest = tidemark.Seq(anyUint.Draw(t, "floor")), anyDigest.Draw(t, "floor digest")
+			h.Floor, h.FloorDigest = 1+tidemark.Seq(anyKeySeq.Draw(t, "floor")), anyDigest.Draw(t, "floor digest")
+			h.FloorCounted = anyUint.Draw(t, "floor counted")
 		}
+		h.TrimMs = anyUint.Draw(t, "trim")
 		return h
 	}, appendHead, func(b []byte, _ *record.Head) (*record.Head, error) { return decodeHead(b) })))
 	t.Run("hour", rapid.MakeCheck(roundTrip(func(t *rapid.T) record.Hour {
@@ -182,18 +194,28 @@ func TestRecords(t *testing.T) {
 func TestRecordsOfPeople(t *testing.T) {
 	t.Run("member", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Member {
 		seq := func(what string) tidemark.Seq { return tidemark.Seq(anyUint.Draw(t, what)) }
-		return &record.Member{
+		m := &record.Member{
 			Role: record.Role(rapid.Byte().Draw(t, "role")), JoinedSeq: seq("joined"), VisibleFrom: seq("visible"), LeftSeq: seq("left"),
 			ReadSeq: seq("read"), ReadCounted: anyUint.Draw(t, "counted"), MentionSeq: seq("mention"), HiddenSeq: seq("hidden seq"),
 			Position: tidemark.Position(anyUint.Draw(t, "position")), Pinned: rapid.Bool().Draw(t, "pinned"), Muted: rapid.Bool().Draw(t, "muted"),
 			Hidden: rapid.Bool().Draw(t, "hidden"), MarkedUnread: rapid.Bool().Draw(t, "marked"), Alias: anyText.Draw(t, "alias"),
+			ListPosition: tidemark.Position(anyUint.Draw(t, "list position")), Blocked: rapid.Bool().Draw(t, "blocked"),
 		}
+		if rapid.Bool().Draw(t, "governed") {
+			m.SilencedUntilMs, m.LastPostMs = anyUint.Draw(t, "silenced"), anyUint.Draw(t, "last post")
+			m.PrivatePosition = tidemark.Position(anyUint.Draw(t, "private position"))
+		}
+		if rapid.Bool().Draw(t, "of a direct conversation") {
+			m.Contact, m.Remark = record.ContactState(rapid.Uint8Range(0, 3).Draw(t, "contact")), anyText.Draw(t, "remark")
+			m.RequestText, m.ContactPosition = anyText.Draw(t, "request"), tidemark.Position(anyUint.Draw(t, "contact position"))
+		}
+		return m
 	}, appendMember, func(b []byte, _ *record.Member) (*record.Member, error) { return decodeMember(b) })))
 	t.Run("profile", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Profile {
 		return &record.Profile{
 			ID: "alice", Nickname: anyText.Draw(t, "nickname"), Avatar: anyText.Draw(t, "avatar"), Custom: anyMap.Draw(t, "custom"),
 			NicknamePosition: tidemark.Position(anyUint.Draw(t, "1")), AvatarPosition: tidemark.Position(anyUint.Draw(t, "2")),
-			CustomPosition: tidemark.Position(anyUint.Draw(t, "3")),
+			CustomPosition: tidemark.Position(anyUint.Draw(t, "3")), DeletedPosition: tidemark.Position(anyUint.Draw(t, "4")),
 		}
 	}, appendProfile, func(b []byte, p *record.Profile) (*record.Profile, error) { return decodeProfile(b, p.ID) })))
 	t.Run("device", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Device {
@@ -213,6 +235,74 @@ func TestRecordsOfPeople(t *testing.T) {
 		}
 		return events
 	}, appendCommit, func(b []byte, _ []record.ConversationSeq) ([]record.ConversationSeq, error) { return decodeCommit(b) })))
+}
+
+// drawInfo draws every field of a conversation's public data.
+func drawInfo(t *rapid.T) *record.Info {
+	role := func(what string) record.Role { return record.Role(rapid.Byte().Draw(t, what)) }
+	i := &record.Info{
+		Ordinal: record.Conversation(anyOrdinal.Draw(t, "c")), ID: tidemark.ConversationID(anyID.Draw(t, "id")),
+		Kind: record.Kind(rapid.Byte().Draw(t, "kind")), Title: anyText.Draw(t, "title"), Avatar: anyText.Draw(t, "avatar"),
+		Custom: anyMap.Draw(t, "custom"), Announcement: anyText.Draw(t, "announcement"),
+		Settings: record.Settings{
+			Join: rapid.Byte().Draw(t, "join"), HistoryFromStart: rapid.Bool().Draw(t, "history"), MuteAll: rapid.Bool().Draw(t, "mute"),
+			Post: role("post"), Invite: role("invite"), Edit: role("edit"), Pin: role("pin"), MentionAll: role("mention all"),
+			SlowModeMs: uint32(anyUint32.Draw(t, "slow")), MembersMax: uint32(anyUint32.Draw(t, "members")),
+			Retention: record.Retention{Mode: rapid.Byte().Draw(t, "mode"), MaxAgeMs: anyUint.Draw(t, "age"), MaxCount: anyUint.Draw(t, "count")},
+		},
+		DissolvedSeq: tidemark.Seq(anyUint.Draw(t, "dissolved")), Requests: uint32(anyUint32.Draw(t, "requests")),
+		CreatedMs: anyUint.Draw(t, "created"), InfoPosition: tidemark.Position(anyUint.Draw(t, "info position")),
+		MembersPosition: tidemark.Position(anyUint.Draw(t, "members position")),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "attributes") {
+		i.Attributes = append(i.Attributes, record.Attribute{
+			Key: anyText.Draw(t, "key"), Value: anyText.Draw(t, "value"), Owner: record.User(anyOrdinal.Draw(t, "owner")),
+			AutoDelete: rapid.Bool().Draw(t, "auto delete"),
+		})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "staff") {
+		i.Staff = append(i.Staff, record.User(anyOrdinal.Draw(t, "one of the staff")))
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "pins") {
+		i.Pins = append(i.Pins, tidemark.Seq(anyKeySeq.Draw(t, "pin")))
+	}
+	return i
+}
+
+// drawPrivate draws ascending seqs, as the rules keep them.
+func drawPrivate(t *rapid.T) *record.Private {
+	p := &record.Private{
+		Draft: anyText.Draw(t, "draft"), DraftReplyTo: tidemark.Seq(anyUint.Draw(t, "reply to")), DraftMs: anyUint.Draw(t, "saved"),
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "deleted") {
+		p.Deleted = append(p.Deleted, tidemark.Seq(anyKeySeq.Draw(t, "seq")))
+	}
+	slices.Sort(p.Deleted)
+	return p
+}
+
+func TestRecordsKeptForOnePerson(t *testing.T) {
+	t.Run("account", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Account {
+		a := &record.Account{
+			User: "alice", HidePresence: rapid.Bool().Draw(t, "hide presence"), HideTyping: rapid.Bool().Draw(t, "hide typing"),
+			ContactsOnly: rapid.Bool().Draw(t, "contacts only"), TokensFromMs: anyUint.Draw(t, "tokens"), DeletedMs: anyUint.Draw(t, "deleted"),
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "revoked") {
+			a.Revoked = append(a.Revoked, record.RevokedDevice{Device: tidemark.DeviceID(anyText.Draw(t, "device")), FromMs: anyUint.Draw(t, "from")})
+		}
+		return a
+	}, appendAccount, func(b []byte, a *record.Account) (*record.Account, error) { return decodeAccount(b, a.User) })))
+	t.Run("private", rapid.MakeCheck(roundTrip(drawPrivate, appendPrivate,
+		func(b []byte, _ *record.Private) (*record.Private, error) { return decodePrivate(b) })))
+	t.Run("scheduled", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Scheduled {
+		return &record.Scheduled{
+			DueMs: anyUint.Draw(t, "due"), CreatedMs: anyUint.Draw(t, "created"), Body: append([]byte{}, anyText.Draw(t, "body")...),
+			Reason: anyText.Draw(t, "reason"), Message: anyText.Draw(t, "message"),
+		}
+	}, appendScheduled, func(b []byte, _ *record.Scheduled) (*record.Scheduled, error) { return decodeScheduled(b) })))
+	t.Run("request", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.JoinRequest {
+		return &record.JoinRequest{TimeMs: anyUint.Draw(t, "time"), Text: anyText.Draw(t, "text")}
+	}, appendJoinRequest, func(b []byte, _ *record.JoinRequest) (*record.JoinRequest, error) { return decodeJoinRequest(b) })))
 }
 
 func TestDecodersRefuse(t *testing.T) {
@@ -243,6 +333,9 @@ func second[T any](_ T, err error) error { return err }
 func FuzzParseKey(f *testing.F) {
 	f.Add([]byte{0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 1})
 	f.Add([]byte{0, 0x11, 'a', 0, 'b'})
+	for kind := PrivateRow; kind <= TimerRow; kind++ {
+		f.Add(AppendKey(nil, Key{Kind: kind, Conversation: 1, User: 2, Root: 3, Seq: 4, Position: 5, DueMs: 6, Timer: 7, ID: "x"}))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k, err := ParseKey(b)
 		if err == nil && !bytes.Equal(AppendKey(nil, k), b) {
@@ -274,6 +367,10 @@ func FuzzRecords(f *testing.F) {
 	f.Add(appendMember(nil, testChanges().Members[0].Member))
 	f.Add(appendProfile(nil, testChanges().Profiles[0]))
 	f.Add(appendDevice(nil, testChanges().Devices[0].Device))
+	f.Add(appendAccount(nil, testChanges().Accounts[0]))
+	f.Add(appendPrivate(nil, testChanges().Privates[0].Private))
+	f.Add(appendScheduled(nil, testChanges().Scheduled[0].Scheduled))
+	f.Add(appendJoinRequest(nil, testChanges().Requests[0].Request))
 	f.Add(appendState(nil, testChanges().Partition))
 	f.Add(appendCommit(nil, []record.ConversationSeq{{Conversation: 1, Seq: 2}, {Conversation: 1, Seq: 3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -298,6 +395,15 @@ func FuzzRecords(f *testing.F) {
 		device := func(b []byte) (*record.Device, error) { return decodeDevice(b, "a") }
 		d, err := device(b)
 		again(t, d, err, appendDevice, device)
+		account := func(b []byte) (*record.Account, error) { return decodeAccount(b, "a") }
+		a, err := account(b)
+		again(t, a, err, appendAccount, account)
+		private, err := decodePrivate(b)
+		again(t, private, err, appendPrivate, decodePrivate)
+		scheduled, err := decodeScheduled(b)
+		again(t, scheduled, err, appendScheduled, decodeScheduled)
+		request, err := decodeJoinRequest(b)
+		again(t, request, err, appendJoinRequest, decodeJoinRequest)
 		s, err := decodeState(b)
 		again(t, s, err, appendState, decodeState)
 		events, err := decodeCommit(b)

@@ -162,11 +162,7 @@ func (p *Partition) Current(c record.Conversation, seq tidemark.Seq) (f *record.
 // ByClientID is the seq of the event that a sender's client id made in a conversation; 0 if none. It is exact: where
 // hashes of client ids are equal, the events themselves decide.
 func (p *Partition) ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, error) {
-	var seqs []tidemark.Seq
-	_, err := p.get(Key{Kind: ClientIDRow, Conversation: c, Hash: clientIDHash(u, id)}, func(v []byte) (err error) {
-		seqs, err = decodeSeqs(v)
-		return err
-	})
+	seqs, err := p.clientIDSeqs(Key{Kind: ClientIDRow, Conversation: c, Hash: clientIDHash(u, id)})
 	if err != nil {
 		return 0, err
 	}
@@ -180,6 +176,24 @@ func (p *Partition) ByClientID(c record.Conversation, u record.User, id tidemark
 		}
 	}
 	return 0, nil
+}
+
+// clientIDSeqs is the row of client ids of equal hash.
+func (p *Partition) clientIDSeqs(k Key) (seqs []tidemark.Seq, err error) {
+	_, err = p.get(k, func(v []byte) (err error) {
+		seqs, err = decodeSeqs(v)
+		return err
+	})
+	return seqs, err
+}
+
+// Commit is the events of one commit that are kept, in their order; none if it appended none.
+func (p *Partition) Commit(position tidemark.Position) (events []record.ConversationSeq, err error) {
+	_, err = p.get(Key{Kind: CommitRow, Position: position}, func(v []byte) (err error) {
+		events, err = decodeCommit(v)
+		return err
+	})
+	return events, err
 }
 
 // Hour is a row of the hour index, and whether it is there. hour counts from the Unix epoch.

@@ -91,11 +91,15 @@ func decodeInfo(b []byte, c record.Conversation) (*record.Info, error) {
 	return i, d.end()
 }
 
-const headHasFloor = 0x01
+const (
+	headHasFloor = 1 << iota
+	headHasTrim
+	headFlags = 1<<iota - 1
+)
 
 func appendHead(dst []byte, h *record.Head) []byte {
 	hasFloor := h.Floor != 0 || h.FloorDigest != tidemark.Digest{}
-	dst = append(dst, headVersion, flag(hasFloor, headHasFloor))
+	dst = append(dst, headVersion, flag(hasFloor, headHasFloor)|flag(h.TrimMs != 0, headHasTrim))
 	dst = binary.AppendUvarint(dst, uint64(h.Seq))
 	dst = binary.AppendUvarint(dst, h.Counted)
 	dst = binary.AppendUvarint(dst, h.Recalled)
@@ -108,20 +112,26 @@ func appendHead(dst []byte, h *record.Head) []byte {
 		dst = binary.AppendUvarint(dst, h.FloorCounted)
 		dst = append(dst, h.FloorDigest[:]...)
 	}
+	if h.TrimMs != 0 {
+		dst = binary.AppendUvarint(dst, h.TrimMs)
+	}
 	return append(dst, h.Digest[:]...)
 }
 
 func decodeHead(b []byte) (*record.Head, error) {
 	d := decoder{b: b}
 	d.version(headVersion)
-	hasFloor := d.flags(headHasFloor) != 0
+	flags := d.flags(headFlags)
 	h := &record.Head{Seq: d.seq(), Counted: d.uvarint(), Recalled: d.uvarint(), Position: d.position(), TimeMs: d.uvarint()}
 	h.Members = uint32(d.upTo(1<<32 - 1))
 	h.MentionAll = d.seq()
-	if hasFloor {
+	if flags&headHasFloor != 0 {
 		h.Floor = d.seq()
 		h.FloorCounted = d.uvarint()
 		h.FloorDigest = d.digest()
+	}
+	if flags&headHasTrim != 0 {
+		h.TrimMs = d.uvarint()
 	}
 	h.Digest = d.digest()
 	return h, d.end()

@@ -57,6 +57,15 @@ func testChanges() *record.Changes {
 		Profiles: []*record.Profile{{ID: "alice", Nickname: "Alice", NicknamePosition: 1}},
 		Devices:  []record.DeviceChange{{User: "alice", Device: &record.Device{ID: "phone", Platform: "ios", FirstSeenMs: 1, LastSeenMs: 2}}},
 		Cursors:  []record.CursorChange{{User: 1, Device: "phone", Position: 1}},
+		Accounts: []*record.Account{{User: "alice", ContactsOnly: true, Revoked: []record.RevokedDevice{{Device: "phone", FromMs: 7}}}},
+		Privates: []record.PrivateChange{{Conversation: 1, User: 2, Private: &record.Private{Draft: "so", DraftMs: 3, Deleted: []tidemark.Seq{2, 3}}}},
+		Scheduled: []record.ScheduledChange{
+			{Conversation: 1, User: 1, ClientID: "s1", Scheduled: &record.Scheduled{DueMs: 9, Body: []byte("later")}},
+			{Conversation: 1, User: 1, ClientID: "s2", Scheduled: &record.Scheduled{DueMs: 8, Body: []byte("never"), Reason: "MUTED", Message: "no"}},
+			{Conversation: 1, User: 2, ClientID: "s1", Scheduled: &record.Scheduled{DueMs: 7, Body: []byte{}}},
+		},
+		Requests: []record.RequestChange{{Conversation: 1, User: 2, Request: &record.JoinRequest{TimeMs: 4, Text: "please"}}},
+		Indexes:  testIndexes(),
 	}
 	for seq := tidemark.Seq(1); seq <= 3; seq++ {
 		e := testEvent(seq, 3)
@@ -64,6 +73,25 @@ func testChanges() *record.Changes {
 		c.ClientIDs = append(c.ClientIDs, record.ClientIDChange{Conversation: 1, User: 1, ClientID: e.ClientID, Seq: seq})
 	}
 	return c
+}
+
+// testIndexes are entries of every index, those of each in order, with neighbours that must not be met.
+func testIndexes() (changes []record.IndexChange) {
+	for _, i := range []record.Index{
+		{Kind: record.ThreadIndex, Conversation: 1, Root: 1, Seq: 2},
+		{Kind: record.ThreadIndex, Conversation: 1, Root: 2, Seq: 3}, {Kind: record.ThreadIndex, Conversation: 1, Root: 2, Seq: 300},
+		{Kind: record.ThreadIndex, Conversation: 1, Root: 3, Seq: 4},
+		{Kind: record.ThreadIndex, Conversation: 2, Root: 2, Seq: 5},
+		{Kind: record.ContactIndex, User: 1, Position: 1, Conversation: 9}, {Kind: record.ContactIndex, User: 1, Position: 300, Conversation: 1},
+		{Kind: record.ContactIndex, User: 2, Position: 2, Conversation: 1},
+		{Kind: record.ProfileIndex, Position: 1, ID: "bob"}, {Kind: record.ProfileIndex, Position: 2, ID: "alice"},
+		{Kind: record.TimerIndex, DueMs: 8, Timer: record.TrimTimer, Conversation: 1},
+		{Kind: record.TimerIndex, DueMs: 9, Timer: record.SubmitTimer, Conversation: 1, User: 1, ID: "s1"},
+		{Kind: record.TimerIndex, DueMs: testNowMs, Timer: record.SubmitTimer, User: 2, ID: "bob\x00s1"},
+	} {
+		changes = append(changes, record.IndexChange{Index: i})
+	}
+	return changes
 }
 
 func open(t *testing.T, cfg Config) *DB {
@@ -143,6 +171,18 @@ func checkTestChanges(t *testing.T, p *Partition, c *record.Changes) {
 	want(t, "device", device, err, c.Devices[0].Device)
 	cursor, err := p.Cursor(1, "phone")
 	want(t, "cursor", cursor, err, 1)
+	account, err := p.Account("alice")
+	want(t, "account", account, err, c.Accounts[0])
+	private, err := p.Private(1, 2)
+	want(t, "private", private, err, c.Privates[0].Private)
+	scheduled, err := p.Scheduled(1, 1, "s2")
+	want(t, "scheduled", scheduled, err, c.Scheduled[1].Scheduled)
+	scheduled, err = p.Scheduled(1, 2, "s2")
+	want(t, "scheduled by another", scheduled, err, nil)
+	request, err := p.JoinRequest(1, 2)
+	want(t, "request", request, err, c.Requests[0].Request)
+	events, err := p.Commit(1)
+	want(t, "commit", len(events), err, 3)
 	checkEvents(t, p, c)
 	checkRanges(t, p, c)
 }
