@@ -18,7 +18,7 @@ var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin",
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
-	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear",
+	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
 }
 
 func (h *history) command(kind string) core.Command {
@@ -70,6 +70,8 @@ func (h *history) command(kind string) core.Command {
 			User: h.user(), Peer: h.user(), Action: core.ContactAction(rapid.IntRange(0, 8).Draw(h.t, "action")), Text: h.text(),
 			Pending: rapid.IntRange(0, 1000).Draw(h.t, "pending"),
 		}
+	case "Trim":
+		return h.trim(c)
 	}
 	return h.homeCommand(kind)
 }
@@ -273,7 +275,7 @@ func (h *history) settings() *wire.Settings {
 		Post: role("post"), Invite: role("invite"), Edit: role("edit"), Pin: role("pin"), MentionAll: role("mention all"),
 		MuteAll:    rapid.IntRange(0, 7).Draw(h.t, "mute all") == 0,
 		SlowModeMs: uint32(max(0, rapid.IntRange(-5000, 5000).Draw(h.t, "slow mode"))),
-		MembersMax: uint32(rapid.IntRange(0, 5).Draw(h.t, "members max")),
+		MembersMax: uint32(rapid.IntRange(0, 5).Draw(h.t, "members max")), Retention: h.retention(),
 	}
 }
 

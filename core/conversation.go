@@ -139,6 +139,14 @@ func (t *turn) checkInfo(title, avatar *string, custom map[string]string) *tidem
 	return t.checkCustom(custom)
 }
 
+// membersNow is how many members the conversation of the turn has; 0 while there is none.
+func (t *turn) membersNow() int {
+	if t.head == nil {
+		return 0
+	}
+	return int(t.head.Members)
+}
+
 // created is what the first event says about the conversation.
 func created(cmd *Create, info *record.Info) *wire.Info {
 	b := &wire.Info{Kind: wire.Kind(info.Kind), Custom: info.Custom}

@@ -72,6 +72,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleClear(cmd)
 	case *Import:
 		return t.handleImport(cmd)
+	case *Trim:
+		return t.handleTrim(cmd)
 	case *UpsertUser:
 		return t.handleUpsertUser(cmd)
 	case *UpdateUser:
@@ -128,9 +130,12 @@ func (t *turn) finish() {
 	if t.requestsChanged {
 		t.tellStaff()
 	}
+	if t.hour.Count > 0 { // something was appended
+		t.armTrim()
+		t.out.Hours = append(t.out.Hours, record.HourChange{Conversation: t.info.Ordinal, Hour: t.hour})
+	}
 	if t.headOwned {
 		t.out.Heads = append(t.out.Heads, record.HeadChange{Conversation: t.info.Ordinal, Head: t.head})
-		t.out.Hours = append(t.out.Hours, record.HourChange{Conversation: t.info.Ordinal, Hour: t.hour})
 	}
 	if !t.out.Empty() {
 		t.partition.Position = t.env.Position

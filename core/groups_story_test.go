@@ -75,7 +75,7 @@ func (w words) settings() *wire.Settings {
 			given = true
 		}
 	}
-	if !given {
+	if s.Retention = w.retention(); s.Retention == nil && !given {
 		return nil
 	}
 	return &s

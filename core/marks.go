@@ -29,12 +29,11 @@ func (t *turn) handleRead(cmd *Read) Reply {
 		m = t.ownMember(t.user, false)
 	default:
 		counted, kept := t.countedAt(cmd.Seq)
-		if !kept {
-			return refuse(tidemark.UnknownEvent, "event %d of %s is no longer kept: read up to a later one",
-				cmd.Seq, t.info.ID)
+		if !kept && cmd.Seq > t.head.Floor {
+			return refuse(tidemark.Internal, "event %d of %s is missing", cmd.Seq, t.info.ID)
 		}
 		m = t.ownMember(t.user, false)
-		m.ReadSeq, m.ReadCounted = cmd.Seq, counted
+		m.ReadSeq, m.ReadCounted = cmd.Seq, max(m.ReadCounted, counted) // below the floor the mark is all that is known
 	}
 	m.MarkedUnread = false
 	m.Position = t.env.Position
@@ -43,8 +42,11 @@ func (t *turn) handleRead(cmd *Read) Reply {
 
 // countedAt is how many counted events there are up to a seq.
 func (t *turn) countedAt(seq tidemark.Seq) (counted uint64, kept bool) {
-	if seq == t.head.Seq {
+	switch seq {
+	case t.head.Seq:
 		return t.head.Counted, true
+	case t.head.Floor:
+		return t.head.FloorCounted, true
 	}
 	e, kept := t.view.Event(t.info.Ordinal, seq)
 	if !kept {

@@ -155,6 +155,9 @@ func (h *history) retry(a answered) {
 	want := a.reply
 	want.Duplicate, want.Created = true, false
 	if info, _ := h.memory.Conversation(a.cmd.Conversation); info != nil {
+		if want.Seq <= h.memory.Head(info.Ordinal).Floor {
+			return // forgotten with the event: it would be stored anew
+		}
 		if e, _ := h.memory.Event(info.Ordinal, want.Seq); e != nil && e.Erased {
 			want.Salt = [8]byte{}
 		}

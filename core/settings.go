@@ -20,6 +20,9 @@ func (t *turn) checkSettings(s *wire.Settings) *tidemark.Error {
 		return tidemark.Refuse(tidemark.BadArgument, "settings.join %d is not a join policy: give INVITE, OPEN or REQUEST, "+
 			"or none for the default", s.Join)
 	}
+	if err := checkRetention(s.Retention, t.membersNow()); err != nil {
+		return err
+	}
 	for _, given := range [...]struct {
 		name string
 		role wire.Role

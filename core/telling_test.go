@@ -55,6 +55,14 @@ func (s *story) tell(lines []string) string {
 		return s.pins(w)
 	case "reactions":
 		return s.reactions(w)
+	case "chatter":
+		return s.chatter(w)
+	case "timers":
+		return s.timers()
+	case "tick":
+		return s.tick(w)
+	case "floor":
+		return s.floor(w)
 	case "kept":
 		return s.kept(w)
 	case "account":

@@ -20,12 +20,13 @@ type View interface {
 	UserID(u record.User) tidemark.UserID
 	Conversation(id tidemark.ConversationID) (*record.Info, bool)
 	Head(c record.Conversation) *record.Head
-	Member(c record.Conversation, u record.User) *record.Member // nil: never was one
-	Event(c record.Conversation, seq tidemark.Seq) (*record.Event, bool)
-	Current(c record.Conversation, seq tidemark.Seq) *record.Current // nil: as written
+	Member(c record.Conversation, u record.User) *record.Member          // nil: never was one
+	Event(c record.Conversation, seq tidemark.Seq) (*record.Event, bool) // not at or below the floor
+	Current(c record.Conversation, seq tidemark.Seq) *record.Current     // nil: as written
 	Reacted(c record.Conversation, seq tidemark.Seq, key string, u record.User) bool
 	Reactors(c record.Conversation, seq tidemark.Seq, key string, most int) []record.User // the least ordinals, ascending
 	ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, bool)
+	Commit(position tidemark.Position) []record.ConversationSeq // those of its events that are kept
 	Hour(c record.Conversation, hour uint32) (record.Hour, bool)
 	ConversationsOf(u record.User) int // how many, in this partition
 	Profile(id tidemark.UserID) (*record.Profile, bool)

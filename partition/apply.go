@@ -5,6 +5,8 @@
 package partition
 
 import (
+	"slices"
+
 	"github.com/RoaringBitmap/roaring/v2"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -44,12 +46,28 @@ func (p *Partition) apply() {
 		}
 	}
 	each(&o.privates, func(k memberKey, f *record.Private) { s.privates.put(k, f, privateCost(f)) })
+	for _, t := range o.trims {
+		s.applyTrim(t)
+	}
 	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
 	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d) })
 	each(&o.accounts, func(id tidemark.UserID, a *record.Account) {
 		s.accounts.put(id, a, 1)
 		s.plain.drop(id)
 	})
+}
+
+// applyTrim forgets what is known of events that are no longer kept.
+func (s *committed) applyTrim(t record.TrimChange) {
+	if h, ok := s.hot.get(t.Conversation); ok && h.recallsKnown {
+		i, _ := slices.BinarySearch(h.recalls, t.To+1)
+		h.recalls = slices.Clone(h.recalls[i:]) // readers may hold the old
+		s.weigh(t.Conversation, h)
+	}
+	if tail, ok := s.tails.get(t.Conversation); ok && len(tail) > 0 && tail[0].Seq <= t.To {
+		tail = slices.Clone(tail[min(len(tail), int(t.To-tail[0].Seq)+1):])
+		s.tails.put(t.Conversation, tail, tailCost(tail))
+	}
 }
 
 func (s *committed) applyInfo(c record.Conversation, info *record.Info, created bool) {

@@ -207,7 +207,7 @@ func (t *Sight) firstAt(timeMs uint64) (tidemark.Seq, error) {
 		if err != nil {
 			return 0, err
 		}
-		if len(events) == 1 && events[0].TimeMs < timeMs {
+		if len(events) == 0 || events[0].TimeMs < timeMs { // none: trimmed meanwhile
 			low = middle + 1
 		} else {
 			high = middle

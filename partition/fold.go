@@ -33,23 +33,31 @@ func (o *overlay) fold(c *record.Changes) {
 		o.currents.put(seqKey{f.Conversation, f.Seq}, f.Current, o.baseCurrent)
 	}
 	for _, i := range c.ClientIDs {
-		seq := i.Seq
-		if i.Removed {
-			seq = 0
+		k := clientKey{i.Conversation, i.User, i.ClientID}
+		if i.Removed { // its event was read: it is the one that the client id has made
+			o.clientIDs.put(k, 0, func(clientKey) tidemark.Seq { return i.Seq })
+		} else {
+			o.clientIDs.put(k, i.Seq, o.baseClientID)
 		}
-		o.clientIDs.put(clientKey{i.Conversation, i.User, i.ClientID}, seq, o.baseClientID)
 	}
 	for _, h := range c.Hours {
 		o.hours.put(hourKey{h.Conversation, h.Hour.Hour}, hour{h.Hour, !h.Removed}, o.baseHour)
 	}
 	for _, m := range c.Mentions {
-		o.mentions.put(mentionKey{m.Conversation, m.User, m.Seq}, !m.Removed, func(mentionKey) bool { return m.Removed })
+		base := func(mentionKey) bool { return false }
+		if m.Removed {
+			base = o.baseMention
+		}
+		o.mentions.put(mentionKey{m.Conversation, m.User, m.Seq}, !m.Removed, base)
 	}
 	for _, r := range c.Recalls {
 		o.recalls.put(seqKey{r.Conversation, r.Seq}, r.Counted, func(seqKey) uint64 { return 0 })
 	}
 	for _, i := range c.Indexes {
 		o.foldIndex(i)
+	}
+	for _, r := range c.Commits {
+		o.commits.put(r.Position, r.Events, o.baseCommit)
 	}
 	o.trims = append(o.trims, c.Trims...)
 	o.foldPeople(c)
@@ -155,11 +163,18 @@ func (o *overlay) flatten(out *record.Changes) {
 	each(&o.currents, func(k seqKey, f *record.Current) {
 		out.Currents = append(out.Currents, record.CurrentChange{Conversation: k.c, Seq: k.seq, Current: f})
 	})
-	each(&o.clientIDs, func(k clientKey, seq tidemark.Seq) {
-		out.ClientIDs = append(out.ClientIDs, record.ClientIDChange{
-			Conversation: k.c, User: k.u, ClientID: k.id, Seq: seq, Removed: seq == 0,
-		})
-	})
+	for i := range o.clientIDs.rows {
+		r := &o.clientIDs.rows[i]
+		change := record.ClientIDChange{Conversation: r.key.c, User: r.key.u, ClientID: r.key.id, Seq: r.now}
+		if r.changed && r.base != 0 { // forgotten; and perhaps used again since
+			change.Seq, change.Removed = r.base, true
+			out.ClientIDs = append(out.ClientIDs, change)
+			change.Seq, change.Removed = r.now, false
+		}
+		if r.changed && r.now != 0 {
+			out.ClientIDs = append(out.ClientIDs, change)
+		}
+	}
 	each(&o.hours, func(k hourKey, h hour) {
 		out.Hours = append(out.Hours, record.HourChange{Conversation: k.c, Hour: h.Hour, Removed: !h.there})
 	})
@@ -183,6 +198,9 @@ func (o *overlay) flatten(out *record.Changes) {
 	o.flattenPeople(out)
 	each(&o.indexes, func(i record.Index, there bool) {
 		out.Indexes = append(out.Indexes, record.IndexChange{Index: i, Removed: !there})
+	})
+	each(&o.commits, func(at tidemark.Position, events []record.ConversationSeq) {
+		out.Commits = append(out.Commits, record.CommitChange{Position: at, Events: events})
 	})
 	out.Trims = append(out.Trims, o.trims...)
 }

@@ -6,6 +6,7 @@ package partition
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -280,8 +281,13 @@ func (p *Partition) searchSeqAt(
 		if err != nil {
 			return 0, err
 		}
-		if e == nil {
-			return 0, fmt.Errorf("partition: event %d of %d is missing", at, c)
+		if e == nil { // trimmed meanwhile?
+			head, err := p.head(c)
+			if err != nil || head == nil || head.Floor < at {
+				return 0, errors.Join(fmt.Errorf("partition: event %d of %d is missing", at, c), err)
+			}
+			low, high, step = head.Floor, max(high, head.Floor+1), 0
+			continue
 		}
 		if e.Position <= position {
 			low, step = at, 0

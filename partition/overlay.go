@@ -41,6 +41,7 @@ type overlay struct {
 	scheduled table[clientKey, *record.Scheduled] // nil: there is none
 	requests  table[memberKey, *record.JoinRequest]
 	indexes   table[record.Index, bool] // whether it is in the index
+	commits   table[tidemark.Position, []record.ConversationSeq]
 	trims     []record.TrimChange
 
 	joined map[record.User]int // conversations that were added to users' lists by this batch
@@ -111,6 +112,7 @@ func (o *overlay) begin(state record.Partition) {
 	o.scheduled.reset()
 	o.requests.reset()
 	o.indexes.reset()
+	o.commits.reset()
 	o.trims = o.trims[:0]
 	if len(o.joined) > 0 {
 		o.joined = nil
@@ -166,8 +168,15 @@ func (o *overlay) Member(c record.Conversation, u record.User) *record.Member {
 }
 
 func (o *overlay) Event(c record.Conversation, seq tidemark.Seq) (*record.Event, bool) {
+	if h := o.Head(c); h != nil && seq <= h.Floor {
+		return nil, false
+	}
 	e := see(&o.events, seqKey{c, seq}, o.baseEvent).Event
 	return e, e != nil
+}
+
+func (o *overlay) Commit(position tidemark.Position) []record.ConversationSeq {
+	return see(&o.commits, position, o.baseCommit)
 }
 
 func (o *overlay) Current(c record.Conversation, seq tidemark.Seq) *record.Current {
@@ -362,6 +371,23 @@ func (o *overlay) baseHour(k hourKey) hour {
 	}
 	h, there, err := o.p.db.Hour(k.c, k.hour)
 	return got(o, "hour", hour{h, there}, err)
+}
+
+func (o *overlay) baseCommit(position tidemark.Position) []record.ConversationSeq {
+	events, err := o.p.db.Commit(position)
+	return got(o, "commit", events, err)
+}
+
+// baseMention is whether an entry is in the index.
+func (o *overlay) baseMention(k mentionKey) (there bool) {
+	if o.p.isNew(k.c) || k.u > o.p.users() || k.seq == 0 {
+		return false
+	}
+	err := o.p.db.Mentions(k.c, k.u, k.seq-1, k.seq, func(tidemark.Seq) bool {
+		there = true
+		return false
+	})
+	return got(o, "mention", there, err)
 }
 
 func (o *overlay) baseProfile(id tidemark.UserID) *record.Profile {

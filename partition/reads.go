@@ -270,7 +270,7 @@ func (s *committed) noteLeft(c record.Conversation, u record.User) {
 // event is one committed event; nil if there is none. The head bounds what is committed.
 func (p *Partition) event(c record.Conversation, seq tidemark.Seq) (*record.Event, error) {
 	h, err := p.head(c)
-	if err != nil || h == nil || seq == 0 || seq > h.Seq {
+	if err != nil || h == nil || seq <= h.Floor || seq > h.Seq {
 		return nil, err
 	}
 	p.stats.misses.Add(1)
@@ -280,13 +280,13 @@ func (p *Partition) event(c record.Conversation, seq tidemark.Seq) (*record.Even
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.mem.asCommitted(c, e), nil
+	return p.mem.asCommitted(c, seq, e), nil
 }
 
-// asCommitted undoes an erasure that is in flight. It needs the lock.
-func (s *committed) asCommitted(c record.Conversation, e *record.Event) *record.Event {
-	if s.flight != nil && e != nil {
-		if r := s.flight.events.find(seqKey{c, e.Seq}); r != nil && r.base.Event != nil {
+// asCommitted undoes an erasure or a trim that is in flight; e may be nil. It needs the lock.
+func (s *committed) asCommitted(c record.Conversation, seq tidemark.Seq, e *record.Event) *record.Event {
+	if s.flight != nil {
+		if r := s.flight.events.find(seqKey{c, seq}); r != nil && r.base.Event != nil {
 			return r.base.Event
 		}
 	}
@@ -355,9 +355,10 @@ func (p *Partition) byClientID(c record.Conversation, u record.User, id tidemark
 		return 0, fmt.Errorf("partition: client id in %d: %w", c, err)
 	}
 	if seq > h.Seq {
-		return 0, nil // of a commit in flight
+		seq = 0 // of a commit in flight
 	}
-	return seq, nil
+	k := clientKey{c, u, id}
+	return asBefore(p, func(o *overlay) *table[clientKey, tidemark.Seq] { return &o.clientIDs }, k, seq), nil
 }
 
 // Profile of a user whose home is this partition; nil if the user does not exist. The record is shared.

@@ -6,6 +6,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -44,7 +45,10 @@ func (p *Partition) Events(
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for i, e := range events {
-		events[i] = p.mem.asCommitted(c, e)
+		events[i] = p.mem.asCommitted(c, e.Seq, e)
+	}
+	if p.mem.flight != nil {
+		events = p.mem.flight.withTrimmed(c, events, from, to, limit, bytesMax, descending)
 	}
 	return events, nil
 }
@@ -75,6 +79,7 @@ func (p *Partition) Currents(c record.Conversation, from, to tidemark.Seq) (map[
 				forms[seq] = r.base
 			}
 		}
+		forms = flight.withTrimmedForms(c, forms, from, to)
 	}
 	return forms, nil
 }
@@ -172,7 +177,12 @@ func (p *Partition) Hours(c record.Conversation, fromHour uint32, limit int) ([]
 	if err != nil {
 		return nil, fmt.Errorf("partition: hours of %d: %w", c, err)
 	}
-	return rows, nil
+	for _, h := range slices.Backward(p.hoursGoing(c)) { // they are before all that stay
+		if h.Hour >= fromHour {
+			rows = slices.Insert(rows, 0, h)
+		}
+	}
+	return rows[:min(len(rows), limit)], nil
 }
 
 // LastHour is the last row of the hour index that is not later than an hour.
@@ -183,13 +193,13 @@ func (p *Partition) LastHour(c record.Conversation, atOrBefore uint32) (record.H
 			return record.Hour{}, false, fmt.Errorf("partition: last hour of %d: %w", c, err)
 		}
 		if !found {
-			return record.Hour{}, false, nil
+			return p.lastHourGoing(c, atOrBefore)
 		}
 		if row, there := p.hourAsCommitted(c, h); there {
 			return row, true, nil
 		}
 		if h.Hour == 0 {
-			return record.Hour{}, false, nil
+			return p.lastHourGoing(c, 0)
 		}
 		atOrBefore = h.Hour - 1
 	}

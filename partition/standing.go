@@ -140,6 +140,7 @@ func (p *Partition) recallsOf(c record.Conversation, h *record.Head) ([]tidemark
 			r := f.recalls.find(seqKey{c, seq})
 			return r != nil && r.changed
 		})
+		recalls = append(f.trimmedRecalls(c), recalls...)
 	}
 	if p.unchanged(since) {
 		hot := p.mem.inUse(c)

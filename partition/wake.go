@@ -27,7 +27,10 @@ func (p *Partition) wake() {
 	}
 	p.online.mu.RLock()
 	if len(p.online.audiences) > 0 {
-		each(&p.overlay.heads, func(c record.Conversation, _ *record.Head) {
+		each(&p.overlay.heads, func(c record.Conversation, h *record.Head) {
+			if h.Position != position {
+				return // nothing was written that anybody must hear: trimmed
+			}
 			for _, a := range p.present(c, true) {
 				p.wakeAudience(a, c, position)
 			}
@@ -98,6 +101,9 @@ func (p *Partition) encodeFresh() {
 func (p *Partition) bringMembers() {
 	online := p.online.count()
 	each(&p.overlay.heads, func(c record.Conversation, h *record.Head) {
+		if h.Position != p.overlay.state.Position {
+			return
+		}
 		if int(h.Members) > 4096 && int(h.Members) > scanOnlineFactor*online {
 			return
 		}

@@ -6,6 +6,7 @@ package coretest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -27,7 +28,7 @@ func (m *Memory) Check() error {
 		}
 		for _, check := range []func(*record.Info, *rebuilt) error{
 			m.checkLog, m.checkHead, m.checkInfo, m.checkMembers, m.checkMarks, m.checkCurrents, m.checkIndexes,
-			m.checkContacts, m.checkPrivate,
+			m.checkContacts, m.checkPrivate, m.checkTimers,
 		} {
 			if err := check(info, r); err != nil {
 				return fmt.Errorf("coretest: %s: %w", info.ID, err)
@@ -40,10 +41,7 @@ func (m *Memory) Check() error {
 			ids[e.ID] = true
 		}
 	}
-	if err := m.checkPeople(); err != nil {
-		return err
-	}
-	return m.checkProfiles()
+	return errors.Join(m.checkPeople(), m.checkProfiles(), m.checkKept())
 }
 
 // checkProfiles compares the index of changed profiles: one entry for each profile, at its last change.
@@ -62,8 +60,12 @@ func (m *Memory) checkProfiles() error {
 // checkLog verifies the chain, and that a stored event is as it was written, or erased with everything it must lose.
 func (m *Memory) checkLog(info *record.Info, r *rebuilt) error {
 	digest, last := chain.Start(info.ID), &record.Event{}
-	for i, e := range m.Events(info.Ordinal) {
-		if e.Seq != tidemark.Seq(i+1) || e.TimeMs < last.TimeMs || e.ID <= last.ID || e.Position < last.Position {
+	if floor := m.heads[info.Ordinal].Floor; floor > 0 {
+		last = m.written[eventKey{info.Ordinal, floor}]
+		digest = last.Digest
+	}
+	for _, e := range m.Events(info.Ordinal) {
+		if e.Seq != last.Seq+1 || e.TimeMs < last.TimeMs || e.ID <= last.ID || e.Position < last.Position {
 			return fmt.Errorf("event %d after %d: time %d after %d, id %d after %d, position %d after %d",
 				e.Seq, last.Seq, e.TimeMs, last.TimeMs, e.ID, last.ID, e.Position, last.Position)
 		}
@@ -91,11 +93,14 @@ func (m *Memory) checkLog(info *record.Info, r *rebuilt) error {
 }
 
 func (m *Memory) checkHead(info *record.Info, r *rebuilt) error {
-	log := m.Events(info.Ordinal)
-	last, head := log[len(log)-1], m.heads[info.Ordinal]
+	head := m.heads[info.Ordinal]
+	last := m.written[eventKey{info.Ordinal, r.seq}]
 	want := record.Head{
 		Seq: last.Seq, Counted: r.counted, Recalled: uint64(len(r.recalls)), Position: last.Position,
-		TimeMs: last.TimeMs, Digest: last.Digest, Members: r.active,
+		TimeMs: last.TimeMs, Digest: last.Digest, Members: r.active, TrimMs: head.TrimMs,
+	}
+	if floor := m.written[eventKey{info.Ordinal, head.Floor}]; floor != nil {
+		want.Floor, want.FloorDigest, want.FloorCounted = floor.Seq, floor.Digest, floor.Counted
 	}
 	want.MentionAll = head.MentionAll // a bound, checked with the mentions
 	if *head != want {
@@ -193,23 +198,27 @@ func (m *Memory) checkPrivate(info *record.Info, r *rebuilt) error {
 
 // checkMarks holds marks between what they must cover and the head, and the unread count to what can be counted.
 func (m *Memory) checkMarks(info *record.Info, r *rebuilt) error {
-	log := m.Events(info.Ordinal)
+	floor := m.heads[info.Ordinal].Floor
 	for _, u := range m.Members(info.Ordinal) {
 		member := m.members[memberKey{info.Ordinal, u}]
 		own := r.lastOwn[u]
 		if own == member.LeftSeq {
 			own = 0 // who leaves, leaves the mark where it is
 		}
-		if member.ReadSeq < member.JoinedSeq || member.ReadSeq > log[len(log)-1].Seq ||
+		if member.ReadSeq < member.JoinedSeq || member.ReadSeq > r.seq ||
 			member.Active() && member.ReadSeq < own {
 			return fmt.Errorf("member %s read up to %d, joined at %d, wrote %d, head %d",
-				m.names[u], member.ReadSeq, member.JoinedSeq, own, len(log))
+				m.names[u], member.ReadSeq, member.JoinedSeq, own, r.seq)
 		}
-		if counted := log[member.ReadSeq-1].Counted; member.ReadCounted != counted {
+		counted := m.written[eventKey{info.Ordinal, member.ReadSeq}].Counted
+		if member.ReadCounted != counted && (member.ReadSeq >= floor || member.ReadCounted > counted) {
 			return fmt.Errorf("member %s read %d counted events, by brute force %d", m.names[u], member.ReadCounted, counted)
 		}
 		unread := uint64(0)
-		for _, e := range log[member.ReadSeq:] {
+		for _, e := range m.Events(info.Ordinal) {
+			if e.Seq <= member.ReadSeq {
+				continue
+			}
 			current := r.currents[e.Seq]
 			if e.IsCounted && (current == nil || current.RecallSeq == 0 && current.EraseSeq == 0) {
 				unread++
@@ -243,9 +252,58 @@ func (m *Memory) checkCurrents(info *record.Info, r *rebuilt) error {
 	return nil
 }
 
+// checkTimers compares the timers of the conversation with what waits for them.
+func (m *Memory) checkTimers(info *record.Info, _ *rebuilt) error {
+	want := make(map[record.Index]bool)
+	if due := m.heads[info.Ordinal].TrimMs; due > 0 {
+		want[record.Index{Kind: record.TimerIndex, Timer: record.TrimTimer, DueMs: due, Conversation: info.Ordinal}] = true
+	}
+	got := only(m.indexes, func(i record.Index) bool {
+		return i.Kind == record.TimerIndex && i.Timer == record.TrimTimer && i.Conversation == info.Ordinal
+	})
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("timers are %+v, by brute force %+v", got, want)
+	}
+	return nil
+}
+
+// checkKept finds what is left of events that are no longer kept, and compares the rows of commits with the events.
+func (m *Memory) checkKept() error {
+	commits := make(map[tidemark.Position]map[record.ConversationSeq]bool)
+	for key, e := range m.events {
+		if key.seq <= m.heads[key.c].Floor {
+			return fmt.Errorf("coretest: event %d of conversation %d is below the floor", key.seq, key.c)
+		}
+		if commits[e.Position] == nil {
+			commits[e.Position] = make(map[record.ConversationSeq]bool)
+		}
+		commits[e.Position][record.ConversationSeq{Conversation: key.c, Seq: key.seq}] = true
+	}
+	if len(commits) != len(m.commits) {
+		return fmt.Errorf("coretest: %d commits, by brute force %d", len(m.commits), len(commits))
+	}
+	for position, events := range m.commits {
+		if len(events) != len(commits[position]) {
+			return fmt.Errorf("coretest: commit %d has %v, by brute force %v", position, events, commits[position])
+		}
+		for _, e := range events {
+			if !commits[position][e] {
+				return fmt.Errorf("coretest: commit %d has %v, by brute force %v", position, events, commits[position])
+			}
+		}
+	}
+	for key := range m.currents {
+		if key.seq <= m.heads[key.c].Floor {
+			return fmt.Errorf("coretest: the current form of event %d of conversation %d is below the floor", key.seq, key.c)
+		}
+	}
+	return nil
+}
+
 // checkIndexes compares the hour index, mentions, recalls and client ids.
 func (m *Memory) checkIndexes(info *record.Info, r *rebuilt) error {
-	if hours := m.Hours(info.Ordinal); !slices.Equal(hours, r.hours) {
+	floor := m.heads[info.Ordinal].Floor
+	if hours := keptHours(m.Hours(info.Ordinal), floor); !slices.Equal(hours, keptHours(r.hours, floor)) {
 		return fmt.Errorf("hours are %+v, by brute force %+v", hours, r.hours)
 	}
 	c := info.Ordinal
@@ -282,6 +340,18 @@ func (m *Memory) checkIndexes(info *record.Info, r *rebuilt) error {
 		return fmt.Errorf("client ids are %+v, by brute force %+v", got, r.clients)
 	}
 	return nil
+}
+
+// keptHours is the hour index without what is below the floor. A row goes with its last event; until then it may say
+// that its hour began below the floor, or at it.
+func keptHours(rows []record.Hour, floor tidemark.Seq) []record.Hour {
+	rows = slices.Clone(rows)
+	for i := range rows {
+		if h := &rows[i]; h.First <= floor {
+			h.First, h.Count = floor+1, h.Count-uint32(floor+1-h.First)
+		}
+	}
+	return rows
 }
 
 // only is the part of a map whose keys pass.

@@ -36,6 +36,7 @@ func (m *Memory) Clone() *Memory {
 		scheduled:     cloneAll(m.scheduled, func(s *record.Scheduled) *record.Scheduled { s2 := *s; s2.Body = slices.Clone(s.Body); return &s2 }),
 		requests:      cloneAll(m.requests, func(r *record.JoinRequest) *record.JoinRequest { r2 := *r; return &r2 }),
 		indexes:       maps.Clone(m.indexes),
+		commits:       cloneAll(m.commits, slices.Clone[[]record.ConversationSeq]),
 		entered:       maps.Clone(m.entered),
 	}
 }

@@ -43,6 +43,7 @@ type Memory struct {
 	scheduled     map[clientKey]*record.Scheduled
 	requests      map[memberKey]*record.JoinRequest
 	indexes       map[record.Index]bool
+	commits       map[tidemark.Position][]record.ConversationSeq
 	entered       map[memberKey]bool
 }
 
@@ -105,6 +106,7 @@ func New() *Memory {
 		scheduled:     make(map[clientKey]*record.Scheduled),
 		requests:      make(map[memberKey]*record.JoinRequest),
 		indexes:       make(map[record.Index]bool),
+		commits:       make(map[tidemark.Position][]record.ConversationSeq),
 		entered:       make(map[memberKey]bool),
 	}
 }
@@ -161,6 +163,12 @@ func (m *Memory) Apply(changes *record.Changes) {
 	m.applyPeople(changes)
 	for _, c := range changes.Indexes {
 		m.applyIndex(c)
+	}
+	for _, c := range changes.Commits {
+		m.commits[c.Position] = slices.Clone(c.Events)
+		if len(c.Events) == 0 {
+			delete(m.commits, c.Position)
+		}
 	}
 	for _, c := range changes.Trims {
 		m.trim(c)
@@ -223,6 +231,8 @@ func (m *Memory) applyEvents(changes *record.Changes) {
 		m.events[key] = c.Event
 		if !c.Rewrite {
 			m.written[key] = c.Event
+			at := c.Event.Position
+			m.commits[at] = append(m.commits[at], record.ConversationSeq{Conversation: c.Conversation, Seq: c.Event.Seq})
 		}
 	}
 	for _, c := range changes.Currents {
@@ -320,6 +330,11 @@ func (m *Memory) Reactors(c record.Conversation, seq tidemark.Seq, key string, m
 func (m *Memory) ByClientID(c record.Conversation, u record.User, id tidemark.ClientID) (tidemark.Seq, bool) {
 	seq, ok := m.clientIDs[clientKey{c, u, id}]
 	return seq, ok
+}
+
+// Commit implements [core.View].
+func (m *Memory) Commit(position tidemark.Position) []record.ConversationSeq {
+	return m.commits[position]
 }
 
 // Hour implements [core.View].
@@ -428,7 +443,7 @@ func (m *Memory) Conversations() []*record.Info {
 // Events is the log of a conversation as it is stored now.
 func (m *Memory) Events(c record.Conversation) []*record.Event {
 	var log []*record.Event
-	for seq := tidemark.Seq(1); ; seq++ {
+	for seq := m.heads[c].Floor + 1; ; seq++ {
 		e, ok := m.events[eventKey{c, seq}]
 		if !ok {
 			return log

@@ -20,6 +20,7 @@ import (
 type rebuilt struct {
 	memory   *Memory
 	info     record.Info
+	seq      tidemark.Seq // of the last event
 	counted  uint64
 	members  map[record.User]*record.Member // role, joined, visible, left, list position; the other fields are not in the log
 	active   uint32
@@ -52,8 +53,10 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 	for seq := tidemark.Seq(1); ; seq++ {
 		e, ok := m.written[eventKey{c, seq}]
 		if !ok {
+			r.keep(m.heads[c].Floor)
 			return r, nil
 		}
+		r.seq = seq
 		var body wire.Body
 		if err := body.UnmarshalVT(e.Body); err != nil {
 			return nil, fmt.Errorf("event %d: %w", seq, err)
@@ -68,6 +71,20 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		r.hour(e)
 		r.body(e, &body)
 	}
+}
+
+// keep forgets what was about events that are no longer kept. An hour stays as it was until its last event goes.
+func (r *rebuilt) keep(floor tidemark.Seq) {
+	below := func(seq tidemark.Seq) bool { return seq <= floor }
+	maps.DeleteFunc(r.currents, func(seq tidemark.Seq, _ *record.Current) bool { return below(seq) })
+	maps.DeleteFunc(r.mentions, func(seq tidemark.Seq, _ map[record.User]bool) bool { return below(seq) })
+	maps.DeleteFunc(r.recalls, func(seq tidemark.Seq, _ uint64) bool { return below(seq) })
+	maps.DeleteFunc(r.clients, func(_ clientKey, seq tidemark.Seq) bool { return below(seq) })
+	r.hours = slices.DeleteFunc(r.hours, func(h record.Hour) bool { return below(h.First + tidemark.Seq(h.Count) - 1) })
+	r.info.Pins = slices.DeleteFunc(r.info.Pins, below)
+	maps.DeleteFunc(r.indexes, func(i record.Index, _ bool) bool {
+		return i.Kind == record.ThreadIndex && below(i.Root) || i.Kind == record.ReactionIndex && below(i.Seq)
+	})
 }
 
 func (r *rebuilt) body(e *record.Event, body *wire.Body) {
