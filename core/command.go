@@ -275,8 +275,9 @@ type Reply struct {
 	Account   *record.Account     // nil: the user has none
 	Replaced  []tidemark.DeviceID // SeeDevice: forgotten to make room; end their sessions and forget their cursors
 	Member    *record.Member
-	Requested bool            // Join: asked, and not yet let in
-	UntilMs   uint64          // Mute: until when
-	Transient bool            // a message of class TRANSIENT passed the rules: deliver, store nothing
-	Private   *record.Private // with Member, where the command may have changed it
+	Requested bool              // Join: asked, and not yet let in
+	UntilMs   uint64            // Mute: until when
+	Transient bool              // a message of class TRANSIENT passed the rules: deliver, store nothing
+	Private   *record.Private   // with Member, where the command may have changed it
+	Scheduled *record.Scheduled // Schedule, Unschedule
 }

@@ -72,6 +72,12 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleClear(cmd)
 	case *Import:
 		return t.handleImport(cmd)
+	case *Schedule:
+		return t.handleSchedule(cmd)
+	case *Unschedule:
+		return t.handleUnschedule(cmd)
+	case *SubmitScheduled:
+		return t.handleSubmitScheduled(cmd)
 	case *Trim:
 		return t.handleTrim(cmd)
 	case *UpsertUser:

@@ -101,6 +101,9 @@ func (s *Set) Fetch(user tidemark.UserID, f *wire.Fetch) (*wire.Fetched, error) 
 		answer.HasMore = first > sight.Floor+1
 	}
 	digest, err := sight.Partition.Digest(sight.Info.Ordinal, first-1)
+	if Gone(err) { // trimmed meanwhile; the floor is above the page now
+		return s.Fetch(user, f)
+	}
 	if err != nil {
 		return nil, err
 	}

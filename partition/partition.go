@@ -46,7 +46,8 @@ type Partition struct {
 	failure   atomic.Pointer[failure] // set once, by the loop: why writing has stopped
 
 	// Owned by the loop, and reused from batch to batch.
-	work    []request                           // taken from the queue, not yet evaluated; at most 2*batchMax
+	timers  timers
+	work    []request                           // taken from the queue, not yet evaluated; at most 3*batchMax
 	replies []core.Reply                        // of the batch, in the order of its commands
 	overlay *overlay                            // the view of the batch; readers look into it while it is in flight
 	command record.Changes                      // of one command
@@ -77,6 +78,9 @@ func open(s *Set, n uint32, cfg *Config) (*Partition, error) {
 	}
 	p.mem = newCommitted(cfg.Cache, state)
 	p.published.Store(uint64(state.Position))
+	if err := p.loadTimer(); err != nil {
+		return nil, fmt.Errorf("partition: open %d: %w", n, err)
+	}
 	return p, nil
 }
 
@@ -106,9 +110,13 @@ func (p *Partition) run(ctx context.Context) {
 	}
 }
 
-// Due is when Step has something to do though nothing is queued: saving the cursors of devices, telling counts of readers.
+// Due is when Step has something to do though nothing is queued: saving the cursors of devices, telling counts of readers,
+// a timer. It is for the goroutine that calls Step.
 func (p *Partition) Due() (ms uint64, ok bool) {
 	ms, ok = p.acks.due()
+	if at, timer := p.timers.due(); timer && (!ok || at < ms) && p.stopped() == nil {
+		ms, ok = at, true
+	}
 	if at, waits := p.telling.due(); waits && (!ok || at < ms) {
 		return at, true
 	}

@@ -14,8 +14,9 @@ import (
 
 // request is a command and where its reply goes.
 type request struct {
-	cmd  core.Command
-	done func(core.Reply) // nil: nobody waits
+	cmd   core.Command
+	done  func(core.Reply) // nil: nobody waits
+	timer bool             // of a timer that is due
 }
 
 // queue holds commands in the order of their arrival. Whoever finds it full waits: back-pressure, never a drop.

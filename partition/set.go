@@ -124,14 +124,14 @@ func (s *Set) Submit(ctx context.Context, cmd core.Command, done func(core.Reply
 		return err
 	}
 	s.judge(cmd)
-	return p.queue.put(ctx, request{cmd, done})
+	return p.queue.put(ctx, request{cmd: cmd, done: done})
 }
 
 // Offer is Submit that does not wait; false: there was no room, or the command belongs nowhere.
 func (s *Set) Offer(cmd core.Command, done func(core.Reply)) bool {
 	p, err := s.route(cmd)
 	s.judge(cmd)
-	return err == nil && p.queue.offer(request{cmd, done})
+	return err == nil && p.queue.offer(request{cmd: cmd, done: done})
 }
 
 func (s *Set) route(cmd core.Command) (*Partition, error) {
@@ -174,6 +174,10 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.Of(cmd.Conversation), nil
 	case *core.Contact:
 		return s.Of(tidemark.Direct(cmd.User, cmd.Peer)), nil
+	case *core.Schedule:
+		return s.Of(cmd.Submit.Conversation), nil
+	case *core.Unschedule:
+		return s.Of(cmd.Conversation), nil
 	case *core.UpsertUser:
 		return s.OfUser(cmd.User), nil
 	case *core.UpdateUser:
@@ -205,7 +209,7 @@ func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 
 func (p *Partition) do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 	replies := make(chan core.Reply, 1)
-	if err := p.queue.put(ctx, request{cmd, func(r core.Reply) { replies <- r }}); err != nil {
+	if err := p.queue.put(ctx, request{cmd: cmd, done: func(r core.Reply) { replies <- r }}); err != nil {
 		return core.Reply{}, err
 	}
 	select {

@@ -23,6 +23,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 	if room := p.batchMax - len(p.work); room > 0 { // there may be more left over than a batch takes: acks came on top
 		p.work = p.queue.take(p.work, room)
 		p.work = p.acks.take(p.work, nowMs, p.batchMax)
+		p.work = p.takeTimers(p.work, nowMs)
 	}
 	told := p.tellCounts(nowMs)
 	if len(p.work) == 0 {
@@ -40,11 +41,13 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 	}
 	if p.overlay.wrote {
 		if err := p.commit(); err != nil {
+			p.timers.failed(nowMs)
 			p.refuse(n, err)
 			return true
 		}
 		p.apply()
 		p.orderMarks()
+		p.noteTimers()
 	}
 	p.reply(n)
 	if p.overlay.wrote {
@@ -140,6 +143,11 @@ func (p *Partition) reply(n int) {
 // drop forgets the first n commands of the work.
 func (p *Partition) drop(n int) {
 	p.acks.settle(p.work[:n])
+	for _, r := range p.work[:n] {
+		if r.timer {
+			p.timers.waiting--
+		}
+	}
 	rest := copy(p.work, p.work[n:])
 	clear(p.work[rest:])
 	p.work = p.work[:rest]

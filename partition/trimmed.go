@@ -7,6 +7,7 @@ package partition
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -118,4 +119,10 @@ func (p *Partition) lastHourGoing(c record.Conversation, atOrBefore uint32) (rec
 		}
 	}
 	return record.Hour{}, false, nil
+}
+
+// Gone reports whether an error says that an event is not kept (UNKNOWN_EVENT).
+func Gone(err error) bool {
+	refused := (*tidemark.Error)(nil)
+	return errors.As(err, &refused) && refused.Reason == tidemark.UnknownEvent
 }

@@ -68,6 +68,7 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	if err != nil {
 		return dst, false, err
 	}
+	t.joins = t.joins || len(entries) > 0 && entries[0].Seq > t.start // trimmed meanwhile
 	entries = s.fit(entries)
 	if len(entries) > 0 && entries[len(entries)-1].Seq < t.last {
 		more = true
@@ -139,7 +140,8 @@ func (s *Session) measure(t *stretch, from, upTo tidemark.Position) (there bool,
 			return false, err
 		}
 	}
-	t.isNew = from == 0 || t.Member.JoinedSeq > place
+	// At the floor nobody can tell how far back the cursor lies, so that the device is told all but what is not kept.
+	t.isNew = from == 0 || t.Member.JoinedSeq > place || place <= t.Head.Floor && t.Head.Floor > 0
 	t.start = max(visible, place+1)
 	switch {
 	case r.initial && t.isNew:
@@ -193,7 +195,9 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		dst = appendMessage(dst, conversationSelf, self)
 	}
 	dst = appendUint(dst, conversationHeadSeq, uint64(t.last))
-	dst = appendBytes(dst, conversationHeadDigest, digest[:])
+	if digest != (tidemark.Digest{}) {
+		dst = appendBytes(dst, conversationHeadDigest, digest[:])
+	}
 	dst = appendCount(dst, conversationUnread, t.Unread)
 	dst = appendCount(dst, conversationMentions, t.Mentions)
 	dst = appendUint(dst, conversationLastTimeMs, timeMs)
@@ -201,11 +205,15 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		dst = appendUint(dst, conversationPrevSeq, uint64(events[0].Seq-1))
 		if t.joins {
 			prev, err := t.p.Digest(t.c, events[0].Seq-1)
-			if err != nil {
+			if err == nil {
+				dst = appendBytes(dst, conversationPrevDigest, prev[:])
+			} else if !partition.Gone(err) { // trimmed meanwhile: the device will ask
 				return dst, err
 			}
-			dst = appendBytes(dst, conversationPrevDigest, prev[:])
 		}
+	}
+	if t.Head.Floor > 0 {
+		dst = appendUint(dst, conversationFloorSeq, uint64(t.Head.Floor+1))
 	}
 	for _, e := range events {
 		if s.isOwn(k, t, e.Seq) {
@@ -226,7 +234,7 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 	return closeField(dst, mark), nil
 }
 
-// end is the chain value and the time of the stretch's last event.
+// end is the chain value and the time of the stretch's last event; zero if that is no longer kept.
 func (t *stretch) end(entries []*partition.LogEntry) (tidemark.Digest, uint64, error) {
 	if t.last == t.Head.Seq {
 		return t.Head.Digest, t.Head.TimeMs, nil

@@ -34,6 +34,7 @@ const (
 	conversationPrevSeq    = 10
 	conversationPrevDigest = 11
 	conversationRemoved    = 13
+	conversationFloorSeq   = 14
 
 	syncedCursor    = 1
 	cursorEpoch     = 1

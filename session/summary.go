@@ -22,6 +22,9 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 		Id: string(id), Partition: sight.Partition.Number(), Info: sight.Partition.WireInfo(sight.Info, head.Members),
 		HeadSeq: uint64(head.Seq), HeadDigest: head.Digest[:], LastTimeMs: head.TimeMs,
 	}
+	if head.Floor > 0 {
+		d.FloorSeq = uint64(head.Floor + 1)
+	}
 	if sight.Member == nil {
 		return d, nil
 	}

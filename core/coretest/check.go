@@ -41,7 +41,7 @@ func (m *Memory) Check() error {
 			ids[e.ID] = true
 		}
 	}
-	return errors.Join(m.checkPeople(), m.checkProfiles(), m.checkKept())
+	return errors.Join(m.checkPeople(), m.checkProfiles(), m.checkKept(), m.checkScheduled())
 }
 
 // checkProfiles compares the index of changed profiles: one entry for each profile, at its last change.
@@ -263,6 +263,23 @@ func (m *Memory) checkTimers(info *record.Info, _ *rebuilt) error {
 	})
 	if !maps.Equal(got, want) {
 		return fmt.Errorf("timers are %+v, by brute force %+v", got, want)
+	}
+	return nil
+}
+
+// checkScheduled compares the scheduled messages with their timers.
+func (m *Memory) checkScheduled() error {
+	want := make(map[record.Index]bool)
+	for k, s := range m.scheduled {
+		if s.Reason == "" {
+			want[record.Index{
+				Kind: record.TimerIndex, Timer: record.SubmitTimer, DueMs: s.DueMs, Conversation: k.c, User: k.u, ID: string(k.id),
+			}] = true
+		}
+	}
+	got := only(m.indexes, func(i record.Index) bool { return i.Kind == record.TimerIndex && i.Timer == record.SubmitTimer })
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("coretest: timers of scheduled messages are %+v, by brute force %+v", got, want)
 	}
 	return nil
 }
