@@ -243,7 +243,9 @@ func TestAcknowledgedEventsGo(t *testing.T) {
 	w.group("team", "alice", "bob")
 	w.keep("team", &wire.Retention{Mode: wire.RetentionMode_ACKNOWLEDGED})
 	p := w.set.Of("team")
-	ack := func(user tidemark.UserID, device tidemark.DeviceID) { w.set.Ack(user, device, p.Number(), p.Published()) }
+	ack := func(user tidemark.UserID, device tidemark.DeviceID) {
+		w.set.Ack(user, device, p.Number(), p.Published())
+	}
 	wait := func(what string, want tidemark.Seq) {
 		t.Helper()
 		w.now += anHour
