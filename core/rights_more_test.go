@@ -85,6 +85,8 @@ func TestEveryCommandIsKnownToRights(t *testing.T) {
 		"ForgetDevice": "in no conversation", "SaveCursor": "in no conversation", "SetOptions": "in no conversation",
 		"RevokeTokens": "in no conversation", "DeleteUser": "in no conversation",
 		"Delete": "as Read: of one's own", "Clear": "as Read: of one's own",
+		"Schedule": "as Submit, which it asks", "SubmitScheduled": "as Submit, which it asks", "Unschedule": "of one's own",
+		"Trim": "nobody asks for it",
 	}
 	files, err := filepath.Glob("*.go")
 	if err != nil {
