@@ -41,7 +41,7 @@ type Unschedule struct {
 // with their reason until the user takes it back.
 type SubmitScheduled struct {
 	Timer   record.Index    // the entry that is due
-	Submit  *Submit         // for whom and where; the message is the one that is kept
+	Submit  *Submit         // the message that is kept, for whom and where
 	Refused *tidemark.Error // what was found out in other partitions; nil: nothing against it
 	Gone    bool            // the user's account is deleted: there is nobody to tell
 }
@@ -196,9 +196,13 @@ func (t *turn) handleSubmitScheduled(cmd *SubmitScheduled) Reply {
 		t.keepScheduled(k, nil)
 		return Reply{}
 	}
+	if m := cmd.Submit.Message; m != nil && !bytes.Equal(marshalMessage(m), row.Body) {
+		t.index(cmd.Timer, false) // another message has taken its place meanwhile: once more
+		return Reply{}
+	}
 	reply := Reply{Err: cmd.Refused}
 	if reply.Err == nil {
-		reply = t.submitKept(cmd.Submit, row)
+		reply = t.submitKept(cmd.Submit)
 	}
 	switch err := reply.Err; {
 	case err == nil:
@@ -217,16 +221,11 @@ func (t *turn) handleSubmitScheduled(cmd *SubmitScheduled) Reply {
 	return Reply{}
 }
 
-// submitKept submits the message of a row. On refusal nothing is written.
-func (t *turn) submitKept(as *Submit, row *record.Scheduled) Reply {
-	var body wire.Body
-	if err := body.UnmarshalVT(row.Body); err != nil || body.GetMessage() == nil {
-		return refuse(tidemark.Internal, "the scheduled message cannot be read")
-	}
-	submit, given := *as, *t.out
-	submit.Message = body.GetMessage()
+// submitKept submits a message that was kept. On refusal nothing is written.
+func (t *turn) submitKept(submit *Submit) Reply {
+	given := *t.out
 	own := turn{view: t.view, env: t.env, limits: t.limits, out: t.out, partition: t.partition}
-	reply := own.handleSubmit(&submit)
+	reply := own.handleSubmit(submit)
 	if reply.Err != nil {
 		*t.out = given
 		return reply

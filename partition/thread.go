@@ -65,6 +65,9 @@ func (g *page) fetchThread(f *wire.Fetch, answer *wire.Fetched) (*wire.Fetched, 
 // judge looks up what a submission needs to know of other partitions. It writes the verdict into the command.
 func (s *Set) judge(cmd core.Command) {
 	submit, ok := cmd.(*core.Submit)
+	if later, scheduled := cmd.(*core.Schedule); scheduled {
+		submit, ok = later.Submit, true
+	}
 	if !ok || submit.Message.GetForwarded() == nil {
 		return
 	}

@@ -183,6 +183,15 @@ func (p *Partition) scheduledCommand(i record.Index) (core.Command, error) {
 	if err != nil {
 		return nil, err
 	}
+	row, err := p.Scheduled(i.Conversation, i.User, tidemark.ClientID(i.ID))
+	if err != nil {
+		return nil, err
+	}
+	var body wire.Body
+	if row != nil && body.UnmarshalVT(row.Body) == nil {
+		cmd.Submit.Message = body.GetMessage()
+		p.set.judge(cmd.Submit)
+	}
 	gone, err := refusal(p.set.CheckUsers(user))
 	cmd.Gone = gone != nil
 	return cmd, err
