@@ -42,6 +42,8 @@ type book struct {
 	id      tidemark.ConversationID
 	log     []told // log[seq-1]
 	members map[tidemark.UserID]*belongs
+	cleared map[tidemark.UserID]tidemark.Seq          // up to it, for good
+	deleted map[tidemark.UserID]map[tidemark.Seq]bool // for good
 }
 
 // counting is one random run: the server, and what its answers say.
@@ -79,7 +81,10 @@ func (c *counting) begin() {
 		c.cursors[u] = make([]tidemark.Position, c.set.Partitions())
 	}
 	for i, id := range []tidemark.ConversationID{"one", "two", "three"} {
-		b := &book{id: id, members: make(map[tidemark.UserID]*belongs)}
+		b := &book{
+			id: id, members: make(map[tidemark.UserID]*belongs), cleared: make(map[tidemark.UserID]tidemark.Seq),
+			deleted: make(map[tidemark.UserID]map[tidemark.Seq]bool),
+		}
 		c.books = append(c.books, b)
 		members := c.users[:2+i]
 		settings := &wire.Settings{HistoryFromStart: i == 2}
@@ -130,7 +135,7 @@ func (c *counting) command() {
 	c.ids++
 	write := &core.Submit{Actor: core.Actor{User: u}, Conversation: b.id, ClientID: tidemark.ClientID(fmt.Sprint("c", c.ids))}
 	switch rapid.SampledFrom([]string{
-		"say", "say", "say", "say", "silent", "edit", "edit", "recall", "erase", "react", "read", "read", "read", "add", "remove", "settings",
+		"say", "say", "say", "say", "silent", "edit", "edit", "recall", "erase", "react", "read", "read", "read", "clear", "delete", "add", "remove", "settings",
 	}).Draw(c.r, "command") {
 	case "say":
 		write.Message = c.message()
@@ -164,6 +169,20 @@ func (c *counting) command() {
 			if target >= m.read {
 				m.read, m.markedUnread = target, false
 			}
+		})
+	case "clear":
+		c.submit(b, &core.Clear{User: u, Conversation: b.id, Seq: target}, func(*told) {
+			b.cleared[u] = max(b.cleared[u], target)
+			if m := b.members[u]; target > m.read {
+				m.read, m.markedUnread = target, false
+			}
+		})
+	case "delete":
+		c.submit(b, &core.Delete{User: u, Conversation: b.id, Seqs: []tidemark.Seq{target}}, func(*told) {
+			if b.deleted[u] == nil {
+				b.deleted[u] = make(map[tidemark.Seq]bool)
+			}
+			b.deleted[u][target] = true
 		})
 	default:
 		c.memberCommand(b, u)
@@ -296,7 +315,7 @@ func (b *book) brute(u tidemark.UserID, m *belongs) (unread, mentions uint64, li
 				mentions++
 			}
 		}
-		visible := b.id == "three" || seq >= m.joined
+		visible := (b.id == "three" || seq >= m.joined) && seq > b.cleared[u] && !b.deleted[u][seq]
 		if visible && e.sender != u && (e.named[u] || e.all && seq > m.joined) {
 			listed = append(listed, seq)
 		}

@@ -403,7 +403,7 @@ func (t *Sight) blocked() (bool, error) {
 	return m != nil && m.Blocked, err
 }
 
-// orderedMembers are how many members' marks are in memory, for metrics.
+// orderedMembers are how many members' marks are in memory.
 func (p *Partition) orderedMembers() int {
 	p.ordered.mu.RLock()
 	defer p.ordered.mu.RUnlock()

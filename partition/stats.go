@@ -34,6 +34,7 @@ type Stats struct {
 	Online        uint64 // users with a session, of those met by this partition
 	Tails         uint64 // conversations whose tail is in memory
 	TailBytes     uint64 // of these tails
+	Readers       uint64 // members whose marks are in memory in order, for receipts
 }
 
 // Stats takes the figures.
@@ -44,6 +45,7 @@ func (p *Partition) Stats() Stats {
 		Events: p.stats.events.Load(), BatchBytes: p.stats.batchBytes.Load(), Wakes: p.stats.wakes.Load(),
 		Signals: p.stats.signals.Load(), CacheMisses: p.stats.misses.Load(), Online: uint64(p.online.count()),
 	}
+	s.Readers = uint64(p.orderedMembers())
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	s.Users, s.Conversations = uint64(p.mem.state.Users), uint64(p.mem.state.Conversations)

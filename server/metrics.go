@@ -116,6 +116,7 @@ var perPartition = []struct {
 	{family("queue_length", "Commands waiting.", gauge, "partition"), func(s partition.Stats) uint64 { return s.Queued }},
 	{family("online_users", "Users of the partition with a session.", gauge, "partition"), func(s partition.Stats) uint64 { return s.Online }},
 	{family("tail_bytes", "Encoded events kept in memory.", gauge, "partition"), func(s partition.Stats) uint64 { return s.TailBytes }},
+	{family("ordered_readers", "Members whose marks are kept in order, for receipts.", gauge, "partition"), func(s partition.Stats) uint64 { return s.Readers }},
 	{family("commands_total", "Commands evaluated.", counter, "partition"), func(s partition.Stats) uint64 { return s.Commands }},
 	{family("commands_refused_total", "Commands refused.", counter, "partition"), func(s partition.Stats) uint64 { return s.Refused }},
 	{family("commits_total", "Batches committed: commands / commits is the gathering.", counter, "partition"), func(s partition.Stats) uint64 { return s.Commits }},

@@ -136,3 +136,36 @@ func TestBadgeAndMentions(t *testing.T) {
 		t.Errorf("a conversation that was left is listed: %s", texts)
 	}
 }
+
+// In a group of more than 32 members the author hears counts over the WebSocket, after at most a second or so.
+func TestAuthorsOfLargeGroupsHearCounts(t *testing.T) {
+	const readers = 40
+	n := start(t, t.TempDir(), nil)
+	users := []string{"alice"}
+	var members []string
+	for i := range readers {
+		users = append(users, fmt.Sprint("u", i))
+		members = append(members, fmt.Sprintf(`"u%d"`, i))
+	}
+	n.users(users...)
+	n.ok(n.as("alice", "ConversationService/Create", `{"id":"crowd","members":[`+strings.Join(members, ",")+`]}`))
+	s := n.connect(n.token("alice"), `{"hello":{"deviceId":"phone"}}`)
+	defer s.c.CloseNow()
+	s.until("synced")
+	n.say("alice", "crowd", "c1", "who reads?")
+	for _, user := range users[1:] {
+		n.ok(n.as(user, "MessageService/Read", `{"conversation":"crowd","seq":"2"}`))
+	}
+	for heard := 1; ; heard++ {
+		signal := answer{body: s.until("signal")}
+		if signal.at("receipt", "conversation") != "crowd" || signal.at("receipt", "seq") != "2" || signal.at("receipt", "user") != nil {
+			t.Fatalf("%v", signal.body)
+		}
+		if signal.at("receipt", "readCount") == float64(readers) && signal.at("receipt", "deliveredCount") == float64(readers) {
+			break
+		}
+		if heard == 10 {
+			t.Fatalf("%d signals and not all have read: %v", heard, signal.body)
+		}
+	}
+}
