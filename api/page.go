@@ -31,6 +31,7 @@ const (
 	receiptsToken      tokenKind = 'r' // seq, which list, place
 	reactionsToken     tokenKind = 'k' // seq, ordinal, then the key
 	sessionsToken      tokenKind = 's' // text: user and device
+	contactsToken      tokenKind = 'k' // partition, position, ordinal
 )
 
 // pageToken packs numbers into an opaque token.

@@ -30,16 +30,19 @@ type Config struct {
 	Cache    CacheLimits     // of each partition
 	Devices  Devices         // places of a user's devices
 	Log      *slog.Logger    // nil: none
+
+	ContactsOnly bool // in direct conversations only contacts may write to each other
 }
 
 // Set is all partitions of this node. Its methods are safe for concurrent use.
 type Set struct {
-	epoch      tidemark.Epoch
-	limits     tidemark.Limits
-	nowMs      func() uint64
-	db         *store.DB
-	devices    Devices
-	partitions []*Partition // immutable
+	epoch        tidemark.Epoch
+	limits       tidemark.Limits
+	contactsOnly bool
+	nowMs        func() uint64
+	db           *store.DB
+	devices      Devices
+	partitions   []*Partition // immutable
 
 	wishes   chan wish  // see telling.go
 	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
@@ -66,8 +69,8 @@ func Open(cfg Config) (*Set, error) {
 	}
 	cfg.Cache.fill()
 	s := &Set{
-		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), nowMs: cfg.NowMs, db: cfg.DB,
-		devices:   cfg.Devices,
+		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), contactsOnly: cfg.ContactsOnly, nowMs: cfg.NowMs,
+		db: cfg.DB, devices: cfg.Devices,
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
 	}
 	for n := range cfg.DB.Meta().Partitions {
@@ -137,7 +140,7 @@ func (s *Set) Offer(cmd core.Command, done func(core.Reply)) bool {
 func (s *Set) route(cmd core.Command) (*Partition, error) {
 	switch cmd := cmd.(type) {
 	case *core.Submit:
-		return s.Of(cmd.Conversation), nil
+		return s.Of(cmd.Conversation), s.askConsent(cmd)
 	case *core.Erase:
 		return s.Of(cmd.Conversation), nil
 	case *core.Read:

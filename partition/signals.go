@@ -21,7 +21,7 @@ const (
 )
 
 // Typing tells the other online members that a user types, or has stopped. It refuses who is not a member; in
-// conversations of more than 256 members it does nothing.
+// conversations of more than 256 members, and across a block, it does nothing.
 func (s *Set) Typing(user tidemark.UserID, id tidemark.ConversationID, typing bool) error {
 	sight, err := s.See(user, id)
 	if err != nil {
@@ -29,6 +29,9 @@ func (s *Set) Typing(user tidemark.UserID, id tidemark.ConversationID, typing bo
 	}
 	if sight.Head.Members > typingMembersMax {
 		return nil
+	}
+	if apart, err := sight.Partition.apart(sight.Info); err != nil || apart {
+		return err
 	}
 	sight.Partition.signal(sight.Info.Ordinal, user, &wire.Signal{Signal: &wire.Signal_Typing{
 		Typing: &wire.TypingSignal{Conversation: string(id), User: string(user), Typing: typing},
@@ -80,9 +83,9 @@ func (p *Partition) tellTransients(n int, nowMs uint64) {
 	}
 }
 
-// Watch asks for the presence of users, in place of those that the subscriber watched before, and signals at once how it
-// stands. Unsubscribe ends it.
-func (s *Set) Watch(sub Subscriber, users []tidemark.UserID) error {
+// Watch asks, for a subscriber of a watcher, for the presence of users, in place of those that it watched before, and
+// signals at once how it stands. Who is apart from the watcher by a block is seen as gone. Unsubscribe ends it.
+func (s *Set) Watch(watcher tidemark.UserID, sub Subscriber, users []tidemark.UserID) error {
 	if err := s.CheckUsers(users...); err != nil {
 		return err
 	}
@@ -100,6 +103,17 @@ func (s *Set) Watch(sub Subscriber, users []tidemark.UserID) error {
 	}
 	s.mu.Unlock()
 	for _, user := range users {
+		apart, err := s.Apart(watcher, user) // after it is watched: a block that comes later ends the watch
+		if err != nil {
+			return err
+		}
+		if apart {
+			s.mu.Lock()
+			s.dropWatch(sub, user)
+			s.mu.Unlock()
+			sub.Signal(gone(user))
+			continue
+		}
 		sub.Signal(s.presence(user, s.Online(user)))
 	}
 	return nil

@@ -196,6 +196,11 @@ func (m *Member) Granted() tidemark.Seq {
 	return m.VisibleFrom
 }
 
+// HasContact reports whether the user has something to do with the peer: a contact, a request, a block or a remark.
+func (m *Member) HasContact() bool {
+	return m.Contact != NoContact || m.Blocked || m.Remark != ""
+}
+
 // HiddenAt reports whether the member hides the conversation while its last event is head.
 func (m *Member) HiddenAt(head tidemark.Seq) bool { return m.Hidden && head <= m.HiddenSeq }
 

@@ -68,6 +68,14 @@ var attempts = map[string]attempt{
 	"ConversationService/JoinRequests": {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
 	"ConversationService/AnswerJoin":   {body: `{"conversation":"team","users":["mallory"]}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none","users":["bob"]}`, why: "UNKNOWN_CONVERSATION"},
 
+	"ContactService/Request": {body: `{"user":"bob","text":"hi"}`, unknown: `{"user":"ghost"}`, why: "UNKNOWN_USER", user: true},
+	"ContactService/Answer":  {body: `{"user":"mallory"}`, stranger: "BAD_ARGUMENT", unknown: `{"user":"ghost","accept":true}`, why: "UNKNOWN_USER", user: true},
+	"ContactService/Remove":  {body: `{"user":"bob"}`, unknown: `{"user":"ghost"}`, why: "UNKNOWN_USER", user: true},
+	"ContactService/Block":   {body: `{"user":"bob"}`, unknown: `{"user":"system"}`, why: "BAD_ARGUMENT", user: true},
+	"ContactService/Unblock": {body: `{"user":"bob"}`, unknown: `{"user":"ghost"}`, why: "UNKNOWN_USER", user: true},
+	"ContactService/Remark":  {body: `{"user":"bob","remark":"Bobby"}`, unknown: `{"user":"ghost","remark":"x"}`, why: "UNKNOWN_USER", user: true},
+	"ContactService/List":    {body: `{}`, unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", user: true},
+
 	"UserService/Upsert":     {body: `{"user":{"id":"alice"}}`, stranger: "NOT_ALLOWED", unknown: `{"user":{"id":"no spaces"}}`, why: "BAD_ARGUMENT", admin: true},
 	"UserService/Get":        {body: `{"userId":"bob"}`, unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
 	"UserService/Update":     {body: `{"userId":"alice","nickname":"A"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody","nickname":"A"}`, why: "UNKNOWN_USER"},
@@ -88,9 +96,7 @@ var attempts = map[string]attempt{
 var notYet = map[string]bool{
 	"MessageService/Schedule": true, "MessageService/Unschedule": true,
 	"MessageService/Scheduled": true, "ConversationService/SetAttributes": true,
-	"ContactService/Request": true, "ContactService/Answer": true, "ContactService/Remove": true,
-	"ContactService/Block": true, "ContactService/Unblock": true, "ContactService/Remark": true,
-	"ContactService/List": true, "UserService/Delete": true, "UserService/Presence": true,
+	"UserService/Delete": true, "UserService/Presence": true,
 }
 
 // statusOf is the HTTP status of a reason.

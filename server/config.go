@@ -36,6 +36,8 @@ type Config struct {
 	Limits  tidemark.Limits
 	Devices Devices
 
+	ContactsOnly bool // in direct conversations only contacts may write to each other
+
 	// Rates: 0 is the default of each, negative is no limit.
 	CallsPerSecond    float64 // of one user over HTTP, twice as many at once; default 200. The app is not limited
 	FailuresPerSecond float64 // calls of one address without a valid token, ten times as many at once; default 5

@@ -29,6 +29,7 @@ func limitsOf(l *tidemark.Limits) []limit {
 		{"MentionsMax", &l.MentionsMax, d.MentionsMax, 1, 10_000},
 		{"CustomBytesMax", &l.CustomBytesMax, d.CustomBytesMax, 16, 1 << 20},
 		{"TitleBytesMax", &l.TitleBytesMax, d.TitleBytesMax, 16, 64 << 10},
+		{"ContactRequestsMax", &l.ContactRequestsMax, d.ContactRequestsMax, 1, 20_000},
 	}
 }
 

@@ -167,7 +167,7 @@ func (s *Session) handleWatch(ctx context.Context, f *wire.Watch) {
 	for i, id := range f.GetUsers() {
 		users[i] = tidemark.UserID(id)
 	}
-	if err := s.cfg.Set.Watch(s, users); err != nil {
+	if err := s.cfg.Set.Watch(s.cfg.User, s, users); err != nil {
 		s.refuse(ctx, 0, s.refusal("watch", err))
 	}
 }

@@ -113,7 +113,7 @@ func TestConnectingWhileSomebodySends(t *testing.T) {
 	old.s.mu.Unlock()
 	tc.set.Unsubscribe("bob", old.s) // so that bob comes online anew, of which the watcher is told at once
 	watcher := &spy{}
-	tc.must(tc.set.Watch(watcher, []tidemark.UserID{"bob"}))
+	tc.must(tc.set.Watch("alice", watcher, []tidemark.UserID{"bob"}))
 	watcher.signal = func() { send(other, "just after") }
 	defer tc.set.Unsubscribe("bob", watcher)
 

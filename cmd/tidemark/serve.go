@@ -45,6 +45,8 @@ type serveCommand struct {
 	DevicesPlatforms map[string]uint32 `name:"devices-platforms" mapsep:"," placeholder:"PLATFORM=N" help:"Devices of one user by platform, as clients name it: ios=1,web=3. Default: no limit but --limit-devices."`
 	DevicesFull      string            `name:"devices-full" default:"replace" enum:"replace,refuse" help:"When there is no place for a new device: replace the one seen longest ago, or refuse the new one (${default})."`
 
+	ContactsOnly bool `help:"In direct conversations only contacts may write to each other."`
+
 	Limits limitFlags `embed:"" prefix:"limit-"`
 	Log    logFlags   `embed:"" prefix:"log-"`
 
@@ -53,19 +55,20 @@ type serveCommand struct {
 
 // limitFlags are the limits that clients are told in welcome, and a few more.
 type limitFlags struct {
-	BodyBytes     uint32        `default:"65536" placeholder:"BYTES" help:"Body of one message (${default})."`
-	FrameBytes    uint32        `default:"1048576" placeholder:"BYTES" help:"One WebSocket message or HTTP request (${default})."`
-	PageEvents    uint32        `default:"500" placeholder:"N" help:"Events of one page (${default})."`
-	PageBytes     uint32        `default:"1048576" placeholder:"BYTES" help:"Bytes of one page (${default})."`
-	Members       uint32        `default:"1000000" placeholder:"N" help:"Members of one conversation (${default})."`
-	Conversations uint32        `default:"20000" placeholder:"N" help:"Conversations of one user (${default})."`
-	Devices       uint32        `default:"32" placeholder:"N" help:"Devices of one user (${default})."`
-	InFlight      uint32        `default:"256" placeholder:"N" help:"Submissions of one session not yet answered (${default})."`
-	Mentions      uint32        `default:"100" placeholder:"N" help:"Users mentioned by one message (${default})."`
-	CustomBytes   uint32        `default:"8192" placeholder:"BYTES" help:"Keys and values of a custom map (${default})."`
-	TitleBytes    uint32        `default:"512" placeholder:"BYTES" help:"Title, nickname or alias (${default})."`
-	EditWindow    time.Duration `default:"24h" help:"How long a sender may edit a message (${default})."`
-	RecallWindow  time.Duration `default:"24h" help:"How long a sender may recall a message (${default})."`
+	BodyBytes       uint32        `default:"65536" placeholder:"BYTES" help:"Body of one message (${default})."`
+	FrameBytes      uint32        `default:"1048576" placeholder:"BYTES" help:"One WebSocket message or HTTP request (${default})."`
+	PageEvents      uint32        `default:"500" placeholder:"N" help:"Events of one page (${default})."`
+	PageBytes       uint32        `default:"1048576" placeholder:"BYTES" help:"Bytes of one page (${default})."`
+	Members         uint32        `default:"1000000" placeholder:"N" help:"Members of one conversation (${default})."`
+	Conversations   uint32        `default:"20000" placeholder:"N" help:"Conversations of one user (${default})."`
+	Devices         uint32        `default:"32" placeholder:"N" help:"Devices of one user (${default})."`
+	InFlight        uint32        `default:"256" placeholder:"N" help:"Submissions of one session not yet answered (${default})."`
+	Mentions        uint32        `default:"100" placeholder:"N" help:"Users mentioned by one message (${default})."`
+	CustomBytes     uint32        `default:"8192" placeholder:"BYTES" help:"Keys and values of a custom map (${default})."`
+	TitleBytes      uint32        `default:"512" placeholder:"BYTES" help:"Title, nickname, alias, remark or text of a request (${default})."`
+	ContactRequests uint32        `default:"1000" placeholder:"N" help:"Contact requests of one user that wait for an answer (${default})."`
+	EditWindow      time.Duration `default:"24h" help:"How long a sender may edit a message (${default})."`
+	RecallWindow    time.Duration `default:"24h" help:"How long a sender may recall a message (${default})."`
 }
 
 // Help adds examples to the command's help.
@@ -130,7 +133,7 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 			Admin: strings.TrimSpace(c.AdminKey), HS256Secret: c.TokenSecret, PublicKeys: publicKeys, JWKSURL: c.TokenJwksURL,
 			Issuer: c.TokenIssuer, Audience: c.TokenAudience,
 		},
-		Limits:         c.Limits.limits(),
+		Limits: c.Limits.limits(), ContactsOnly: c.ContactsOnly,
 		Devices:        server.Devices{Platforms: c.DevicesPlatforms, Full: c.DevicesFull},
 		CallsPerSecond: c.CallsPerSecond, FailuresPerSecond: c.FailuresPerSecond, FramesPerSecond: c.FramesPerSecond,
 		ConnectionsMax: c.ConnectionsMax, ConnectionsPerUserMax: c.ConnectionsPerUserMax, ConnectionsPerAddressMax: c.ConnectionsPerAddressMax,
@@ -150,6 +153,7 @@ func (c *serveCommand) checkZeros() error {
 		"limit-page-bytes": l.PageBytes == 0, "limit-members": l.Members == 0, "limit-conversations": l.Conversations == 0,
 		"limit-devices": l.Devices == 0, "limit-in-flight": l.InFlight == 0, "limit-mentions": l.Mentions == 0,
 		"limit-custom-bytes": l.CustomBytes == 0, "limit-title-bytes": l.TitleBytes == 0,
+		"limit-contact-requests": l.ContactRequests == 0,
 	} {
 		if isZero {
 			return wrongUsage("--%s is 0, which is not allowed: leave it out for the default ('tidemark serve --help' has it)", flag)
@@ -169,6 +173,7 @@ func flagOf(field string) string {
 		"Limits.DevicesMax": "limit-devices", "Limits.InFlightMax": "limit-in-flight", "Limits.MentionsMax": "limit-mentions",
 		"Devices.Platforms": "devices-platforms", "Devices.Full": "devices-full",
 		"Limits.CustomBytesMax": "limit-custom-bytes", "Limits.TitleBytesMax": "limit-title-bytes",
+		"Limits.ContactRequestsMax": "limit-contact-requests",
 	}[field]
 	if !found {
 		return field
@@ -198,7 +203,7 @@ func (f *limitFlags) limits() tidemark.Limits {
 	return tidemark.Limits{
 		BodyBytesMax: f.BodyBytes, FrameBytesMax: f.FrameBytes, PageEventsMax: f.PageEvents, PageBytesMax: f.PageBytes,
 		MembersMax: f.Members, ConversationsMax: f.Conversations, DevicesMax: f.Devices, InFlightMax: f.InFlight,
-		MentionsMax: f.Mentions, CustomBytesMax: f.CustomBytes, TitleBytesMax: f.TitleBytes,
+		MentionsMax: f.Mentions, CustomBytesMax: f.CustomBytes, TitleBytesMax: f.TitleBytes, ContactRequestsMax: f.ContactRequests,
 		EditWindowMs: uint64(f.EditWindow.Milliseconds()), RecallWindowMs: uint64(f.RecallWindow.Milliseconds()),
 	}
 }

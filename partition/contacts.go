@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Contacts: what a command about them needs of other partitions, the pages of a user's contacts, and what is not told
+// across a block.
+
+package partition
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// ContactRow is one of a user's contacts: somebody whom the user has, or had, something to do with.
+type ContactRow struct {
+	Conversation record.Conversation
+	ID           tidemark.ConversationID
+	Peer         tidemark.UserID
+	Member       *record.Member    // the user's side; shared
+	Position     tidemark.Position // its place in the order of last changes; not below Member.ContactPosition
+}
+
+// Contacts calls fn for a user's contacts in this partition in the order of their last change, those past a position,
+// and of that position those past an ordinal. One that changes meanwhile comes once more, further on; none is missed.
+func (p *Partition) Contacts(
+	user tidemark.UserID, position tidemark.Position, past record.Conversation, fn func(ContactRow) (more bool),
+) error {
+	u, met, err := p.User(user)
+	if err != nil || !met {
+		return err
+	}
+	p.stats.misses.Add(1)
+	from := record.Index{Kind: record.ContactIndex, User: u, Position: position, Conversation: past + 1}
+	var failed error
+	err = p.db.Index(from, false, func(i record.Index) (more bool) {
+		row := ContactRow{Conversation: i.Conversation, Position: i.Position}
+		// The entry may have been moved by a commit in flight. There is one in any case; the record says what is committed.
+		if row.Member, failed = p.member(i.Conversation, u); failed != nil {
+			return false
+		}
+		if row.Member == nil || row.Member.ContactPosition == 0 {
+			return true
+		}
+		info, err := p.InfoOf(i.Conversation)
+		if failed = err; failed != nil || info == nil {
+			return failed == nil
+		}
+		row.ID = info.ID
+		row.Peer, _ = info.ID.Peer(user)
+		return fn(row)
+	})
+	if err != nil {
+		return fmt.Errorf("partition: contacts of %s: %w", user, err)
+	}
+	return failed
+}
+
+// Contact carries out a command about a contact. It looks up what other partitions know: whether the peer exists, and
+// how many requests of the user wait already, for which it reads the user's contacts. The error is as for Do.
+func (s *Set) Contact(ctx context.Context, cmd *core.Contact) (core.Reply, error) {
+	if err := s.checkPeer(cmd); err != nil {
+		return core.Reply{}, err
+	}
+	if cmd.Action == core.AskContact {
+		var err error
+		if cmd.Pending, err = s.pending(cmd.User, cmd.Peer); err != nil {
+			return core.Reply{}, err
+		}
+	}
+	return s.Do(ctx, cmd)
+}
+
+// checkPeer refuses users that do not exist. What was begun with a user that was deleted since can still be ended.
+func (s *Set) checkPeer(cmd *core.Contact) error {
+	err := s.CheckUsers(cmd.Peer)
+	ends := cmd.Action == core.RejectContact || cmd.Action == core.RemoveContact || cmd.Action == core.UnblockPeer ||
+		cmd.Action == core.RemarkPeer && cmd.Text == ""
+	if err == nil || !ends || !cmd.Peer.Valid() {
+		return err
+	}
+	if f, failed := s.OfUser(cmd.Peer).Profile(cmd.Peer); failed == nil && f != nil {
+		return nil
+	}
+	return err
+}
+
+// pending is how many requests of a user to others than one wait for an answer, counted up to what is allowed.
+func (s *Set) pending(user, but tidemark.UserID) (n int, err error) {
+	for _, p := range s.partitions {
+		err := p.Contacts(user, 0, 0, func(row ContactRow) bool {
+			if row.Member.Contact == record.Requested && row.Peer != but {
+				n++
+			}
+			return n < int(s.limits.ContactRequestsMax)
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// askConsent notes in a submission whether the other user of a direct conversation accepts only contacts: because all
+// users do, or by its own choice. The app may always write.
+func (s *Set) askConsent(cmd *core.Submit) error {
+	peer, direct := cmd.Conversation.Peer(cmd.Actor.User)
+	if !direct || cmd.Actor.User == tidemark.SystemUser || peer == tidemark.SystemUser {
+		return nil
+	}
+	home := s.OfUser(peer)
+	account, err := home.Account(peer)
+	if err != nil {
+		home.log.Error("account cannot be read", "user", peer, "err", err)
+		return tidemark.Refuse(tidemark.Unavailable, "it cannot be found out now whose messages %s accepts", peer)
+	}
+	cmd.ContactsOnly = s.contactsOnly || account != nil && account.ContactsOnly
+	return nil
+}
+
+// Apart reports whether one of two users has blocked the other. Then neither hears of the other what is not stored:
+// typing, receipts, presence.
+func (s *Set) Apart(a, b tidemark.UserID) (bool, error) {
+	if a == b || a == tidemark.SystemUser || b == tidemark.SystemUser {
+		return false, nil
+	}
+	id := tidemark.Direct(a, b)
+	p := s.Of(id)
+	info, err := p.infoByID(id)
+	if err != nil || info == nil {
+		return false, err
+	}
+	return p.apart(info)
+}
+
+// apart reports whether one member of a direct conversation has blocked the other.
+func (p *Partition) apart(info *record.Info) (bool, error) {
+	a, b, direct := info.ID.Peers()
+	if !direct {
+		return false, nil
+	}
+	for _, user := range [...]tidemark.UserID{a, b} {
+		if m, err := p.Member(info.Ordinal, user); err != nil || m != nil && m.Blocked {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// part ends the watches between users of whom one has just blocked the other.
+func (p *Partition) part() {
+	for i := range p.overlay.members.rows {
+		r := &p.overlay.members.rows[i]
+		if !r.changed || !r.now.Blocked || r.base.Member != nil && r.base.Blocked {
+			continue
+		}
+		info, err := p.InfoOf(r.key.c)
+		if err != nil || info == nil {
+			p.log.Error("info cannot be read", "conversation", r.key.c, "err", err)
+			continue
+		}
+		if a, b, direct := info.ID.Peers(); direct {
+			p.set.unwatchUser(a, b)
+			p.set.unwatchUser(b, a)
+		}
+	}
+}
+
+// unwatchUser ends the watches of a watcher's sessions on a user; what they saw last is that the user is gone.
+func (s *Set) unwatchUser(watcher, user tidemark.UserID) {
+	s.mu.Lock()
+	var ended []Subscriber
+	if a := s.audiences[watcher]; a != nil {
+		for _, sub := range a.all() {
+			if s.dropWatch(sub, user) {
+				ended = append(ended, sub)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, sub := range ended {
+		sub.Signal(gone(user))
+	}
+}
+
+// dropWatch ends a subscriber's watch on one user, and answers whether there was one. It needs the lock.
+func (s *Set) dropWatch(sub Subscriber, user tidemark.UserID) bool {
+	if !slices.Contains(s.watched[sub], user) {
+		return false
+	}
+	s.watched[sub] = slices.DeleteFunc(s.watched[sub], func(other tidemark.UserID) bool { return other == user })
+	rest := slices.DeleteFunc(slices.Clone(s.watchers[user]), func(other Subscriber) bool { return other == sub })
+	if s.watchers[user] = rest; len(rest) == 0 {
+		delete(s.watchers, user)
+	}
+	return true
+}
+
+// gone is the presence of a user of whom nothing is told.
+func gone(user tidemark.UserID) *wire.Signal {
+	return &wire.Signal{Signal: &wire.Signal_Presence{Presence: &wire.PresenceSignal{User: string(user)}}}
+}
