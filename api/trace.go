@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -33,7 +34,7 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 	}
 	event, err := traced(sight, request, who.User)
 	if err != nil {
-		return nil, err
+		return nil, s.refusedByBlock(who, sight, request, err)
 	}
 	if request.GetPageToken() != "" && numbers[0] != uint64(event.Seq) {
 		return nil, badToken(request.GetPageToken())
@@ -55,6 +56,9 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 		member, err := s.traceMember(sight, event, row)
 		if err != nil {
 			return nil, err
+		}
+		if who.User == "" {
+			addBlock(member, event, row.Member)
 		}
 		answer.Members = append(answer.Members, member)
 	}
@@ -132,6 +136,27 @@ func (s *messageService) traceMember(sight *partition.Sight, event *record.Event
 		answer.Reason = fmt.Sprintf("left since, at seq %d: devices that were not up to date then do not get it", m.LeftSeq)
 	}
 	return answer, nil
+}
+
+// addBlock says to the app, and to nobody else, that the member has blocked the sender.
+func addBlock(answer *wire.TraceMember, event *record.Event, m *record.Member) {
+	if !m.Blocked || answer.Read || answer.User == string(event.SenderID) {
+		return
+	}
+	answer.Reason = strings.TrimSuffix("blocked the sender, "+answer.Reason, ", ")
+}
+
+// refusedByBlock says to the app, instead of that there is no such message, that the other user has blocked the sender of
+// the client id: such a message was never stored.
+func (s *messageService) refusedByBlock(who gateway.Identity, sight *partition.Sight, request *wire.TraceRequest, err error) error {
+	peer, direct := sight.Info.ID.Peer(tidemark.UserID(request.GetSender()))
+	if who.User != "" || !direct || request.GetClientId() == "" {
+		return err
+	}
+	if m, failed := sight.Partition.Member(sight.Info.Ordinal, peer); failed == nil && m != nil && m.Blocked {
+		return tidemark.Refuse(tidemark.UnknownEvent, "no such event: %s has blocked the sender, whose messages are refused", peer)
+	}
+	return err
 }
 
 // traceDevices tells for each device of a user whether it has the event.
