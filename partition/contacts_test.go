@@ -50,6 +50,7 @@ func TestContactsAreThoseCommitted(t *testing.T) {
 	w.users("alice", "bob", "carol")
 	w.contact("alice", "bob", core.AskContact)
 	w.contact("carol", "alice", core.AskContact)
+	w.do(w.text("alice", "alice~frank", "hi"))
 	want := []string{"bob 1 false", "carol 2 false"}
 	looked := 0
 	j.look = func() error {
@@ -66,7 +67,9 @@ func TestContactsAreThoseCommitted(t *testing.T) {
 	w.contact("alice", "dora", core.BlockPeer)
 	want = append(want, "dora 0 true")
 	w.contact("dora", "eve", core.AskContact)
-	if got, err := w.contacts("alice"); err != nil || !slices.Equal(got, want) || looked != 4 {
+	w.contact("frank", "alice", core.AskContact)
+	want = append(want, "frank 2 false")
+	if got, err := w.contacts("alice"); err != nil || !slices.Equal(got, want) || looked != 5 {
 		t.Errorf("after %d commits: %q, %v", looked, got, err)
 	}
 }
