@@ -105,7 +105,7 @@ func (s *Server) open() (err error) {
 	}
 	s.set, err = partition.Open(partition.Config{
 		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
-		Devices: devices,
+		Devices:      devices,
 		ContactsOnly: c.ContactsOnly,
 	})
 	if err != nil {
