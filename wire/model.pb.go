@@ -2293,7 +2293,7 @@ type Self struct {
 	Contact         ContactState           `protobuf:"varint,10,opt,name=contact,proto3,enum=tidemark.v1.ContactState" json:"contact,omitempty"`            // of a direct conversation
 	Remark          string                 `protobuf:"bytes,11,opt,name=remark,proto3" json:"remark,omitempty"`                                             // the user's own name for the contact
 	Blocked         bool                   `protobuf:"varint,12,opt,name=blocked,proto3" json:"blocked,omitempty"`                                          // the user has blocked the peer
-	RequestText     string                 `protobuf:"bytes,13,opt,name=request_text,json=requestText,proto3" json:"request_text,omitempty"`                // with which the peer asked, while contact is ASKED
+	RequestText     string                 `protobuf:"bytes,13,opt,name=request_text,json=requestText,proto3" json:"request_text,omitempty"`                // with which the peer asked, or the user, while contact is ASKED or REQUESTED
 	SilencedUntilMs uint64                 `protobuf:"varint,14,opt,name=silenced_until_ms,json=silencedUntilMs,proto3" json:"silenced_until_ms,omitempty"` // the user may not post before
 	Requests        uint32                 `protobuf:"varint,15,opt,name=requests,proto3" json:"requests,omitempty"`                                        // users who wait for an answer to their request to join; for admins and the owner
 	Private         *Private               `protobuf:"bytes,16,opt,name=private,proto3" json:"private,omitempty"`                                           // when new to this cursor or changed
