@@ -20,7 +20,7 @@ const refreshDelay = 250 * time.Millisecond
 // outdatedMax bounds the users whose profiles wait to be refreshed by name; of further ones the next message tells.
 const outdatedMax = 500
 
-// Refresh brings here the profiles of contacts and of watched users that changed since they were last brought: one request
+// Refresh brings here the own profile, and those of contacts and of watched users, that changed since they were last brought: one request
 // that costs what changed. Run does it by itself after each synchronisation and when the server says that a watched
 // profile has changed.
 func (c *Client) Refresh(ctx context.Context) error {
@@ -39,13 +39,16 @@ func (c *Client) Refresh(ctx context.Context) error {
 
 func (c *Client) refresh(ctx context.Context, outdated []tidemark.UserID) error {
 	var contract *wire.ContactsContract
-	if err := c.read(func(_ *replica.Replica, v View) (err error) { contract, err = replica.ContactsVersions(v); return err }); err != nil {
+	var me tidemark.UserID
+	if err := c.read(func(r *replica.Replica, v View) (err error) {
+		contract, err = replica.ContactsVersions(v)
+		me = r.User()
+		return err
+	}); err != nil {
 		return err
 	}
-	request := &wire.ChangesRequest{Contacts: contract}
-	if len(outdated) > 0 {
-		request.Profiles = &wire.ProfilesContract{Users: names(outdated)}
-	}
+	users := names(append(outdated[:len(outdated):len(outdated)], me))
+	request := &wire.ChangesRequest{Contacts: contract, Profiles: &wire.ProfilesContract{Users: users}}
 	versions := (*wire.ContactsContract)(nil)
 	for {
 		answer, err := c.calls.sync.Changes(ctx, request)
@@ -71,7 +74,7 @@ func (c *Client) refresh(ctx context.Context, outdated []tidemark.UserID) error 
 			request.Contacts = &wire.ContactsContract{ListVersion: contract.ListVersion, InfoVersion: contract.InfoVersion, PageToken: token}
 		}
 		if token := profiles.GetNextPageToken(); token != "" {
-			request.Profiles = &wire.ProfilesContract{Users: names(outdated), PageToken: token}
+			request.Profiles = &wire.ProfilesContract{Users: users, PageToken: token}
 		}
 	}
 }

@@ -24,19 +24,24 @@ func (c *Conversation) Digest() (tidemark.Seq, tidemark.Digest) {
 	return last.To, last.Last
 }
 
-// Fingerprint is a digest of everything the user sees: the conversation list with titles, counts, settings, drafts and heads,
-// contacts with their remarks and profiles, and
-// the last depth stored messages of each conversation in their current form (0: all). Two devices of one user that are
-// both up to date have the same, if they store the same depth.
+// Fingerprint is a digest of everything the user sees: the conversation list with titles, counts, settings, drafts and
+// heads, contacts with their remarks and profiles, the own profile, and the last depth stored messages of each conversation
+// in their current form (0: all; negative: none). Two devices of one user that are both up to date have the same, if they
+// store the same depth.
 func (r *Replica) Fingerprint(view View, depth int) (tidemark.Digest, error) {
 	h := sha256.New()
+	own, err := view.Get(profileKey(r.meta.user))
+	if err != nil {
+		return tidemark.Digest{}, err
+	}
+	part(h, own)
 	for _, id := range sortedKeys(r.conversations) {
 		c := r.conversations[id]
 		if c.Removed {
 			continue
 		}
 		seq, digest := c.Digest()
-		fmt.Fprintf(h, "%q %d %d %x %d %d %d %d\n", id, c.HeadSeq, seq, digest, c.Unread, c.Mentions, c.LastTimeMs, len(c.Segments))
+		fmt.Fprintf(h, "%q %d %d %d %d\n", id, c.HeadSeq, c.Unread, c.Mentions, c.LastTimeMs)
 		part(h, marshalSorted(c.Info))
 		part(h, marshalSorted(c.Self))
 		if peer, direct := id.Peer(r.meta.user); direct && c.Self.GetContact() == wire.ContactState_CONTACT {
@@ -46,6 +51,10 @@ func (r *Replica) Fingerprint(view View, depth int) (tidemark.Digest, error) {
 			}
 			part(h, profile)
 		}
+		if depth < 0 {
+			continue
+		}
+		fmt.Fprintf(h, "%d %x %d\n", seq, digest, len(c.Segments))
 		list, err := Messages(view, r.meta.user, id, 1, c.Tail(), depth, depth > 0)
 		if err != nil {
 			return tidemark.Digest{}, err
