@@ -321,6 +321,11 @@ func (h *history) page(c *client, limit uint32) (more bool) {
 		})
 	}
 	answer := h.ask(c.user, req)
+	for name, full := range map[string]bool{"groups": answer.Groups.Full, "contacts": answer.Contacts.Full, "profiles": answer.Profiles.Full} {
+		if held := c.sets[name]; full && held.info != "" && held.token == "" {
+			h.Fatalf("a version of %s that was handed out cannot be used", name)
+		}
+	}
 	g.groups(h.world, answer.Groups)
 	k.contacts(answer, answer.Contacts)
 	f.listed(answer, answer.Profiles)

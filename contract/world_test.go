@@ -39,7 +39,8 @@ type tester interface {
 // world is a server's partitions, without sockets.
 type world struct {
 	tester
-	fs     *vfs.MemFS
+	fs     *vfs.MemFS // the disk, where it can crash
+	disk   vfs.FS     // another one
 	db     *store.DB
 	set    *partition.Set
 	now    uint64
@@ -57,7 +58,11 @@ func newWorld(t tester, config func(*partition.Config)) *world {
 // open opens what is on the disk.
 func (w *world) open() {
 	w.Helper()
-	db, err := store.Open(store.Config{Dir: "data", FS: w.fs, Partitions: 4, NowMs: w.clock})
+	disk := w.disk
+	if disk == nil {
+		disk = w.fs
+	}
+	db, err := store.Open(store.Config{Dir: "data", FS: disk, Partitions: 4, NowMs: w.clock})
 	w.must(err)
 	cfg := partition.Config{DB: db, Journal: journal.NewLocal(db), NowMs: w.clock, Entropy: rand.NewChaCha8([32]byte{})}
 	if w.config != nil {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Crashes at every operation on the disk: what a client holds is still good, and what comes after has other versions.
+
+package contract_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/store/faultfs"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// kept is what a client has of groups, of the members of "team", and of contacts.
+type kept [3]*held
+
+func (k kept) clone() kept { return kept{k[0].clone(), k[1].clone(), k[2].clone()} }
+
+func newKept() kept { return kept{newHeld(), newHeld(), newHeld()} }
+
+// read brings it up to date.
+func (k kept) read(w *world) {
+	w.Helper()
+	for more := true; more; more = k[0].token+k[1].token+k[2].token != "" {
+		a := w.ask("alice", &wire.ChangesRequest{
+			Groups:       &wire.GroupsContract{ListVersion: k[0].list, InfoVersion: k[0].info, PageToken: k[0].token},
+			GroupMembers: []*wire.GroupMembersContract{{Conversation: "team", ListVersion: k[1].list, InfoVersion: k[1].info, PageToken: k[1].token}},
+			Contacts:     &wire.ContactsContract{ListVersion: k[2].list, InfoVersion: k[2].info, PageToken: k[2].token},
+		})
+		k[0].groups(w, a.Groups)
+		k[1].members(a, a.GroupMembers[0])
+		k[2].contacts(a, a.Contacts)
+	}
+}
+
+// text is all of it.
+func (k kept) text() (text string) {
+	for _, h := range k {
+		text += dump(h.rows) + dump(only(h.profiles, h.rows))
+	}
+	return text
+}
+
+// A4: the numbers behind versions survive crashes and never repeat. A version that was handed out before a crash is good
+// after it: it names nothing that can be lost, and what the server writes afterwards is past it.
+func TestVersionsSurviveCrashes(t *testing.T) {
+	type crash struct {
+		op   faultfs.Op
+		fs   *vfs.MemFS
+		held kept
+	}
+	mem := vfs.NewCrashableMem()
+	var mu sync.Mutex
+	var crashes []crash
+	client, watching := newKept(), false
+	fs := faultfs.New(mem, func(op faultfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if watching {
+			clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*37) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 1))})
+			crashes = append(crashes, crash{op, clone, client.clone()})
+		}
+		return nil
+	})
+	w := &world{tester: t, disk: fs, now: 1_700_000_000_000}
+	w.open()
+	users := []tidemark.UserID{"bob", "carol", "dave"}
+	w.users(append(users, "alice")...)
+	w.group("team", "alice")
+	watch := func(on bool) { mu.Lock(); watching = on; mu.Unlock() }
+	watch(true)
+	for round := range 12 {
+		change(w, round, users)
+		next := client.clone()
+		next.read(w)
+		mu.Lock()
+		client = next
+		mu.Unlock()
+	}
+	watch(false)
+	w.close()
+	if len(crashes) < 20 {
+		t.Fatalf("there were only %d moments to crash at", len(crashes))
+	}
+	for _, c := range crashes {
+		after := &world{tester: t, disk: c.fs, now: 1_700_000_000_000}
+		after.open()
+		began := c.held[0].list != ""
+		for round := range 3 {
+			fulls := c.held[0].fulls + c.held[2].fulls
+			c.held.read(after)
+			fresh := newKept()
+			fresh.read(after)
+			if c.held.text() != fresh.text() {
+				t.Fatalf("after a crash at %v, round %d, the client has\n%swant\n%s", c.op, round, c.held.text(), fresh.text())
+			}
+			if began && c.held[0].fulls+c.held[2].fulls != fulls {
+				t.Fatalf("after a crash at %v a version that was handed out cannot be used", c.op)
+			}
+			change(after, 100+round, users)
+		}
+		after.close()
+	}
+	t.Logf("%d crashes", len(crashes))
+}
+
+// change changes something of every set.
+func change(w *world, round int, users []tidemark.UserID) {
+	user := users[round%len(users)]
+	w.rename(user, fmt.Sprint("name ", round))
+	w.do(&core.Contact{User: "alice", Peer: user, Action: core.RemarkPeer, Text: fmt.Sprint("remark ", round)})
+	w.do(&core.AddMembers{Actor: app, Conversation: "team", Members: []tidemark.UserID{user}})
+	w.do(&core.RemoveMembers{Actor: app, Conversation: "team", Members: []tidemark.UserID{users[(round+1)%len(users)]}})
+	w.group(tidemark.ConversationID(fmt.Sprint("group-", round)), "alice")
+}
