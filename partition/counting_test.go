@@ -44,6 +44,7 @@ type book struct {
 	members map[tidemark.UserID]*belongs
 	cleared map[tidemark.UserID]tidemark.Seq          // up to it, for good
 	deleted map[tidemark.UserID]map[tidemark.Seq]bool // for good
+	floor   tidemark.Seq                              // nothing at or below is kept, says the server
 }
 
 // counting is one random run: the server, and what its answers say.
@@ -88,6 +89,9 @@ func (c *counting) begin() {
 		c.books = append(c.books, b)
 		members := c.users[:2+i]
 		settings := &wire.Settings{HistoryFromStart: i == 2}
+		if i == 1 {
+			settings.Retention = &wire.Retention{Mode: wire.RetentionMode_BY_AGE, MaxAgeMs: hourMs}
+		}
 		c.must(c.set.Submit(c.Context(), &core.Create{
 			Actor: core.Actor{App: true}, Conversation: id, Kind: record.Group, Members: members, Settings: settings,
 		}, func(r core.Reply) {
@@ -251,6 +255,9 @@ func (c *counting) other() {
 		if _, met, err := p.User(u); err == nil && met {
 			c.cursors[u][p.number] = max(c.cursors[u][p.number], at)
 		}
+	case 5:
+		c.now += uint64(rapid.IntRange(10, 90).Draw(c.r, "minutes")) * 60_000
+		c.step()
 	case 4:
 		c.now += ackDelayMs // acknowledgements of the last second may be lost
 		c.step()
@@ -265,6 +272,17 @@ func (c *counting) other() {
 
 // check compares everything with brute force.
 func (c *counting) check() {
+	for _, b := range c.books {
+		info, err := c.set.Of(b.id).Info(b.id)
+		c.must(err)
+		head, err := c.set.Of(b.id).Head(info.Ordinal)
+		c.must(err)
+		for b.floor < head.Floor {
+			if b.floor++; b.log[b.floor-1].timeMs+hourMs > c.now {
+				c.r.Fatalf("event %d of %s is gone too early", b.floor, b.id)
+			}
+		}
+	}
 	for _, u := range c.users {
 		var badge Badge
 		var all []string
@@ -306,7 +324,7 @@ func (c *counting) check() {
 func (b *book) brute(u tidemark.UserID, m *belongs) (unread, mentions uint64, listed []tidemark.Seq) {
 	for i, e := range slices.Backward(b.log) {
 		seq := tidemark.Seq(i + 1)
-		if !e.counted || e.gone {
+		if !e.counted || e.gone || seq <= b.floor {
 			continue
 		}
 		if seq > m.read {
@@ -370,7 +388,10 @@ func (c *counting) checkAllMentions(u tidemark.UserID, want []string) {
 func (c *counting) checkReceipts(b *book) {
 	seq := tidemark.Seq(rapid.IntRange(1, len(b.log)).Draw(c.r, "receipts of"))
 	e := &b.log[seq-1]
-	if !e.message {
+	if !e.message || seq <= b.floor {
+		if _, err := c.set.Receipts("", b.id, seq, ReceiptsAsk{}); err == nil {
+			c.r.Fatalf("%s %d, of which nothing is kept or which is no message, has receipts", b.id, seq)
+		}
 		return
 	}
 	var want ReceiptCounts
