@@ -108,6 +108,27 @@ func TestKeys(t *testing.T) {
 	rapid.Check(t, roundTrip(drawKey, AppendKey, func(b []byte, _ Key) (Key, error) { return ParseKey(b) }))
 }
 
+// TestKeysOfReactions: a key of any bytes is told from its neighbours, and one event's from the next one's.
+func TestKeysOfReactions(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, seq := record.Conversation(anyOrdinal.Draw(t, "c")), tidemark.Seq(rapid.Uint64Range(1, uint64(SeqMax)-1).Draw(t, "seq"))
+		i := record.Index{
+			Kind: record.ReactionIndex, Conversation: c, Seq: seq, ID: rapid.StringN(1, 16, 64).Draw(t, "key"),
+			User: record.User(anyOrdinal.Draw(t, "u")),
+		}
+		b := AppendKey(nil, indexKey(i))
+		k, err := ParseKey(b)
+		if err != nil || k.Index() != i {
+			t.Fatalf("%+v becomes %+v, %v", i, k.Index(), err)
+		}
+		low := AppendKey(nil, Key{Kind: ReactionRow, Conversation: c, Seq: seq})
+		high := AppendKey(nil, Key{Kind: ReactionRow, Conversation: c, Seq: seq + 1})
+		if bytes.Compare(low, b) >= 0 || bytes.Compare(b, high) >= 0 {
+			t.Fatalf("%x is not between %x and %x", b, low, high)
+		}
+	})
+}
+
 func TestKeysAreInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := record.Conversation(anyOrdinal.Draw(t, "c"))
@@ -154,7 +175,7 @@ func drawCurrent(t *rapid.T) *record.Current {
 		c.Edited = []byte(edited)
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "reactions") {
-		r := record.Reaction{Key: anyText.Draw(t, "key")}
+		r := record.Reaction{Key: anyText.Draw(t, "key"), Count: uint32(anyUint32.Draw(t, "count"))}
 		for _, u := range rapid.SliceOfN(anyOrdinal, 0, 4).Draw(t, "users") {
 			r.Users = append(r.Users, record.User(u))
 		}
@@ -199,6 +220,7 @@ func TestRecordsOfPeople(t *testing.T) {
 			ReadSeq: seq("read"), ReadCounted: anyUint.Draw(t, "counted"), MentionSeq: seq("mention"), HiddenSeq: seq("hidden seq"),
 			Position: tidemark.Position(anyUint.Draw(t, "position")), Pinned: rapid.Bool().Draw(t, "pinned"), Muted: rapid.Bool().Draw(t, "muted"),
 			Hidden: rapid.Bool().Draw(t, "hidden"), MarkedUnread: rapid.Bool().Draw(t, "marked"), Alias: anyText.Draw(t, "alias"),
+			PrivatePosition: tidemark.Position(anyUint.Draw(t, "private")), ClearedSeq: seq("cleared"), GrantedFrom: seq("granted"),
 			ListPosition: tidemark.Position(anyUint.Draw(t, "list position")), Blocked: rapid.Bool().Draw(t, "blocked"),
 		}
 		if rapid.Bool().Draw(t, "governed") {
