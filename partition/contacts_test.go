@@ -193,3 +193,24 @@ func TestContactNeedsItsPeer(t *testing.T) {
 		}
 	}
 }
+
+// TestConsentAtItsTime: a scheduled message is submitted only if the other user accepts it then.
+func TestConsentAtItsTime(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.ContactsOnly = true })
+	w.users("alice", "bob")
+	later := &core.Schedule{Submit: w.text("alice", "alice~bob", "later"), AtMs: w.now + 5000}
+	if r := w.try(later); r.Err == nil || r.Err.Reason != tidemark.NotContact {
+		t.Errorf("scheduled for no contact: %v", r.Err)
+	}
+	w.contact("alice", "bob", core.AskContact)
+	w.contact("bob", "alice", core.AcceptContact)
+	w.do(later)
+	w.contact("bob", "alice", core.RemoveContact)
+	w.now += 10_000
+	w.step()
+	info, err := w.set.Of("alice~bob").Info("alice~bob")
+	w.must(err)
+	if head, err := w.set.Of("alice~bob").Head(info.Ordinal); err != nil || head.Seq != 1 {
+		t.Errorf("head %d, %v: a message to no contact was submitted", head.Seq, err)
+	}
+}

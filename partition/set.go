@@ -178,7 +178,7 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 	case *core.Contact:
 		return s.Of(tidemark.Direct(cmd.User, cmd.Peer)), nil
 	case *core.Schedule:
-		return s.Of(cmd.Submit.Conversation), nil
+		return s.Of(cmd.Submit.Conversation), s.askConsent(cmd.Submit)
 	case *core.Unschedule:
 		return s.Of(cmd.Conversation), nil
 	case *core.UpsertUser:

@@ -183,6 +183,9 @@ func (p *Partition) scheduledCommand(i record.Index) (core.Command, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.set.askConsent(cmd.Submit); err != nil {
+		return nil, err
+	}
 	row, err := p.Scheduled(i.Conversation, i.User, tidemark.ClientID(i.ID))
 	if err != nil {
 		return nil, err
