@@ -108,6 +108,11 @@ func (s *conversationService) JoinRequests(ctx context.Context, request *wire.Jo
 
 // AnswerJoin lets users in who have asked to join, or turns them away.
 func (s *conversationService) AnswerJoin(ctx context.Context, request *wire.AnswerJoinRequest) (*wire.MembersResponse, error) {
+	if request.GetAccept() {
+		if err := s.checkUsers(userIDs(request.GetUsers())...); err != nil { // an account may have been deleted since it asked
+			return nil, err
+		}
+	}
 	return s.changeMembers(ctx, &core.AnswerJoin{
 		Actor: actorOf(caller(ctx)), Conversation: tidemark.ConversationID(request.GetConversation()),
 		Users: userIDs(request.GetUsers()), Accept: request.GetAccept(),
