@@ -16,7 +16,7 @@ import (
 
 var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
-	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin",
+	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "AnswerJoin",
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
 	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
 }
@@ -78,6 +78,9 @@ func (h *history) command(kind string) core.Command {
 
 // groupCommand is one of the life of a group. A conversation that most others are about is not dissolved.
 func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Command {
+	if (kind == "Join" || kind == "AnswerJoin" || kind == "Leave") && h.bool("in the club") {
+		c = "club" // where one asks to join
+	}
 	switch kind {
 	case "Join":
 		return &core.Join{Actor: h.actor(), Conversation: c, Text: h.text()}
@@ -90,9 +93,15 @@ func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Comm
 	case "Transfer":
 		return &core.Transfer{Actor: h.actor(), Conversation: c, Member: h.user()}
 	case "AnswerJoin":
-		return &core.AnswerJoin{Actor: h.actor(), Conversation: c, Users: h.users(), Accept: h.bool("accept")}
+		actor := h.actor()
+		if h.bool("by the owner") {
+			actor = core.Actor{User: "alice"}
+		}
+		return &core.AnswerJoin{
+			Actor: actor, Conversation: c, Users: append(h.users(), h.waiting(c)...), Accept: h.bool("accept"),
+		}
 	case "Dissolve":
-		if c == "team" {
+		if c == "team" || c == "club" {
 			c = "news"
 		}
 		return &core.Dissolve{Actor: h.actor(), Conversation: c}
@@ -104,6 +113,20 @@ func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Comm
 	return &core.Mute{
 		Actor: h.actor(), Conversation: c, Members: h.users(), ForMs: uint64(rapid.IntRange(0, 60_000).Draw(h.t, "for")),
 	}
+}
+
+// waiting is the first of those who ask to join a conversation.
+func (h *history) waiting(c tidemark.ConversationID) []tidemark.UserID {
+	info, ok := h.memory.Conversation(c)
+	if !ok {
+		return nil
+	}
+	for u := record.User(1); u <= h.memory.Partition().Users; u++ {
+		if h.memory.JoinRequest(info.Ordinal, u) != nil {
+			return []tidemark.UserID{h.memory.UserID(u)}
+		}
+	}
+	return nil
 }
 
 func (h *history) homeCommand(kind string) core.Command {
@@ -226,7 +249,7 @@ func (h *history) clientID() tidemark.ClientID {
 
 func (h *history) conversation() tidemark.ConversationID {
 	return rapid.SampledFrom([]tidemark.ConversationID{
-		"team", "team", "team", "team", "news", "news", "alice~bob", "bob~carol", "alice~system", "nowhere",
+		"team", "team", "team", "team", "news", "news", "club", "alice~bob", "bob~carol", "alice~system", "nowhere",
 	}).Draw(h.t, "conversation")
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/core/coretest"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
 	"pgregory.net/rapid"
 )
 
@@ -57,7 +58,7 @@ func TestHistories(t *testing.T) {
 		h.retryAll()
 		h.nothingRemains()
 	})
-	for _, kind := range commandKinds {
+	for _, kind := range append([]string{"a request to join", "an answer to one"}, commandKinds...) {
 		if accepted[kind] == 0 {
 			t.Errorf("no %s was ever accepted: the histories do not test it", kind)
 		}
@@ -71,6 +72,10 @@ func (h *history) begin() {
 	})
 	h.run("Create", &core.Create{
 		Actor: core.Actor{User: "bob"}, Conversation: "news", Kind: record.Channel, Members: []tidemark.UserID{"alice"},
+	})
+	h.run("Create", &core.Create{
+		Actor: core.Actor{User: "alice"}, Conversation: "club", Members: []tidemark.UserID{"bob"},
+		Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST},
 	})
 }
 
@@ -123,6 +128,12 @@ func (h *history) run(kind string, cmd core.Command) {
 		return
 	}
 	h.accepted[kind]++
+	if reply.Requested {
+		h.accepted["a request to join"]++
+	}
+	if _, answers := cmd.(*core.AnswerJoin); answers && !changes.Empty() {
+		h.accepted["an answer to one"]++
+	}
 	if !changes.Empty() {
 		h.memory.Apply(&changes)
 	}
