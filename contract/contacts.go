@@ -69,7 +69,7 @@ func (k *contacts) fill() (more bool, err error) {
 		return k.indexed(k.info, k.isContact, &k.out.Changed)
 	}
 	return k.walk(make(vector, len(k.now)), func(peer tidemark.UserID, m *record.Member) (bool, error) {
-		if !isContact(m) {
+		if !m.HasContact() {
 			return true, nil
 		}
 		return k.changed(peer, k.info, &k.out.Changed)
@@ -131,7 +131,7 @@ func (k *contacts) entry(
 
 // contact answers one contact with its profile, or that it is none any more.
 func (k *contacts) contact(peer tidemark.UserID, m *record.Member) (room bool, err error) {
-	if !isContact(m) {
+	if !m.HasContact() {
 		if k.full {
 			return true, nil
 		}
@@ -158,11 +158,6 @@ func (k *contacts) contact(peer tidemark.UserID, m *record.Member) (room bool, e
 	return true, nil
 }
 
-// isContact reports whether the user's side of a direct conversation says anything about the peer.
-func isContact(m *record.Member) bool {
-	return m != nil && (m.Contact != record.NoContact || m.Blocked || m.Remark != "")
-}
-
 func (k *contacts) isContact(id tidemark.UserID) (bool, error) {
 	direct := tidemark.Direct(k.user, id)
 	p := k.set.Of(direct)
@@ -175,7 +170,7 @@ func (k *contacts) isContact(id tidemark.UserID) (bool, error) {
 		return false, err
 	}
 	m, err := p.Member(i.Ordinal, k.user)
-	return isContact(m), err
+	return m != nil && m.HasContact(), err
 }
 
 // choose takes the shorter way to the changed profiles. Neither length is known: both are counted to ever higher bounds,

@@ -91,7 +91,7 @@ func TestContracts(t *testing.T) {
 		}
 	})
 	for _, kind := range []string{
-		"create", "join", "leave", "add", "remove", "role", "rename group", "rename user", "message", "read", "direct", "contact",
+		"create", "join", "leave", "add", "remove", "role", "set role", "rename group", "rename user", "message", "read", "direct", "contact",
 		"restart", "crash", "page", "check", "back", "batch", "full", "difference", "pages",
 	} {
 		if done[kind] == 0 {
@@ -253,7 +253,7 @@ func (h *history) inGroup(user tidemark.UserID, id tidemark.ConversationID) {
 			}
 		}
 	}
-	switch rapid.IntRange(0, 8).Draw(h.t, "what") {
+	switch rapid.IntRange(0, 9).Draw(h.t, "what") {
 	case 0:
 		h.queue(&core.Join{Actor: core.Actor{User: user}, Conversation: id}, done("join", add(user, record.MemberRole)))
 	case 1:
@@ -279,6 +279,11 @@ func (h *history) inGroup(user tidemark.UserID, id tidemark.ConversationID) {
 		h.queue(h.text(user, id), done("message", func() {}))
 	case 7:
 		h.queue(&core.Read{User: user, Conversation: id, Seq: 1}, done("read", func() {}))
+	case 9:
+		role := record.Role(rapid.IntRange(1, 3).Draw(h.t, "role"))
+		h.queue(&core.SetRole{Actor: app, Conversation: id, Members: []tidemark.UserID{user}, Role: role}, done("set role", func() {
+			members[user] = role
+		}))
 	case 8:
 		if direct := tidemark.Direct(user, other); user != other {
 			h.queue(h.text(user, direct), done("direct", func() {
