@@ -60,6 +60,11 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 		if who.User == "" {
 			addBlock(member, event, row.Member)
 		}
+		if shown, err := s.config.Set.ShowsPresence(row.User, who.User); err != nil {
+			return nil, err
+		} else if !shown {
+			member.Devices = nil // they tell when the user was there
+		}
 		answer.Members = append(answer.Members, member)
 	}
 	if len(rows) == size {

@@ -211,6 +211,35 @@ func (s *userService) Options(ctx context.Context, request *wire.OptionsRequest)
 	return &wire.OptionsResponse{Options: options}, nil
 }
 
+// presenceMax is how many users one call of Presence may ask about.
+const presenceMax = 1000
+
+// Presence answers which users are online, as far as they show it to the caller.
+func (s *userService) Presence(ctx context.Context, request *wire.PresenceRequest) (*wire.PresenceResponse, error) {
+	if n := len(request.GetUsers()); n > presenceMax {
+		return nil, tidemark.Refuse(tidemark.TooMany, "%d users; at most %d a call", n, presenceMax)
+	}
+	users, asking := make([]tidemark.UserID, len(request.GetUsers())), caller(ctx).User
+	for i, id := range request.GetUsers() {
+		users[i] = tidemark.UserID(id)
+	}
+	if err := s.config.Set.CheckKnown(users...); err != nil {
+		return nil, err
+	}
+	answer := &wire.PresenceResponse{Users: make([]*wire.Presence, len(users))}
+	for i, user := range users {
+		stands, err := s.config.Set.Presence(asking, user)
+		if err != nil {
+			return nil, err
+		}
+		answer.Users[i] = &wire.Presence{User: string(user), Online: stands.Online, LastSeenMs: stands.LastSeenMs}
+		if stands.Online {
+			answer.Users[i].Platforms = s.config.Registry.Platforms(user)
+		}
+	}
+	return answer, nil
+}
+
 // ownUser is the user that a request is about: the caller when it names none; for the app anybody.
 func ownUser(who gateway.Identity, field, named string) (tidemark.UserID, error) {
 	switch {

@@ -70,7 +70,7 @@ func (s *Set) Subscribe(user tidemark.UserID, sub Subscriber) error {
 		}
 		a.mu.Unlock()
 		if err == nil && len(before) == 0 {
-			s.tellPresence(user, true)
+			s.changedPresence(user, cameOnline)
 		}
 		return err
 	}
@@ -101,9 +101,9 @@ func (s *Set) Unsubscribe(user tidemark.UserID, sub Subscriber) {
 	s.withdraw(a, sub)
 	left := len(a.all())
 	a.mu.Unlock()
-	s.unwatch(sub)
+	s.watches.drop(sub)
 	if had > 0 && left == 0 {
-		s.tellPresence(user, false)
+		s.changedPresence(user, wentOffline)
 	}
 }
 

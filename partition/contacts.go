@@ -8,12 +8,10 @@ package partition
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
-	"github.com/tidemark-im/tidemark/wire"
 )
 
 // ContactRow is one of a user's contacts: somebody whom the user has, or had, something to do with.
@@ -149,58 +147,4 @@ func (p *Partition) apart(info *record.Info) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// part ends the watches between users of whom one has just blocked the other.
-func (p *Partition) part() {
-	for i := range p.overlay.members.rows {
-		r := &p.overlay.members.rows[i]
-		if !r.changed || !r.now.Blocked || r.base.Member != nil && r.base.Blocked {
-			continue
-		}
-		info, err := p.InfoOf(r.key.c)
-		if err != nil || info == nil {
-			p.log.Error("info cannot be read", "conversation", r.key.c, "err", err)
-			continue
-		}
-		if a, b, direct := info.ID.Peers(); direct {
-			p.set.unwatchUser(a, b)
-			p.set.unwatchUser(b, a)
-		}
-	}
-}
-
-// unwatchUser ends the watches of a watcher's sessions on a user; what they saw last is that the user is gone.
-func (s *Set) unwatchUser(watcher, user tidemark.UserID) {
-	s.mu.Lock()
-	var ended []Subscriber
-	if a := s.audiences[watcher]; a != nil {
-		for _, sub := range a.all() {
-			if s.dropWatch(sub, user) {
-				ended = append(ended, sub)
-			}
-		}
-	}
-	s.mu.Unlock()
-	for _, sub := range ended {
-		sub.Signal(gone(user))
-	}
-}
-
-// dropWatch ends a subscriber's watch on one user, and answers whether there was one. It needs the lock.
-func (s *Set) dropWatch(sub Subscriber, user tidemark.UserID) bool {
-	if !slices.Contains(s.watched[sub], user) {
-		return false
-	}
-	s.watched[sub] = slices.DeleteFunc(s.watched[sub], func(other tidemark.UserID) bool { return other == user })
-	rest := slices.DeleteFunc(slices.Clone(s.watchers[user]), func(other Subscriber) bool { return other == sub })
-	if s.watchers[user] = rest; len(rest) == 0 {
-		delete(s.watchers, user)
-	}
-	return true
-}
-
-// gone is the presence of a user of whom nothing is told.
-func gone(user tidemark.UserID) *wire.Signal {
-	return &wire.Signal{Signal: &wire.Signal_Presence{Presence: &wire.PresenceSignal{User: string(user)}}}
 }

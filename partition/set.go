@@ -47,10 +47,11 @@ type Set struct {
 	wishes   chan wish  // see telling.go
 	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
 
-	mu        sync.Mutex                       // before online.mu
-	audiences map[tidemark.UserID]*audience    // guarded by mu; users with a session on this node
-	watchers  map[tidemark.UserID][]Subscriber // guarded by mu; who wants to know whether a user is online
-	watched   map[Subscriber][]tidemark.UserID // guarded by mu; the same by subscriber
+	mu        sync.Mutex                    // before online.mu
+	audiences map[tidemark.UserID]*audience // guarded by mu; users with a session on this node
+
+	watches watches
+	typings typings
 }
 
 // Open makes the partitions ready to read; nothing is written until Run or Step.
@@ -72,6 +73,7 @@ func Open(cfg Config) (*Set, error) {
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), contactsOnly: cfg.ContactsOnly, nowMs: cfg.NowMs,
 		db: cfg.DB, devices: cfg.Devices,
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
+		watches: newWatches(), typings: typings{told: newGenerations[typingKey, uint64](typingsKnown)},
 	}
 	for n := range cfg.DB.Meta().Partitions {
 		p, err := open(s, n, &cfg)
@@ -91,6 +93,7 @@ func (s *Set) Run(ctx context.Context) error {
 		loops.Go(func() { p.run(ctx) })
 	}
 	loops.Go(func() { s.fulfilAll(ctx) })
+	loops.Go(func() { s.runWatches(ctx) })
 	loops.Wait()
 	return nil
 }

@@ -53,7 +53,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 	if p.overlay.wrote {
 		p.wake()
 		p.tellReceipts(nowMs)
-		p.part()
+		p.tellChanges()
 	}
 	p.tellTransients(n, nowMs)
 	p.drop(n)

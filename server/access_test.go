@@ -86,6 +86,8 @@ var attempts = map[string]attempt{
 	"AdminService/Stats":  {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
 	"UserService/Options": {body: `{"userId":"alice","hideTyping":true}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER"},
 
+	"UserService/Presence": {body: `{"users":["bob"]}`, unknown: `{"users":["nobody"]}`, why: "UNKNOWN_USER"},
+
 	"AdminService/Partitions": {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
 	"AdminService/Sessions":   {body: `{}`, stranger: "NOT_ALLOWED", unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", admin: true},
 	"AdminService/Import": {body: `{"conversation":"team","entries":[]}`, stranger: "NOT_ALLOWED",
@@ -96,7 +98,7 @@ var attempts = map[string]attempt{
 var notYet = map[string]bool{
 	"MessageService/Schedule": true, "MessageService/Unschedule": true,
 	"MessageService/Scheduled": true, "ConversationService/SetAttributes": true,
-	"UserService/Delete": true, "UserService/Presence": true,
+	"UserService/Delete": true,
 }
 
 // statusOf is the HTTP status of a reason.

@@ -6,6 +6,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,4 +143,38 @@ func TestSignOutOneDevice(t *testing.T) {
 	n.ok(n.post("UserService/Get", `{}`, bearer(bound("phone"))))
 	other.send(`{"ping":{"request":"7"}}`)
 	other.until("pong")
+}
+
+func TestPresenceCall(t *testing.T) {
+	n := world(t, nil)
+	s := n.connect(n.token("bob"), `{"hello":{"deviceId":"phone","platform":"ios"}}`)
+	defer s.c.CloseNow()
+	s.until("synced")
+	n.ok(n.as("bob", "SyncService/Pull", `{"deviceId":"bot","platform":"cli"}`))
+	ask := `{"users":["mallory","bob","bob"]}`
+	a := n.ok(n.as("alice", "UserService/Presence", ask))
+	if a.at("users", "1", "online") != true || a.at("users", "1", "platforms", "0") != "ios" || a.at("users", "0", "online") != nil || a.at("users", "2", "user") != "bob" {
+		t.Errorf("%s", a.text)
+	}
+	if trace := n.ok(n.as("alice", "MessageService/Trace", `{"conversation":"team","seq":"2"}`)); trace.at("members", "1", "devices", "0") == nil {
+		t.Errorf("%s", trace.text)
+	}
+
+	n.ok(n.as("bob", "UserService/Options", `{"hidePresence":true}`))
+	if a := n.ok(n.as("alice", "UserService/Presence", `{"users":["bob"]}`)); a.text != `{"users":[{"user":"bob"}]}` {
+		t.Errorf("he hides: %s", a.text)
+	}
+	for _, a := range []answer{n.as("bob", "UserService/Presence", `{"users":["bob"]}`), n.app("UserService/Presence", `{"users":["bob"]}`)} {
+		if n.ok(a).at("users", "0", "online") != true {
+			t.Errorf("himself and the app: %s", a.text)
+		}
+	}
+	if trace := n.ok(n.as("alice", "MessageService/Trace", `{"conversation":"team","seq":"2"}`)); trace.at("members", "1", "user") != "bob" || trace.at("members", "1", "devices") != nil {
+		t.Errorf("his devices tell when he was there: %s", trace.text)
+	}
+	if trace := n.ok(n.app("MessageService/Trace", `{"conversation":"team","seq":"2"}`)); trace.at("members", "1", "devices", "0") == nil {
+		t.Errorf("the app sees them: %s", trace.text)
+	}
+	many := strings.Repeat(`"bob",`, 1000) + `"bob"`
+	n.refuses(n.as("alice", "UserService/Presence", `{"users":[`+many+`]}`), 429, "TOO_MANY")
 }

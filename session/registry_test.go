@@ -128,6 +128,9 @@ func TestPresence(t *testing.T) {
 	desk.disconnect()
 	phone.wantIdle("bob has another device")
 	other.disconnect()
+	phone.wantIdle("bob may come back at once")
+	tc.now += 1000
+	tc.step()
 	if got := online(); got != "false " {
 		t.Errorf("bob has gone, told: %s", got)
 	}

@@ -20,6 +20,7 @@ type spy struct {
 	wake   func(partition uint32, position tidemark.Position)
 	ready  func()
 	signal func()
+	heard  func(*wire.Signal)
 }
 
 func (s *spy) Wake(partition uint32, _ record.Conversation, position tidemark.Position) bool {
@@ -35,7 +36,10 @@ func (s *spy) Ready(uint32) {
 	}
 }
 
-func (s *spy) Signal(*wire.Signal) {
+func (s *spy) Signal(sig *wire.Signal) {
+	if s.heard != nil {
+		s.heard(sig)
+	}
 	if s.signal != nil {
 		s.signal()
 	}

@@ -72,6 +72,10 @@ func merge(old, next *wire.Signal) *wire.Signal {
 		if o := old.GetPresence(); o != nil && o.User == n.Presence.User {
 			return next
 		}
+	case *wire.Signal_Profile:
+		if o := old.GetProfile(); o != nil && o.User == n.Profile.User {
+			return next
+		}
 	case *wire.Signal_Receipt:
 		if o := old.GetReceipt(); o != nil && o.Conversation == n.Receipt.Conversation && o.User == n.Receipt.User {
 			if o.User == "" {

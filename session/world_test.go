@@ -86,6 +86,7 @@ func (tc *testWorld) step() {
 		for n := range tc.set.Partitions() {
 			did = tc.set.At(n).Step(tc.now) || did
 		}
+		did = tc.set.StepWatches(tc.now) || did
 	}
 }
 
