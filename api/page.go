@@ -30,6 +30,7 @@ const (
 	mentionsToken      tokenKind = 'n' // time, partition, ordinal, seq
 	receiptsToken      tokenKind = 'r' // seq, which list, place
 	reactionsToken     tokenKind = 'k' // seq, ordinal, then the key
+	scheduledToken     tokenKind = 'l' // text: partition, ordinal, client id
 	sessionsToken      tokenKind = 's' // text: user and device
 	contactsToken      tokenKind = 'k' // partition, position, ordinal
 )

@@ -7,8 +7,10 @@ package server_test
 import (
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidemark-im/tidemark/server"
 	"github.com/tidemark-im/tidemark/wire"
@@ -48,6 +50,11 @@ var attempts = map[string]attempt{
 		unknown: `{"conversation":"team","seqs":["99"]}`, why: "UNKNOWN_EVENT", user: true},
 	"MessageService/Clear": {body: `{"conversation":"team","seq":"1"}`, stranger: "NOT_MEMBER",
 		unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION", user: true},
+
+	"MessageService/Schedule": {body: `{"conversation":"team","clientId":"l1","atMs":"` + tomorrow + `","message":{"text":"x"}}`, stranger: "NOT_MEMBER",
+		unknown: `{"conversation":"none","clientId":"l2","atMs":"` + tomorrow + `","message":{"text":"x"}}`, why: "UNKNOWN_CONVERSATION", user: true},
+	"MessageService/Scheduled":  {body: `{"conversation":"team"}`, unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", user: true},
+	"MessageService/Unschedule": {body: `{"conversation":"team","clientId":"l1"}`, stranger: "UNKNOWN_EVENT", unknown: `{"conversation":"team","clientId":"l9"}`, why: "UNKNOWN_EVENT", user: true},
 
 	"ConversationService/Create":        {body: `{"id":"made","members":["bob"]}`, stranger: "ALREADY_EXISTS", unknown: `{"id":"m2","members":["nobody"]}`, why: "UNKNOWN_USER"},
 	"ConversationService/Get":           {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
@@ -94,11 +101,13 @@ var attempts = map[string]attempt{
 		unknown: `{"conversation":"team","entries":[{"timeMs":"1","clientId":"i","user":"nobody","message":{"text":"x"}}]}`, why: "UNKNOWN_USER", admin: true},
 }
 
+// tomorrow is a time to schedule for, ms.
+var tomorrow = strconv.FormatInt(time.Now().Add(24*time.Hour).UnixMilli(), 10)
+
 // notYet are the methods that are still to be written.
 var notYet = map[string]bool{
-	"MessageService/Schedule": true, "MessageService/Unschedule": true,
-	"MessageService/Scheduled": true, "ConversationService/SetAttributes": true,
-	"UserService/Delete": true,
+	"ConversationService/SetAttributes": true,
+	"UserService/Delete":                true,
 }
 
 // statusOf is the HTTP status of a reason.

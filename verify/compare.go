@@ -19,6 +19,9 @@ import (
 // checkMembers compares the member records with those whom the log names, and their marks with the log.
 func (v *conversation) checkMembers() error {
 	for _, u := range v.byRead {
+		if v.stored[u].ReadSeq <= v.last.Seq {
+			continue // of a log of which nothing is kept
+		}
 		v.damaged(0, "read mark of member "+v.name(u), v.stored[u].ReadSeq, fmt.Sprintf("at most the last event, %d", v.last.Seq))
 	}
 	for _, u := range slices.Sorted(maps.Keys(v.stored)) {
@@ -32,7 +35,14 @@ func (v *conversation) checkMembers() error {
 			v.checkMember(m, v.replay.members[u], what)
 		}
 	}
-	if v.replay == nil {
+	if v.replay == nil { // the log does not tell any more who was there when it began
+		active := uint32(0)
+		for _, m := range v.stored {
+			if m.Active() {
+				active++
+			}
+		}
+		equal(v.checker, 0, "members of the head", v.head.Members, active)
 		return nil
 	}
 	equal(v.checker, 0, "members of the head", v.head.Members, v.replay.active)
@@ -101,6 +111,7 @@ func (v *conversation) checkCurrents() error {
 	}
 	err := each(v.currents, v.info.Ordinal, v.currents.Current, func(k store.Key, stored *record.Current) {
 		v.counts.CurrentForms++
+		v.aboveFloor(k.Seq, "current form")
 		for _, r := range stored.Reactions {
 			v.reactionCounts[reaction{k.Seq, r.Key, 0}] += int64(r.Count)
 		}
@@ -146,6 +157,7 @@ func (v *conversation) checkMentions() error {
 	none := func() (struct{}, error) { return struct{}{}, nil }
 	err := each(v.mentions, v.info.Ordinal, none, func(k store.Key, _ struct{}) {
 		v.counts.Mentions++
+		v.aboveFloor(k.Seq, "mention of "+v.everybodyOr(k.User))
 		if entry := (mentioned{k.User, k.Seq}); v.replay != nil && !expected[entry] {
 			v.damaged(k.Seq, "mention of "+v.everybodyOr(k.User), "in the index", "none")
 		} else {
@@ -199,12 +211,14 @@ func (v *conversation) checkMemberships() error {
 
 // checkRecalls compares the events that no longer count.
 func (v *conversation) checkRecalls() error {
-	recalled := 0
+	recalled, rows := 0, uint64(0)
 	if v.replay != nil {
 		recalled = len(v.replay.recalls)
 	}
 	err := each(v.recalls, v.info.Ordinal, v.recalls.Counted, func(k store.Key, counted uint64) {
 		v.counts.Recalls++
+		v.aboveFloor(k.Seq, "recall")
+		rows++
 		if v.replay == nil {
 			return
 		}
@@ -215,6 +229,9 @@ func (v *conversation) checkRecalls() error {
 			delete(v.replay.recalls, k.Seq)
 		}
 	})
+	if err == nil && v.replay == nil {
+		equal(v.checker, 0, "recalled events of the head", v.head.Recalled, rows)
+	}
 	if err != nil || v.replay == nil {
 		return err
 	}

@@ -37,7 +37,7 @@ type conversation struct {
 }
 
 func (v *conversation) check() error {
-	v.last = record.Event{Seq: v.head.Floor, Digest: v.head.FloorDigest}
+	v.last = record.Event{Seq: v.head.Floor, Digest: v.head.FloorDigest, Counted: v.head.FloorCounted}
 	if v.head.Floor == 0 {
 		v.last.Digest = chain.Start(v.info.ID)
 		v.replay = newReplay(v)
@@ -110,9 +110,10 @@ func (v *conversation) event(e *record.Event) error {
 	if e.IsCounted {
 		counted++
 	}
-	if last.Seq > v.head.Floor || v.head.Floor == 0 {
-		equal(v.checker, e.Seq, "counted ordinal", e.Counted, counted)
+	if e.Seq <= v.head.Floor {
+		v.damaged(e.Seq, "event", "kept", fmt.Sprintf("none: everything up to %d was removed", v.head.Floor))
 	}
+	equal(v.checker, e.Seq, "counted ordinal", e.Counted, counted)
 	v.atLeast(e.Seq, "time", e.TimeMs, last.TimeMs)
 	v.atLeast(e.Seq, "id", uint64(e.ID), uint64(last.ID)+1)
 	v.atMost(e.Seq, "id", uint64(e.ID), uint64(v.state.LastID))
@@ -271,8 +272,10 @@ func (v *conversation) checkHead() {
 	equal(v.checker, 0, "seq of the head", h.Seq, last.Seq)
 	equal(v.checker, 0, "chain value of the head", h.Digest, last.Digest)
 	equal(v.checker, 0, "counted events of the head", h.Counted, last.Counted)
-	equal(v.checker, 0, "time of the head", h.TimeMs, last.TimeMs)
-	equal(v.checker, 0, "position of the head", h.Position, last.Position)
+	if h.Floor == 0 || h.Seq > h.Floor { // otherwise no event is kept that would tell
+		equal(v.checker, 0, "time of the head", h.TimeMs, last.TimeMs)
+		equal(v.checker, 0, "position of the head", h.Position, last.Position)
+	}
 	v.atMost(0, "last mention of everybody of the head", uint64(h.MentionAll), uint64(last.Seq))
 	if last.Seq == 0 {
 		v.damaged(0, "log", "no event", "the event that created it")

@@ -66,7 +66,7 @@ func (c *checker) run() (err error) {
 	}
 	for _, check := range []func() error{
 		c.checkUsers, c.checkConversations, c.checkConversationIDs, c.checkLists, c.checkCommits,
-		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors, c.checkContactIndex, c.checkAccounts,
+		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors, c.checkTimers, c.checkContactIndex, c.checkAccounts,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -105,7 +105,7 @@ func (c *checker) checkLists() error {
 			c.damaged(0, what, "one", "none: the user never was a member")
 		case position > m.Position || position == 0:
 			c.damaged(0, "position of the "+what, position, fmt.Sprintf("1 to that of the member record, %d", m.Position))
-		case position < m.Position && !c.committed(m.Position, func(events []record.ConversationSeq) bool {
+		case position < m.Position && !c.trimmed(k.Conversation) && !c.committed(m.Position, func(events []record.ConversationSeq) bool {
 			return slices.ContainsFunc(events, func(e record.ConversationSeq) bool { return e.Conversation == k.Conversation })
 		}):
 			c.damaged(0, "position of the "+what, position, fmt.Sprintf("%d: no event of that commit marks the conversation as changed", m.Position))
