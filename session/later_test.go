@@ -72,23 +72,27 @@ func TestScheduledMessageAndACrashAtEveryWrite(t *testing.T) {
 		t.Fatalf("there were only %d moments to crash at", len(moments))
 	}
 	for _, m := range moments {
-		after := &testWorld{TB: t, fs: m.fs, now: begin + 6000, format: wire.Proto}
-		after.start()
-		after.step()
-		desk := after.device("bob", "desk")
-		desk.tail, desk.gapless = 500, true
-		desk.connect().drain()
-		times := 0
-		for _, text := range desk.logs["team"].texts {
-			if text == "later" {
-				times++
-			}
-		}
-		if times > 1 || m.acked && times != 1 {
+		if times := timesAfter(t, m.fs, begin+6000); times > 1 || m.acked && times != 1 {
 			t.Fatalf("after a crash at %v the message is there %d times; acknowledged: %v", m.op, times, m.acked)
 		}
-		desk.disconnect()
-		after.must(after.db.Close())
 	}
 	t.Logf("%d crashes", len(moments))
+}
+
+// timesAfter is how often the message is in the log once a server has started from a disk.
+func timesAfter(t *testing.T, fs *vfs.MemFS, nowMs uint64) (times int) {
+	after := &testWorld{TB: t, fs: fs, now: nowMs, format: wire.Proto}
+	after.start()
+	after.step()
+	desk := after.device("bob", "desk")
+	desk.tail, desk.gapless = 500, true
+	desk.connect().drain()
+	for _, text := range desk.logs["team"].texts {
+		if text == "later" {
+			times++
+		}
+	}
+	desk.disconnect()
+	after.must(after.db.Close())
+	return times
 }
