@@ -50,7 +50,7 @@ func (k kept) text() (text string) {
 
 // A4: the numbers behind versions survive crashes and never repeat. A version that was handed out before a crash is good
 // after it: it names nothing that can be lost, and what the server writes afterwards is past it.
-func TestVersionsSurviveCrashes(t *testing.T) {
+func TestA4VersionsSurviveCrashes(t *testing.T) {
 	type crash struct {
 		op   faultfs.Op
 		fs   *vfs.MemFS

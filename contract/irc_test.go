@@ -185,7 +185,7 @@ func testChannel(t *testing.T, paths []string, batch int) *channel {
 	return c
 }
 
-func TestMembershipOfLogs(t *testing.T) {
+func TestA4MembershipBetweenVersionsOfLogs(t *testing.T) {
 	for _, batch := range []int{1, 3, 10} {
 		if c := testChannel(t, []string{"../irc/testdata/2004-12-05.txt", "../irc/testdata/2004-12-06.txt"}, batch); c.rows == 0 || len(c.moments) < 3 {
 			t.Errorf("in batches of %d nothing was told", batch)
@@ -194,7 +194,7 @@ func TestMembershipOfLogs(t *testing.T) {
 }
 
 // The real logs, where somebody has them: TIDEMARK_IRC_LOGS names their directory.
-func TestMembershipOfRealLogs(t *testing.T) {
+func TestA4MembershipBetweenVersionsOfRealLogs(t *testing.T) {
 	dir := os.Getenv("TIDEMARK_IRC_LOGS")
 	if dir == "" {
 		t.Skip("TIDEMARK_IRC_LOGS is not set")

@@ -61,7 +61,7 @@ var nothingCached = partition.CacheLimits{
 	Conversations: 1, Members: 1, ListRows: 1, Users: 1, Strangers: 1, Profiles: 1, Devices: 1, HeadPages: 1, TailBytes: 1, TailEvents: 1,
 }
 
-func TestContracts(t *testing.T) {
+func TestA4VersionsOfEverySet(t *testing.T) {
 	done := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		cold := rapid.Bool().Draw(t, "cold")

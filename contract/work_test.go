@@ -2,7 +2,7 @@
 
 // Work counted, not timed: rows read and bytes written, for contracts and for groups of any size.
 //
-//	go test ./contract -run TestGroupsOfAnySize -rewrite     writes docs/groups.md anew; read the difference
+//	go test ./contract -run TestA2OneCopyInGroupsOfAnySize -rewrite     writes docs/groups.md anew; read the difference
 
 package contract_test
 
@@ -84,7 +84,7 @@ func numbered(prefix string, i int) tidemark.UserID {
 
 // A profile change is one write: the same bytes for somebody known to nobody and for somebody in 5,000 groups and with
 // 5,000 contacts. (A4, C4)
-func TestProfileChangeCostsTheSame(t *testing.T) {
+func TestA4ProfileChangeIsOneWrite(t *testing.T) {
 	w, measure := counted(t)
 	w.users("a-000001", "b-000001") // ids and names of the same length
 	w.fill(5000, func(i int) core.Command {
@@ -107,7 +107,7 @@ func TestProfileChangeCostsTheSame(t *testing.T) {
 }
 
 // An answer reads what changed: of 5,000 groups, and of the members of a group of 5,000.
-func TestAnswersCostWhatChanged(t *testing.T) {
+func TestA4OnlyWhatIsAskedForCostsWhatChanged(t *testing.T) {
 	w, measure := counted(t)
 	const n = 5000
 	w.users("alice")
@@ -240,7 +240,7 @@ func groupWork(t *testing.T, n int) (names []string, costs map[string]work, grow
 }
 
 // A group of 100,000 is like one of 10 in everything but being made and being read whole; docs/groups.md says so.
-func TestGroupsOfAnySize(t *testing.T) {
+func TestA2OneCopyInGroupsOfAnySize(t *testing.T) {
 	sizes := []int{10, 1000, 100_000}
 	var names []string
 	var grows map[string]bool
@@ -301,6 +301,6 @@ func checkTable(t *testing.T, table string) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("the table of %s is not what is measured now: go test ./contract -run TestGroupsOfAnySize -rewrite\nit is\n%s", path, table)
+		t.Errorf("the table of %s is not what is measured now: go test ./contract -run TestA2OneCopyInGroupsOfAnySize -rewrite\nit is\n%s", path, table)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/tidemark-im/tidemark/record"
 )
 
-func TestReceiptsWhileEverythingMoves(t *testing.T) {
+func TestA2ReceiptsAtAnySizeWhileEverythingMoves(t *testing.T) {
 	const members, messages = 300, 40
 	w := newWorld(t, func(c *Config) { c.Cache.Readers = 1 }) // one conversation drives out the other
 	users := make([]tidemark.UserID, members)

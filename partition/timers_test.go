@@ -237,7 +237,7 @@ func TestReadersDoNotSeeATrimInFlight(t *testing.T) {
 }
 
 // Events go once every known device of every member has acknowledged them.
-func TestAcknowledgedEventsGo(t *testing.T) {
+func TestA2RetentionUntilAcknowledged(t *testing.T) {
 	w := newWorld(t, nil)
 	w.users("alice", "bob")
 	w.group("team", "alice", "bob")

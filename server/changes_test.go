@@ -37,7 +37,7 @@ func (a answer) want(t *testing.T, want string, path ...string) {
 	}
 }
 
-func TestChangesSinceVersions(t *testing.T) {
+func TestA4SeveralContractsInOneRequest(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir, nil)
 	n.users("alice", "bob", "carol")

@@ -18,7 +18,7 @@ func unread(n *node) any {
 	return n.ok(n.as("bob", "ConversationService/Get", `{"conversation":"team"}`)).at("conversation", "unread")
 }
 
-func TestClassNormalIsStoredAndCounted(t *testing.T) {
+func TestA3MessageClassesNormalIsStoredAndCounted(t *testing.T) {
 	n := world(t, nil)
 	before := unread(n)
 	equals(t, "seq", n.submit("alice", "n", `"message":{"text":"normal"}`), "3")
@@ -26,7 +26,7 @@ func TestClassNormalIsStoredAndCounted(t *testing.T) {
 	equals(t, "a new device", (&device{n: n, id: "d"}).pull().at("events", "2", "counted"), "2")
 }
 
-func TestClassSilentIsStoredAndNotCounted(t *testing.T) {
+func TestA3MessageClassesSilentIsStoredAndNotCounted(t *testing.T) {
 	n := world(t, nil)
 	equals(t, "seq", n.submit("alice", "s", `"message":{"text":"silent","class":"SILENT","mentions":["bob"]}`), "3")
 	equals(t, "unread", unread(n), "1")
@@ -36,7 +36,7 @@ func TestClassSilentIsStoredAndNotCounted(t *testing.T) {
 	equals(t, "mentions", later.at("mentions"), "0")
 }
 
-func TestClassTransientReachesWhoIsOnlineAndIsNotStored(t *testing.T) {
+func TestA3MessageClassesTransientReachesWhoIsOnline(t *testing.T) {
 	n := world(t, nil)
 	s := n.connect(n.token("bob"), `{"hello":{"deviceId":"phone"}}`)
 	defer s.c.CloseNow()

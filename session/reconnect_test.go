@@ -22,7 +22,7 @@ func texts(from, to int) (all []string) {
 
 // A1: a device that reconnects with key n gets n+1..head, then live events, no gap and no double between the two, also
 // while others keep sending.
-func TestReconnectWithKey(t *testing.T) {
+func TestA1ReconnectWithKey(t *testing.T) {
 	tc := newTest(t)
 	tc.users("alice", "bob")
 	tc.group("team", "alice", "bob")
@@ -116,7 +116,7 @@ func TestA1KeylessReaderGetsATail(t *testing.T) {
 }
 
 // A1: a key that cannot be is answered by a reset that says why, and by everything as to a new device.
-func TestReset(t *testing.T) {
+func TestA1SameSequenceOrResetSaysWhy(t *testing.T) {
 	tc := newTest(t)
 	tc.users("alice", "bob")
 	tc.group("team", "alice", "bob")

@@ -33,9 +33,18 @@ import (
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"tidemark": main}) }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: "testdata/script"}) }
+
+// TestA3ExportOfAnyRange is one of the scripts under the name of the promise that it shows.
+func TestA3ExportOfAnyRange(t *testing.T) {
+	runScripts(t, testscript.Params{Files: []string{"testdata/script/export.txtar"}})
+}
+
+func runScripts(t *testing.T, scripts testscript.Params) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 scripts.Dir,
+		Files:               scripts.Files,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			for _, variable := range os.Environ() {
