@@ -15,6 +15,8 @@ type Limits struct {
 	MembersMax       uint32 // members of one conversation
 	ConversationsMax uint32 // conversations of one user in one partition's reckoning
 	DevicesMax       uint32 // devices of one user
+	RoomsMax         uint32 // rooms that one session is in
+	RoomReceiversMax uint32 // sessions in one room
 	InFlightMax      uint32 // submissions of one session not yet answered
 	MentionsMax      uint32 // users mentioned by one message
 	ReactionKeysMax  uint32 // distinct reaction keys of one message
@@ -38,6 +40,8 @@ func DefaultLimits() Limits {
 		MembersMax:       1_000_000,
 		ConversationsMax: 20_000,
 		DevicesMax:       32,
+		RoomsMax:         16,
+		RoomReceiversMax: 100_000,
 		InFlightMax:      256,
 		MentionsMax:      100,
 		ReactionKeysMax:  100,
@@ -62,6 +66,8 @@ func (l Limits) WithDefaults() Limits {
 	l.MembersMax = cmp.Or(l.MembersMax, d.MembersMax)
 	l.ConversationsMax = cmp.Or(l.ConversationsMax, d.ConversationsMax)
 	l.DevicesMax = cmp.Or(l.DevicesMax, d.DevicesMax)
+	l.RoomsMax = cmp.Or(l.RoomsMax, d.RoomsMax)
+	l.RoomReceiversMax = cmp.Or(l.RoomReceiversMax, d.RoomReceiversMax)
 	l.InFlightMax = cmp.Or(l.InFlightMax, d.InFlightMax)
 	l.MentionsMax = cmp.Or(l.MentionsMax, d.MentionsMax)
 	l.ReactionKeysMax = cmp.Or(l.ReactionKeysMax, d.ReactionKeysMax)

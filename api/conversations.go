@@ -252,16 +252,24 @@ func (s *conversationService) changeMembers(ctx context.Context, command core.Co
 	if err != nil {
 		return nil, err
 	}
-	return &wire.MembersResponse{HeadSeq: uint64(reply.Seq), MemberCount: reply.Members, Requested: reply.Requested}, nil
+	count := reply.Members
+	if reply.Info != nil && reply.Info.Kind == record.Room {
+		count = uint32(s.config.Set.Of(reply.Info.ID).InRoom(reply.Info.Ordinal))
+	}
+	return &wire.MembersResponse{HeadSeq: uint64(reply.Seq), MemberCount: count, Requested: reply.Requested}, nil
 }
 
-// ListMembers pages through the members in the order in which the partition met them.
+// ListMembers pages through the members in the order in which the partition met them; in a room through those who are in
+// it, by id.
 func (s *conversationService) ListMembers(ctx context.Context, request *wire.ListMembersRequest) (*wire.ListMembersResponse, error) {
-	numbers, err := readToken(membersToken, request.GetPageToken(), 1)
+	sight, err := s.config.Set.See(caller(ctx).User, tidemark.ConversationID(request.GetConversation()))
 	if err != nil {
 		return nil, err
 	}
-	sight, err := s.config.Set.See(caller(ctx).User, tidemark.ConversationID(request.GetConversation()))
+	if sight.Info.Kind == record.Room {
+		return listInRoom(sight, request)
+	}
+	numbers, err := readToken(membersToken, request.GetPageToken(), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ const (
 	scheduledToken     tokenKind = 'l' // text: partition, ordinal, client id
 	sessionsToken      tokenKind = 's' // text: user and device
 	contactsToken      tokenKind = 'k' // partition, position, ordinal
+	inRoomToken        tokenKind = 'r' // text: user
 )
 
 // pageToken packs numbers into an opaque token.

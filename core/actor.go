@@ -53,6 +53,10 @@ func (t *turn) find(id tidemark.ConversationID) (found bool, err *tidemark.Error
 	}
 	t.info, t.head = info, t.view.Head(info.Ordinal)
 	user, met := t.view.User(t.writer)
+	if info.Kind == record.Room {
+		t.user, t.member = user, t.inRoom(t.writer)
+		return true, nil
+	}
 	if met {
 		t.user = user
 		if m := t.view.Member(info.Ordinal, user); m.Active() {
@@ -64,6 +68,9 @@ func (t *turn) find(id tidemark.ConversationID) (found bool, err *tidemark.Error
 
 func (t *turn) needMember() *tidemark.Error {
 	if t.member == nil && !t.full {
+		if t.info.Kind == record.Room {
+			return tidemark.Refuse(tidemark.NotMember, "%s is not in %s: a room is entered by a connection", t.writer, t.info.ID)
+		}
 		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, t.info.ID)
 	}
 	return nil

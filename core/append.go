@@ -71,6 +71,7 @@ func (t *turn) append(d draft) *record.Event {
 
 // write appends what the asking user (or the system) has written. A message that counts moves the writer's own read mark
 // over it: nobody's own messages are ever unread, and who answers has read. A reaction or an edit says nothing of the kind.
+// A room has no read marks.
 func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []byte, counted bool) *record.Event {
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
@@ -79,7 +80,7 @@ func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []by
 		writer: t.writer, user: t.user, clientID: clientID, kind: kind, body: body, counted: counted,
 		timeMs: t.env.NowMs,
 	})
-	if t.member != nil && counted {
+	if t.member != nil && counted && t.info.Kind != record.Room {
 		t.readBy(t.ownMember(t.user, true))
 	}
 	return e

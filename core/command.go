@@ -161,6 +161,21 @@ type Settings struct {
 	Draft                               *wire.Draft // an empty text: none any more
 }
 
+// SetAttributes sets attributes of a room; an empty value removes the key.
+type SetAttributes struct {
+	Actor        Actor
+	Conversation tidemark.ConversationID
+	Set          map[string]string
+	AutoDelete   bool // those set go when the actor has left the room
+}
+
+// DropAttributes removes the attributes of a room that were to go with their owner, where the owner is not in it or has
+// been seen to leave: those of Gone that nobody has set anew.
+type DropAttributes struct {
+	Conversation tidemark.ConversationID
+	Gone         []record.Attribute
+}
+
 // Import appends entries with times of the past to a group, in order, adding users to the partition as needed; an entry
 // whose client id is there already is skipped. The app only. The caller has checked that the users exist.
 type Import struct {
@@ -229,30 +244,32 @@ type SaveCursor struct {
 	Forget   bool
 }
 
-func (*Submit) command()        {}
-func (*Erase) command()         {}
-func (*Read) command()          {}
-func (*Create) command()        {}
-func (*Update) command()        {}
-func (*AddMembers) command()    {}
-func (*RemoveMembers) command() {}
-func (*Join) command()          {}
-func (*Leave) command()         {}
-func (*AnswerJoin) command()    {}
-func (*SetRole) command()       {}
-func (*Transfer) command()      {}
-func (*Mute) command()          {}
-func (*Dissolve) command()      {}
-func (*Settings) command()      {}
-func (*Import) command()        {}
-func (*UpsertUser) command()    {}
-func (*UpdateUser) command()    {}
-func (*SeeDevice) command()     {}
-func (*ForgetDevice) command()  {}
-func (*SetOptions) command()    {}
-func (*RevokeTokens) command()  {}
-func (*DeleteUser) command()    {}
-func (*SaveCursor) command()    {}
+func (*Submit) command()         {}
+func (*Erase) command()          {}
+func (*Read) command()           {}
+func (*Create) command()         {}
+func (*Update) command()         {}
+func (*AddMembers) command()     {}
+func (*RemoveMembers) command()  {}
+func (*Join) command()           {}
+func (*Leave) command()          {}
+func (*AnswerJoin) command()     {}
+func (*SetRole) command()        {}
+func (*Transfer) command()       {}
+func (*Mute) command()           {}
+func (*Dissolve) command()       {}
+func (*Settings) command()       {}
+func (*SetAttributes) command()  {}
+func (*DropAttributes) command() {}
+func (*Import) command()         {}
+func (*UpsertUser) command()     {}
+func (*UpdateUser) command()     {}
+func (*SeeDevice) command()      {}
+func (*ForgetDevice) command()   {}
+func (*SetOptions) command()     {}
+func (*RevokeTokens) command()   {}
+func (*DeleteUser) command()     {}
+func (*SaveCursor) command()     {}
 
 // Reply is what a command answers once its commit is durable. Which fields are set depends on the command.
 type Reply struct {

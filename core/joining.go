@@ -23,7 +23,7 @@ func (t *turn) handleJoin(cmd *Join) Reply {
 	if err := t.arrive(cmd.Actor, cmd.Conversation, "joins"); err != nil {
 		return Reply{Err: err}
 	}
-	if t.member != nil && t.info.Kind != record.Direct {
+	if t.member != nil && t.info.Kind != record.Direct && t.info.Kind != record.Room {
 		return t.unchanged()
 	}
 	if err := t.may(ToJoin); err != nil {
@@ -146,6 +146,9 @@ func (t *turn) handleLeave(cmd *Leave) Reply {
 	}
 	if err := t.may(ToLeave); err != nil {
 		return Reply{Err: err}
+	}
+	if t.info.Kind == record.Room && !t.memberOf(t.user).Active() {
+		return refuse(tidemark.NotAllowed, "%s was given nothing in the room %s: the connection that is in it leaves it", t.writer, t.info.ID)
 	}
 	alone := t.head.Members == 1 || t.info.DissolvedSeq > 0
 	if t.member.Role == owner && !alone && len(t.owners(t.user)) == 0 {

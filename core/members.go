@@ -85,12 +85,8 @@ func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
 	var users []record.User
 	members := named[:0]
 	for _, id := range named {
-		u, met := t.view.User(id)
-		if !met {
-			continue
-		}
-		m := t.view.Member(t.info.Ordinal, u)
-		if !m.Active() {
+		u, m := t.removable(id)
+		if m == nil {
 			continue
 		}
 		if err := t.mayTo(ToRemove, "remove", id, m); err != nil {
@@ -152,7 +148,7 @@ func (t *turn) canAdmit(members []tidemark.UserID) ([]record.User, *tidemark.Err
 	users := make([]record.User, len(members))
 	for i, id := range members {
 		users[i] = t.ordinal(id)
-		if id != tidemark.SystemUser && t.view.ConversationsOf(users[i]) >= int(t.limits.ConversationsMax) {
+		if id != tidemark.SystemUser && t.info.Kind != record.Room && t.view.ConversationsOf(users[i]) >= int(t.limits.ConversationsMax) {
 			return nil, tidemark.Refuse(tidemark.TooMany, "%s is in %d conversations already, more are not allowed",
 				id, t.limits.ConversationsMax)
 		}
@@ -171,14 +167,14 @@ func (t *turn) expect(members int) {
 // settings say so. Who comes back begins anew, but for being silenced, since leaving is no way out of that, and for what
 // the user has deleted for itself.
 func (t *turn) admit(u record.User, role record.Role) *record.Member {
-	m := t.ownMember(u, false)
+	m := t.ownMember(u, t.info.Kind == record.Room)
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
 		ListPosition:    t.env.Position,
 		SilencedUntilMs: m.SilencedUntilMs, LastPostMs: m.LastPostMs,
 		PrivatePosition: m.PrivatePosition, ClearedSeq: m.ClearedSeq,
 	}
-	if t.info.Settings.HistoryFromStart {
+	if t.info.Settings.HistoryFromStart || t.info.Kind == record.Room {
 		m.VisibleFrom = 1
 	}
 	if m.ClearedSeq > 0 {
@@ -191,9 +187,13 @@ func (t *turn) admit(u record.User, role record.Role) *record.Member {
 	return m
 }
 
-// dismiss ends a membership by the event just appended.
+// dismiss ends a membership by the event just appended. Who was in a room without a record has none.
 func (t *turn) dismiss(u record.User) {
-	m := t.ownMember(u, false)
+	room := t.info.Kind == record.Room
+	if room && !t.memberOf(u).Active() {
+		return
+	}
+	m := t.ownMember(u, room)
 	m.LeftSeq = t.head.Seq
 	m.Position, m.ListPosition = t.env.Position, t.env.Position
 	t.head.Members--

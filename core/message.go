@@ -82,6 +82,9 @@ func (t *turn) checkMessage(m *wire.Message) *tidemark.Error {
 	if _, known := wire.MessageClass_name[int32(m.Class)]; !known {
 		return tidemark.Refuse(tidemark.BadArgument, "class %d is not a message class", m.Class)
 	}
+	if _, known := wire.Priority_name[int32(m.Priority)]; !known {
+		return tidemark.Refuse(tidemark.BadArgument, "priority %d is not a priority", m.Priority)
+	}
 	if len(m.Mentions) > int(t.limits.MentionsMax) {
 		return tidemark.Refuse(tidemark.TooMany, "the message mentions %d users, at most %d are allowed; mention all?",
 			len(m.Mentions), t.limits.MentionsMax)
@@ -95,8 +98,11 @@ func (t *turn) checkMessage(m *wire.Message) *tidemark.Error {
 	return t.checkReply(tidemark.Seq(m.ReplyTo))
 }
 
-// mention indexes whom a message at seq mentions: members who can see it, but not its sender.
+// mention indexes whom a message at seq mentions: members who can see it, but not its sender. A room has no such index.
 func (t *turn) mention(m *wire.Message, seq tidemark.Seq, sender tidemark.UserID) {
+	if t.info.Kind == record.Room {
+		return
+	}
 	if m.MentionAll {
 		t.out.Mentions = append(t.out.Mentions, record.MentionChange{Conversation: t.info.Ordinal, Seq: seq})
 		head := t.ownHead()
@@ -123,6 +129,9 @@ func (t *turn) mention(m *wire.Message, seq tidemark.Seq, sender tidemark.UserID
 
 // unmention takes the mentions of a message at seq out of the index.
 func (t *turn) unmention(m *wire.Message, seq tidemark.Seq) {
+	if t.info.Kind == record.Room {
+		return
+	}
 	if m.MentionAll {
 		t.out.Mentions = append(t.out.Mentions, record.MentionChange{
 			Conversation: t.info.Ordinal, Seq: seq, Removed: true,

@@ -129,25 +129,25 @@ var rights = [...]Right{
 	ToEraseOthers:  {What: "erase the messages of others", Least: [4]record.Role{AppOnly, AppOnly, AppOnly, AppOnly}, Ended: true},
 	ToReact:        {What: "react", Least: [4]record.Role{member, member, member, member}, Keeps: Silence},
 	ToPin:          {What: "pin", Least: [4]record.Role{member, admin, admin, admin}, Setting: PinSetting, Keeps: Silence},
-	ToRead:         {What: "move a read mark or change settings of one's own", Least: [4]record.Role{member, member, member, member}, Ended: true},
+	ToRead:         {What: "move a read mark or change settings of one's own", Least: [4]record.Role{member, member, member, Nobody}, Ended: true},
 
 	ToChangeData:   {What: "change the data", Least: [4]record.Role{Nobody, admin, admin, admin}, Setting: EditSetting, Keeps: Silence},
 	ToChangeRules:  {What: "change the rules", Least: [4]record.Role{Nobody, admin, admin, admin}},
 	ToChangeRights: {What: "change who may do what", Least: [4]record.Role{Nobody, owner, owner, owner}},
 	ToInvite:       {What: "add members", Least: [4]record.Role{Nobody, admin, admin, admin}, Setting: InviteSetting},
-	ToAnswerJoin:   {What: "answer requests to join", Least: [4]record.Role{Nobody, admin, admin, admin}, Setting: InviteSetting, Only: true},
+	ToAnswerJoin:   {What: "answer requests to join", Least: [4]record.Role{Nobody, admin, admin, Nobody}, Setting: InviteSetting, Only: true},
 	ToRemove:       {What: "remove members", Least: [4]record.Role{Nobody, admin, admin, admin}, Lower: true, Ended: true},
 	ToMute:         {What: "mute members", Least: [4]record.Role{Nobody, admin, admin, admin}, Lower: true},
 	ToSetRole:      {What: "change roles", Least: [4]record.Role{Nobody, owner, owner, owner}, Lower: true},
 	ToMakeOwner:    {What: "make owners", Least: [4]record.Role{Nobody, AppOnly, AppOnly, AppOnly}},
 	ToTransfer:     {What: "transfer the ownership", Least: [4]record.Role{Nobody, owner, owner, owner}},
 	ToDissolve:     {What: "dissolve the conversation", Least: [4]record.Role{Nobody, owner, owner, owner}, Ended: true},
-	ToJoin:         {What: "join", Least: [4]record.Role{Nobody, Anybody, Anybody, Anybody}, Policy: true},
+	ToJoin:         {What: "join", Least: [4]record.Role{Nobody, Anybody, Anybody, Nobody}, Policy: true},
 	ToLeave:        {What: "leave", Least: [4]record.Role{Nobody, member, member, member}, Ended: true},
 
 	ToSetAttributes:       {What: "set attributes", Least: [4]record.Role{Nobody, Nobody, Nobody, member}, Keeps: Silence},
 	ToSetOthersAttributes: {What: "change the attributes of others", Least: [4]record.Role{Nobody, Nobody, Nobody, admin}},
-	ToImport:              {What: "import", Least: [4]record.Role{Nobody, AppOnly, AppOnly, AppOnly}},
+	ToImport:              {What: "import", Least: [4]record.Role{Nobody, AppOnly, AppOnly, Nobody}},
 }
 
 // Rights is a copy of the table of rights, a row for each [Action].

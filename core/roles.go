@@ -206,7 +206,7 @@ func (t *turn) handleMute(cmd *Mute) Reply {
 	}
 	t.expect(len(named))
 	for _, id := range named {
-		u, m, err := t.activeMember(id)
+		u, m, err := t.mutable(id)
 		if err == nil {
 			err = t.mayTo(ToMute, "mute", id, m)
 		}
@@ -214,7 +214,11 @@ func (t *turn) handleMute(cmd *Mute) Reply {
 			return Reply{Err: err}
 		}
 		if m.SilencedUntilMs != until {
-			m = t.ownMember(u, false)
+			room := t.info.Kind == record.Room
+			if u == 0 && room {
+				u = t.ordinal(id)
+			}
+			m = t.ownMember(u, room)
 			m.SilencedUntilMs, m.Position = until, t.env.Position
 		}
 	}

@@ -250,6 +250,8 @@ func (s *story) command(w words) core.Command {
 		return cmd
 	case "clear":
 		return &core.Clear{User: w.user(), Conversation: w.in(), Seq: tidemark.Seq(w.number("seq"))}
+	case "set", "drop":
+		return roomCommand(w)
 	case "import":
 		return &core.Import{Conversation: w.in(), Entries: entries(w)}
 	}

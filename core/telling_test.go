@@ -25,6 +25,10 @@ func (s *story) tell(lines []string) string {
 		return s.reply(w, reply)
 	}
 	switch w.plain[0] {
+	case "enters", "exits":
+		return s.enters(w, w.plain[0] == "enters")
+	case "attributes":
+		return s.attributes(w)
 	case "later":
 		return s.later(w)
 	case "limits":
@@ -273,7 +277,7 @@ func showBody(e *record.Event) string {
 	case *wire.Body_Members:
 		return showMembers(b.Members)
 	case *wire.Body_Info:
-		return "changes " + showInfo(b.Info)
+		return "changes " + showInfo(b.Info) + showAttributes(b.Info.Attributes)
 	}
 	return "no body"
 }

@@ -38,5 +38,5 @@ type View interface {
 	Scheduled(c record.Conversation, u record.User, id tidemark.ClientID) *record.Scheduled
 	ScheduledBy(c record.Conversation, u record.User) int // how many
 	JoinRequest(c record.Conversation, u record.User) *record.JoinRequest
-	Entered(c record.Conversation, u record.User) bool // a session of the user is in this room now
+	Entered(c record.Conversation, user tidemark.UserID) bool // a session of the user is in this room now
 }

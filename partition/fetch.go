@@ -44,10 +44,10 @@ func (s *Set) See(user tidemark.UserID, id tidemark.ConversationID) (*Sight, err
 		return nil, err
 	}
 	if user != "" {
-		if sight.Member, err = p.Member(info.Ordinal, user); err != nil {
+		if sight.Member, err = p.memberFor(info, user); err != nil {
 			return nil, err
 		}
-		if !sight.Member.Active() {
+		if sight.Member == nil || info.Kind != record.Room && !sight.Member.Active() {
 			return nil, tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", user, id)
 		}
 		if sight.Asking, _, err = p.User(user); err != nil {
@@ -60,10 +60,21 @@ func (s *Set) See(user tidemark.UserID, id tidemark.ConversationID) (*Sight, err
 		}
 	}
 	sight.Floor = sight.Head.Floor
+	if info.Kind == record.Room {
+		sight.Floor = RoomFloor(info, &sight.Head)
+	}
 	if m := sight.Member; m != nil && m.VisibleFrom > 0 {
 		sight.Floor = max(sight.Floor, m.VisibleFrom-1)
 	}
 	return sight, nil
+}
+
+// memberFor is the record with which a user sees a conversation.
+func (p *Partition) memberFor(info *record.Info, user tidemark.UserID) (*record.Member, error) {
+	if info.Kind == record.Room {
+		return p.RoomMember(info.Ordinal, user)
+	}
+	return p.Member(info.Ordinal, user)
 }
 
 // Fetch reads a page of history for a user, events in their current form, oldest first; the empty user is the app. A

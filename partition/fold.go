@@ -113,7 +113,7 @@ func (o *overlay) foldMember(m record.MemberChange) {
 	if r == nil {
 		r = o.members.add(k, o.baseMember(k))
 	}
-	if r.now.Member == nil {
+	if r.now.Member == nil && !m.Quiet {
 		if o.joined == nil {
 			o.joined = make(map[record.User]int)
 		}

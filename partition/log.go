@@ -218,14 +218,18 @@ func (s *committed) withhold(c record.Conversation, seq tidemark.Seq, cur *recor
 	if !ok {
 		return
 	}
-	old := part[0]
+	tail = slices.Clone(tail)
+	tail[seq-tail[0].Seq] = withheld(part[0], cur)
+	s.tails.put(c, tail, tailCost(tail))
+}
+
+// withheld is an entry without its body.
+func withheld(old *LogEntry, cur *record.Current) *LogEntry {
 	w := old.decode()
 	withholdBody(w, cur)
 	entry := *old
 	entry.Encoded = encodeEvent(w)
-	tail = slices.Clone(tail)
-	tail[seq-tail[0].Seq] = &entry
-	s.tails.put(c, tail, tailCost(tail))
+	return &entry
 }
 
 // inTail is an event's entry if it is in memory.

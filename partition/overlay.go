@@ -294,7 +294,9 @@ func (o *overlay) JoinRequest(c record.Conversation, u record.User) *record.Join
 	return see(&o.requests, memberKey{c, u}, o.baseRequest)
 }
 
-func (o *overlay) Entered(c record.Conversation, u record.User) bool { return o.p.entered(c, u) }
+func (o *overlay) Entered(c record.Conversation, user tidemark.UserID) bool {
+	return o.p.entered(c, user)
+}
 
 // The committed versions. What has an ordinal or a seq past the committed ones is new, without looking.
 

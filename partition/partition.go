@@ -22,7 +22,7 @@ import (
 
 // Partition is one partition. Reads are safe for concurrent use; Step is for one goroutine.
 //
-// Locks are taken in this order: audience.mu, Set.mu, online.mu, whatever a Subscriber locks, ordered.mu, mu. The loop calls
+// Locks are taken in this order: audience.mu, Set.mu, online.mu, rooms.mu, whatever a Subscriber locks, ordered.mu, mu. The loop calls
 // subscribers with online.mu held for reading and never with mu held; a subscriber may read the partition, and must not
 // subscribe, under its own lock.
 type Partition struct {
@@ -39,6 +39,7 @@ type Partition struct {
 	ordered ordered
 	telling telling
 	online  online
+	rooms   rooms
 	stats   counters
 
 	// published <= mem.state.Position: the first moves after the wakes of a commit, the second before.
@@ -46,16 +47,17 @@ type Partition struct {
 	failure   atomic.Pointer[failure] // set once, by the loop: why writing has stopped
 
 	// Owned by the loop, and reused from batch to batch.
-	timers  timers
-	work    []request                           // taken from the queue, not yet evaluated; at most 3*batchMax
-	replies []core.Reply                        // of the batch, in the order of its commands
-	overlay *overlay                            // the view of the batch; readers look into it while it is in flight
-	command record.Changes                      // of one command
-	changes record.Changes                      // of the batch
-	batch   *store.Batch                        // the same, encoded
-	entropy *bufio.Reader                       // salts
-	woken   []Subscriber                        // who must be told that the position is published
-	fresh   map[record.Conversation][]*LogEntry // encoded events of the batch, of conversations in use
+	timers     timers
+	work       []request                           // taken from the queue, not yet evaluated; at most 3*batchMax
+	replies    []core.Reply                        // of the batch, in the order of its commands
+	overlay    *overlay                            // the view of the batch; readers look into it while it is in flight
+	command    record.Changes                      // of one command
+	changes    record.Changes                      // of the batch
+	batch      *store.Batch                        // the same, encoded
+	entropy    *bufio.Reader                       // salts
+	woken      []Subscriber                        // who must be told that the position is published
+	roomsWoken []record.Conversation               // of the batch, in which there is somebody
+	fresh      map[record.Conversation][]*LogEntry // encoded events of the batch, of conversations in use
 
 	mu  sync.RWMutex
 	mem committed // guarded by mu

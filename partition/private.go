@@ -217,6 +217,3 @@ func (p *Partition) reactions(from record.Index, alone bool, fn func(ReactionRow
 	}
 	return nil
 }
-
-// entered reports whether a session of the user is in a room.
-func (p *Partition) entered(record.Conversation, record.User) bool { return false }

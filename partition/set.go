@@ -174,6 +174,10 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 		return s.Of(cmd.Conversation), nil
 	case *core.Delete:
 		return s.Of(cmd.Conversation), nil
+	case *core.SetAttributes:
+		return s.Of(cmd.Conversation), nil
+	case *core.DropAttributes:
+		return s.Of(cmd.Conversation), nil
 	case *core.Clear:
 		return s.Of(cmd.Conversation), nil
 	case *core.Import:

@@ -17,8 +17,12 @@ const (
 	deliveredAtOnceMax = 64 // conversations of one acknowledgement whose authors are told
 )
 
-// signal tells all online members of a conversation but one user.
+// signal tells all online members of a conversation, of a room all who are in it, but one user.
 func (p *Partition) signal(c record.Conversation, but tidemark.UserID, sig *wire.Signal) {
+	if info, err := p.InfoOf(c); err == nil && info != nil && info.Kind == record.Room {
+		p.rooms.signal(p, c, but, sig)
+		return
+	}
 	if _, err := p.loadMembers(c); err != nil {
 		p.log.Error("members cannot be read", "conversation", c, "err", err)
 		return

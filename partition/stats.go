@@ -14,6 +14,7 @@ import (
 type counters struct {
 	commands, refused, commits, events, batchBytes atomic.Uint64
 	wakes, signals, misses                         atomic.Uint64
+	leftOut                                        [lanes]atomic.Uint64 // of rooms, by receiver
 }
 
 // Stats of one partition since it was opened, and as it stands.
@@ -35,6 +36,10 @@ type Stats struct {
 	Tails         uint64 // conversations whose tail is in memory
 	TailBytes     uint64 // of these tails
 	Readers       uint64 // members whose marks are in memory in order, for receipts
+	Rooms         uint64 // that somebody is in
+	RoomReceivers uint64 // sessions in them
+	ShedNormal    uint64 // messages of rooms that were left out for a receiver, of normal priority
+	ShedLow       uint64 // and of low priority
 }
 
 // Stats takes the figures.
@@ -46,6 +51,13 @@ func (p *Partition) Stats() Stats {
 		Signals: p.stats.signals.Load(), CacheMisses: p.stats.misses.Load(), Online: uint64(p.online.count()),
 	}
 	s.Readers = uint64(p.orderedMembers())
+	s.ShedNormal, s.ShedLow = p.stats.leftOut[normalLane].Load(), p.stats.leftOut[lowLane].Load()
+	p.rooms.mu.RLock()
+	s.Rooms = uint64(len(p.rooms.in))
+	for _, in := range p.rooms.in {
+		s.RoomReceivers += uint64(len(in.seats))
+	}
+	p.rooms.mu.RUnlock()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	s.Users, s.Conversations = uint64(p.mem.state.Users), uint64(p.mem.state.Conversations)

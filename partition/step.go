@@ -48,6 +48,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 		p.apply()
 		p.orderMarks()
 		p.noteTimers()
+		p.withholdInRooms()
 	}
 	p.reply(n)
 	if p.overlay.wrote {
@@ -55,6 +56,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 		p.tellReceipts(nowMs)
 		p.tellChanges()
 	}
+	p.takeOut(n)
 	p.tellTransients(n, nowMs)
 	p.drop(n)
 	return true

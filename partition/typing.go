@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -55,7 +56,11 @@ func (s *Set) Typing(user tidemark.UserID, id tidemark.ConversationID, typing bo
 	if err != nil {
 		return err
 	}
-	if sight.Head.Members > typingMembersMax || account != nil && account.HideTyping {
+	members := int(sight.Head.Members)
+	if sight.Info.Kind == record.Room {
+		members = sight.Partition.InRoom(sight.Info.Ordinal)
+	}
+	if members > typingMembersMax || account != nil && account.HideTyping {
 		return nil
 	}
 	if apart, err := sight.Partition.apart(sight.Info); err != nil || apart {

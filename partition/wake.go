@@ -28,19 +28,20 @@ func (p *Partition) wake() {
 	p.online.mu.RLock()
 	if len(p.online.audiences) > 0 {
 		each(&p.overlay.heads, func(c record.Conversation, h *record.Head) {
-			if h.Position != position {
-				return // nothing was written that anybody must hear: trimmed
+			if h.Position != position || p.isRoom(c) {
+				return // nothing was written that anybody must hear: trimmed; or see rooms
 			}
 			for _, a := range p.present(c, true) {
 				p.wakeAudience(a, c, position)
 			}
 		})
 		each(&p.overlay.members, func(k memberKey, _ member) {
-			if a := p.online.audiences[k.u]; a != nil {
+			if a := p.online.audiences[k.u]; a != nil && !p.isRoom(k.c) {
 				p.wakeAudience(a, k.c, position)
 			}
 		})
 	}
+	p.noteRooms()
 	p.encodeFresh()
 	p.published.Store(uint64(position))
 	p.online.mu.RUnlock()
@@ -49,6 +50,17 @@ func (p *Partition) wake() {
 	}
 	clear(p.woken)
 	p.woken = p.woken[:0]
+	p.rooms.wake(p)
+}
+
+// noteRooms notes the rooms of the batch in which there is somebody: their events will be read at once.
+func (p *Partition) noteRooms() {
+	each(&p.overlay.heads, func(c record.Conversation, _ *record.Head) {
+		if p.rooms.inUse(c) {
+			p.fresh[c] = nil
+			p.roomsWoken = append(p.roomsWoken, c)
+		}
+	})
 }
 
 func (p *Partition) wakeAudience(a *audience, c record.Conversation, position tidemark.Position) {
@@ -92,6 +104,7 @@ func (p *Partition) encodeFresh() {
 	for c, entries := range p.fresh {
 		slices.SortFunc(entries, func(a, b *LogEntry) int { return int(a.Seq) - int(b.Seq) })
 		p.extendTail(c, entries)
+		p.rooms.extend(c, entries, func(seq tidemark.Seq) *record.Event { return p.overlay.events.find(seqKey{c, seq}).now.Event })
 	}
 	clear(p.fresh)
 }
@@ -101,7 +114,7 @@ func (p *Partition) encodeFresh() {
 func (p *Partition) bringMembers() {
 	online := p.online.count()
 	each(&p.overlay.heads, func(c record.Conversation, h *record.Head) {
-		if h.Position != p.overlay.state.Position {
+		if h.Position != p.overlay.state.Position || p.isRoom(c) {
 			return
 		}
 		if int(h.Members) > 4096 && int(h.Members) > scanOnlineFactor*online {

@@ -59,7 +59,8 @@ func wireCurrent(e *record.Event, cur *record.Current) *wire.Event {
 	return w
 }
 
-// WireInfo is a conversation's public data as its members see it.
+// WireInfo is a conversation's public data as its members see it; of a room with the number of users who are in it in place
+// of that of members, and without the attributes that are to go with an owner who has gone.
 func (p *Partition) WireInfo(info *record.Info, members uint32) *wire.ConversationInfo {
 	w := &wire.ConversationInfo{
 		Kind: wire.Kind(info.Kind), Title: info.Title, Avatar: info.Avatar, Custom: info.Custom,
@@ -70,7 +71,13 @@ func (p *Partition) WireInfo(info *record.Info, members uint32) *wire.Conversati
 		Announcement:   info.Announcement, DissolvedSeq: uint64(info.DissolvedSeq),
 	}
 	w.Pinned = wireSeqs(info.Pins)
+	if info.Kind == record.Room {
+		w.MemberCount = uint32(p.InRoom(info.Ordinal))
+	}
 	for _, a := range info.Attributes {
+		if p.gone(info.Ordinal, a) {
+			continue
+		}
 		owner, err := p.UserID(a.Owner)
 		if err != nil {
 			p.log.Error("the owner of an attribute cannot be read", "conversation", info.ID, "err", err)

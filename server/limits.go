@@ -25,6 +25,8 @@ func limitsOf(l *tidemark.Limits) []limit {
 		{"MembersMax", &l.MembersMax, d.MembersMax, 2, 10_000_000},
 		{"ConversationsMax", &l.ConversationsMax, d.ConversationsMax, 1, 1_000_000},
 		{"DevicesMax", &l.DevicesMax, d.DevicesMax, 1, 10_000},
+		{"RoomsMax", &l.RoomsMax, d.RoomsMax, 1, 1000},
+		{"RoomReceiversMax", &l.RoomReceiversMax, d.RoomReceiversMax, 1, 10_000_000},
 		{"InFlightMax", &l.InFlightMax, d.InFlightMax, 1, 10_000},
 		{"MentionsMax", &l.MentionsMax, d.MentionsMax, 1, 10_000},
 		{"CustomBytesMax", &l.CustomBytesMax, d.CustomBytesMax, 16, 1 << 20},

@@ -123,6 +123,8 @@ var perPartition = []struct {
 	{family("events_total", "Events appended.", counter, "partition"), func(s partition.Stats) uint64 { return s.Events }},
 	{family("journal_bytes_total", "Bytes given to the journal.", counter, "partition"), func(s partition.Stats) uint64 { return s.BatchBytes }},
 	{family("wakes_total", "Sessions woken: what is delivered live.", counter, "partition"), func(s partition.Stats) uint64 { return s.Wakes }},
+	{family("rooms", "Rooms that somebody is in.", gauge, "partition"), func(s partition.Stats) uint64 { return s.Rooms }},
+	{family("room_receivers", "Sessions in rooms.", gauge, "partition"), func(s partition.Stats) uint64 { return s.RoomReceivers }},
 	{family("signals_total", "Signals handed to sessions.", counter, "partition"), func(s partition.Stats) uint64 { return s.Signals }},
 	{family("cache_misses_total", "Reads that went to the store.", counter, "partition"), func(s partition.Stats) uint64 { return s.CacheMisses }},
 }
@@ -166,6 +168,7 @@ var ofStore = []struct {
 
 var (
 	sessionsFamily   = family("sessions", "Sessions on this node.", gauge)
+	shedFamily       = family("room_shed_total", "Messages of rooms that were left out for a receiver which was behind, by priority.", counter, "priority")
 	readyFamily      = family("ready", "1 while writes are accepted.", gauge)
 	violationsFamily = family("protocol_errors_total", "Connections ended because the client broke the protocol, by kind.", counter, "kind")
 )
@@ -183,17 +186,22 @@ func (c counted) Describe(out chan<- *prometheus.Desc) {
 	}
 	out <- sessionsFamily.desc
 	out <- readyFamily.desc
+	out <- shedFamily.desc
 	out <- violationsFamily.desc
 }
 
 // Collect implements [prometheus.Collector].
 func (c counted) Collect(out chan<- prometheus.Metric) {
+	var low, normal uint64
 	for n := range c.set.Partitions() {
 		stats, label := c.set.At(n).Stats(), strconv.FormatUint(uint64(n), 10)
+		low, normal = low+stats.ShedLow, normal+stats.ShedNormal
 		for _, f := range perPartition {
 			out <- f.of(float64(f.value(stats)), label)
 		}
 	}
+	out <- shedFamily.of(float64(low), "low")
+	out <- shedFamily.of(float64(normal), "normal")
 	sockets := c.sockets.Stats()
 	for _, f := range ofGateway {
 		out <- f.of(float64(f.value(sockets)))

@@ -32,9 +32,9 @@ func (s *Session) Handle(ctx context.Context, f *wire.ClientFrame) error {
 	case *wire.ClientFrame_Typing:
 		s.handleTyping(ctx, f.Typing)
 	case *wire.ClientFrame_Enter:
-		s.refuse(ctx, f.Enter.GetRequest(), noRoom(f.Enter.GetConversation()))
+		s.handleEnter(ctx, f.Enter)
 	case *wire.ClientFrame_Leave:
-		s.refuse(ctx, f.Leave.GetRequest(), noRoom(f.Leave.GetConversation()))
+		s.handleLeave(ctx, f.Leave)
 	case *wire.ClientFrame_Watch:
 		s.handleWatch(ctx, f.Watch)
 	case *wire.ClientFrame_Ping:
@@ -56,10 +56,6 @@ func (s *Session) refuse(ctx context.Context, request uint64, err *tidemark.Erro
 	s.reply(ctx, reply{frame: wire.ErrorFrame(request, err)})
 }
 
-func noRoom(id string) *tidemark.Error {
-	return tidemark.Refuse(tidemark.BadArgument, "there is no room %q", id)
-}
-
 func (s *Session) handleSubmit(ctx context.Context, f *wire.Submit) {
 	id, err := s.addressee(f.GetConversation(), f.GetToUser())
 	if err != nil {
@@ -75,7 +71,8 @@ func (s *Session) handleSubmit(ctx context.Context, f *wire.Submit) {
 		Seen: f.GetSeen(),
 	}
 	n, request := s.cfg.Set.Of(id).Number(), f.GetRequest()
-	s.submit(ctx, request, cmd, func(r core.Reply) { s.answer(n, request, id, f.GetRecall() != nil, r) })
+	of := submitted{conversation: id, recall: f.GetRecall() != nil, message: f.GetMessage()}
+	s.submit(ctx, request, cmd, func(r core.Reply) { s.answer(n, request, of, r) })
 }
 
 // submit queues a command for which a place was acquired.

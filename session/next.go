@@ -52,6 +52,7 @@ const (
 	doBye
 	doWelcome
 	doRound
+	doRoom
 	doReply
 	doSignal
 	doCheckpoint
@@ -71,6 +72,8 @@ func (s *Session) next(dst []byte) (_ []byte, given bool) {
 		return s.appendFrame(dst, wire.Proto, frame), true
 	case doRound:
 		return s.appendRound(dst), true
+	case doRoom:
+		return s.appendRoom(dst, s.room.seat, s.room.upTo), true
 	case doReply:
 		return s.appendReply(dst, &answer), true
 	case doSignal:
@@ -111,9 +114,16 @@ func (s *Session) choose() (what deed, answer reply, signal *wire.Signal) {
 		return doSignal, answer, signal
 	}
 	s.inARow = 0
+	s.room.seat, s.room.upTo = s.dueSeat()
 	switch {
+	case s.room.seat != nil && s.room.turn:
+		s.room.turn = false
+		return doRoom, answer, nil
 	case s.plan():
+		s.room.turn = true
 		return doRound, answer, nil
+	case s.room.seat != nil:
+		return doRoom, answer, nil
 	case s.mayLeave():
 		return doReply, s.pop(), nil
 	case len(s.signals) > 0:
@@ -129,6 +139,9 @@ func (s *Session) mayLeave() bool {
 		return false
 	}
 	r := &s.outbox[0]
+	if r.seat != nil {
+		return r.seat.mayAnswer(r.submitted.reply.Seq)
+	}
 	p := &s.parts[r.partition]
 	return r.position <= p.checkpoint+1 || !p.unclean
 }
@@ -154,6 +167,9 @@ func (s *Session) pop() reply {
 func (s *Session) appendReply(dst []byte, r *reply) []byte {
 	switch {
 	case r.submitted != nil:
+		if r.seat != nil {
+			r.seat.place.Own(r.submitted.reply.Seq, r.submitted.message)
+		}
 		s.remember(r)
 		return appendSubmitted(dst, r)
 	case r.fetch != nil:
@@ -162,6 +178,8 @@ func (s *Session) appendReply(dst []byte, r *reply) []byte {
 			return s.appendFrame(dst, wire.Proto, wire.ErrorFrame(r.request, s.refusal("fetch", err)))
 		}
 		return s.appendFrame(dst, wire.Proto, &wire.ServerFrame{Frame: &wire.ServerFrame_Fetched{Fetched: page}})
+	case r.enter != nil:
+		return s.appendEntered(dst, r)
 	case r.pong:
 		s.owed = max(s.owed, repliesOwed)
 		pong := &wire.Pong{Request: r.request, ServerTimeMs: s.cfg.NowMs()}

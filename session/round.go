@@ -194,13 +194,18 @@ func (s *Session) appendProfiles(dst []byte) []byte {
 			s.given = listSet[tidemark.UserID]{}
 		}
 		s.given.add(id)
-		f, err := s.cfg.Set.OfUser(id).Profile(id)
-		if err != nil {
-			s.cfg.Log.Error("the store cannot be read", "session", s.ID(), "for", "profile", "err", err)
-		}
-		if f != nil {
-			dst = appendMessage(dst, deltaProfiles, partition.WireProfile(f))
-		}
+		dst = s.appendProfile(dst, id)
+	}
+	return dst
+}
+
+func (s *Session) appendProfile(dst []byte, id tidemark.UserID) []byte {
+	f, err := s.cfg.Set.OfUser(id).Profile(id)
+	if err != nil {
+		s.cfg.Log.Error("the store cannot be read", "session", s.ID(), "for", "profile", "err", err)
+	}
+	if f != nil {
+		dst = appendMessage(dst, deltaProfiles, partition.WireProfile(f))
 	}
 	return dst
 }

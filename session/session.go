@@ -61,6 +61,7 @@ type Session struct {
 	outbox   []reply        // guarded by mu; answers in the order of their commits; len(outbox) <= inFlight
 	freed    chan struct{}  // guarded by mu; closed when inFlight falls; nil while nobody waits
 	signals  []*wire.Signal // guarded by mu; len(signals) <= signalsMax
+	seats    []*seat        // guarded by mu; in rooms; len(seats) <= RoomsMax
 	bye      *wire.Bye      // guarded by mu; the last frame; nil: none yet
 
 	// Owned by the drain.
@@ -70,6 +71,14 @@ type Session struct {
 	given   listSet[tidemark.UserID] // whose profiles were given; at most givenMax
 	owed    int32                    // answers since the last checkpoint told
 	inARow  int32                    // answers and signals since the last round
+	room    dueRoom                  // what Next gives of a room
+}
+
+// dueRoom is what a room has for the device, chosen under the lock.
+type dueRoom struct {
+	seat *seat
+	upTo tidemark.Seq
+	turn bool // rooms are before other conversations
 }
 
 // part is where a session stands in one partition.
@@ -101,6 +110,8 @@ type reply struct {
 	request   uint64
 	submitted *submitted  // or:
 	fetch     *wire.Fetch // read when it is its turn
+	enter     *seat       // answered when it is its turn
+	seat      *seat       // of submitted: the room whose order it keeps to; nil: no room that the session is in
 	frame     *wire.ServerFrame
 	pong      bool
 	unasked   bool // it answers no frame of the client, took no place, and precedes a bye
@@ -111,6 +122,7 @@ type submitted struct {
 	conversation tidemark.ConversationID
 	reply        core.Reply
 	recall       bool
+	message      *wire.Message // nil: it was no message
 }
 
 // ownEvent is an event that the session heard of by submitted and so not by delta.
@@ -196,6 +208,7 @@ func (s *Session) Close() {
 	if !opened {
 		return
 	}
+	s.leaveRooms()
 	s.cfg.Set.Unsubscribe(s.cfg.User, s)
 	if s.cfg.Registry != nil && s.waiting {
 		s.cfg.Registry.unwait(s)

@@ -7,6 +7,7 @@ package session
 import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/partition"
+	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -26,6 +27,10 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 		d.FloorSeq = uint64(head.Floor + 1)
 	}
 	if sight.Member == nil {
+		return d, nil
+	}
+	if sight.Info.Kind == record.Room {
+		d.Self = roomSelf(sight.Info, sight.Member)
 		return d, nil
 	}
 	d.Self = partition.WireSelf(sight.Info, sight.Member, head.Seq)

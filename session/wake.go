@@ -91,17 +91,22 @@ func merge(old, next *wire.Signal) *wire.Signal {
 }
 
 // answer takes the reply to a submission. The partition's loop calls it in the order of the commits.
-func (s *Session) answer(partition uint32, request uint64, conversation tidemark.ConversationID, recall bool, r core.Reply) {
+func (s *Session) answer(partition uint32, request uint64, of submitted, r core.Reply) {
 	if r.Err != nil {
 		s.put(reply{frame: wire.ErrorFrame(request, r.Err)})
 		return
 	}
-	answer := reply{
-		partition: partition, position: r.Position, request: request,
-		submitted: &submitted{conversation: conversation, reply: r, recall: recall},
-	}
+	of.reply = r
+	answer := reply{partition: partition, position: r.Position, request: request, submitted: &of}
 	if r.Duplicate || r.Transient {
 		answer.position = 0 // it stands for no event of its own, and need not keep to their order
+		s.put(answer)
+		return
 	}
+	s.mu.Lock()
+	if st := s.seatIn(of.conversation); st != nil {
+		answer.seat, answer.position = st, 0 // it keeps to the order of the room
+	}
+	s.mu.Unlock()
 	s.put(answer)
 }

@@ -40,6 +40,7 @@ type testWorld struct {
 	sent     int // client ids given so far
 	format   wire.Format
 	limits   tidemark.Limits
+	roomIDs  map[string]bool // made by room
 	config   func(*partition.Config)
 }
 
@@ -146,6 +147,7 @@ type device struct {
 	bye      *wire.Bye
 	frames   []*wire.ServerFrame // since the last look
 	seen     map[string]bool     // events given in this connection: none may come twice
+	rooms    map[string]*inRoom  // that the device has entered in this connection
 	gapless  bool                // hello asks for so long a tail that nothing may be left out
 }
 
@@ -192,6 +194,7 @@ func (d *device) hello() {
 	if d.cursor == nil {
 		d.forget() // it was never synced: what it has is not stored
 	}
+	d.rooms = map[string]*inRoom{}
 	d.synced, d.bye, d.welcome, d.seen, d.pending = false, nil, nil, map[string]bool{}, map[uint64]*wire.Submit{}
 	d.tc.must(d.s.Open(d.tc.Context(), &wire.Hello{Cursor: d.cursor, Tail: d.tail, Full: d.full}))
 }
@@ -291,7 +294,10 @@ func (d *device) store(frame *wire.ServerFrame) {
 		d.checkGaps("synced")
 	case *wire.ServerFrame_Submitted:
 		d.storeSubmitted(f.Submitted)
+	case *wire.ServerFrame_Fetched:
+		d.storeFetched(f.Fetched)
 	case *wire.ServerFrame_Error:
+		d.notEntered(f.Error.Request)
 		delete(d.pending, f.Error.Request)
 	case *wire.ServerFrame_Bye:
 		d.bye = f.Bye
@@ -350,6 +356,13 @@ func (d *device) storeDelta(delta *wire.Delta) {
 
 func (d *device) storeConversation(c *wire.ConversationDelta) {
 	d.tc.Helper()
+	if r := d.rooms[c.Id]; r != nil {
+		r.delta(c)
+		return
+	}
+	if d.tc.roomIDs[c.Id] {
+		d.tc.Fatalf("%s: a delta of the room %s, which it is not in", d.name, c.Id)
+	}
 	if c.Removed {
 		delete(d.logs, c.Id)
 		return
@@ -426,6 +439,13 @@ func (d *device) storeSubmitted(f *wire.Submitted) {
 	delete(d.pending, f.Request)
 	if f.Duplicate || f.Seq == 0 {
 		return // the event itself comes, or came, by delta
+	}
+	if r := d.rooms[f.Conversation]; r != nil {
+		r.submitted(f, m)
+		return
+	}
+	if d.tc.roomIDs[f.Conversation] {
+		return // that it has left
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: m.GetMessage()}})
 	d.log(f.Conversation).own[f.Seq] = f.Position // others' events of the same commit may still be on their way

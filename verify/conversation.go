@@ -85,6 +85,9 @@ func (v *conversation) loadMembers() error {
 		v.stored[k.User] = m
 		v.byRead = append(v.byRead, k.User)
 		v.counts.Members++
+		if v.info.Kind == record.Room {
+			v.unlisted++
+		}
 	})
 	slices.SortFunc(v.byRead, func(a, b record.User) int {
 		return cmp.Or(cmp.Compare(v.stored[a].ReadSeq, v.stored[b].ReadSeq), cmp.Compare(a, b))

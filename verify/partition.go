@@ -37,6 +37,8 @@ type checker struct {
 	info, heads, events, members, clientIDs, hours, currents, mentions, recalls, memberships, requests *reader
 	threads, reactions, privates                                                                       *reader
 
+	unlisted uint64 // member records in rooms, which are in nobody's list
+
 	appended sum // events with their positions, to be compared with the commits
 	contacts sum // entries that the index of contacts must have
 }

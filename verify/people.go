@@ -96,6 +96,11 @@ func (c *checker) checkLists() error {
 	defer func() { c.at = "" }()
 	err := all(c, store.ListRow, func(r *reader) (tidemark.Position, error) { return r.Position() }, func(k store.Key, position tidemark.Position) {
 		c.counts.ListRows++
+		if info, err := c.p.Info(k.Conversation); err == nil && info != nil && info.Kind == record.Room {
+			c.at = info.ID
+			c.damaged(0, fmt.Sprintf("list row of user ordinal %d", k.User), "one", "none: a room is in nobody's list")
+			return
+		}
 		m, err := c.p.Member(k.Conversation, k.User)
 		what := fmt.Sprintf("list row of user ordinal %d", k.User)
 		c.at = c.idOf(k.Conversation)
@@ -111,10 +116,13 @@ func (c *checker) checkLists() error {
 			c.damaged(0, "position of the "+what, position, fmt.Sprintf("%d: no event of that commit marks the conversation as changed", m.Position))
 		}
 	})
-	if err != nil || c.counts.ListRows == c.counts.Members {
+	if err != nil || c.counts.ListRows+c.unlisted == c.counts.Members {
 		return err
 	}
 	return all(c, store.MemberRow, func(r *reader) (*record.Member, error) { return r.Member() }, func(k store.Key, m *record.Member) {
+		if info, err := c.p.Info(k.Conversation); err == nil && info != nil && info.Kind == record.Room {
+			return
+		}
 		listed := false
 		err := c.p.ConversationsOf(k.User, func(at record.Conversation, _ tidemark.Position) bool {
 			listed = listed || at == k.Conversation

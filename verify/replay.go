@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -76,6 +77,7 @@ func (r *replay) event(e *record.Event, body *wire.Body) {
 		r.memberList(e, body.Members)
 	case *wire.Body_Info:
 		r.data(body.Info)
+		r.attributes(e, body.Info.Attributes)
 		r.info.InfoPosition = e.Position
 		if body.Info.GetDissolved() {
 			r.info.DissolvedSeq = e.Seq
@@ -104,7 +106,7 @@ func (r *replay) current(seq tidemark.Seq) *record.Current {
 
 // mention keeps whom a message mentions: members who can see it, not its sender.
 func (r *replay) mention(e *record.Event, m *wire.Message) {
-	if !e.IsCounted {
+	if !e.IsCounted || r.info.Kind == record.Room {
 		return
 	}
 	var users []record.User
@@ -204,7 +206,7 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 	r.info.MembersPosition = e.Position
 	for _, name := range list.Added {
 		m := &member{role: record.MemberRole, joined: e.Seq, visible: e.Seq, listed: e.Position}
-		if r.info.Settings.HistoryFromStart {
+		if r.info.Settings.HistoryFromStart || r.info.Kind == record.Room {
 			m.visible = 1
 		}
 		if u, ok := r.ordinal(e, name); ok {
@@ -213,6 +215,9 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 		}
 	}
 	for _, name := range list.Removed {
+		if r.info.Kind == record.Room && !r.isMember(tidemark.UserID(name)) {
+			continue // was only in it
+		}
 		if u, ok := r.ordinal(e, name); ok && r.members[u] != nil && r.members[u].left == 0 {
 			r.members[u].left, r.members[u].listed = e.Seq, e.Position
 			r.active--
@@ -225,6 +230,12 @@ func (r *replay) memberList(e *record.Event, list *wire.Members) {
 			r.members[u].role = record.Role(list.Roles[name])
 		}
 	}
+}
+
+// isMember reports whether the log says that a user is a member now.
+func (r *replay) isMember(id tidemark.UserID) bool {
+	m := r.members[r.ordinals[id]]
+	return m != nil && m.left == 0
 }
 
 // ordinal is that of a user whom the log names as a member.
@@ -259,5 +270,27 @@ func (r *replay) data(info *wire.Info) {
 	}
 	if info.Settings != nil {
 		r.info.Settings = core.SettingsOf(info.Settings)
+	}
+}
+
+// attributes applies a change of a room's attributes.
+func (r *replay) attributes(e *record.Event, set []*wire.Attribute) {
+	for _, a := range set {
+		i, found := slices.BinarySearchFunc(r.info.Attributes, a.Key, func(b record.Attribute, key string) int {
+			return strings.Compare(b.Key, key)
+		})
+		if found {
+			r.info.Attributes = slices.Delete(r.info.Attributes, i, i+1)
+		}
+		if a.Value == "" {
+			continue
+		}
+		owner, found, err := r.v.p.User(tidemark.UserID(a.Owner))
+		if err != nil || !found {
+			r.v.damaged(e.Seq, "ordinal of user "+a.Owner, "none", "one, as for every owner of an attribute")
+		}
+		r.info.Attributes = slices.Insert(r.info.Attributes, i, record.Attribute{
+			Key: a.Key, Value: a.Value, Owner: owner, AutoDelete: a.AutoDelete,
+		})
 	}
 }

@@ -62,6 +62,8 @@ type limitFlags struct {
 	Members         uint32        `default:"1000000" placeholder:"N" help:"Members of one conversation (${default})."`
 	Conversations   uint32        `default:"20000" placeholder:"N" help:"Conversations of one user (${default})."`
 	Devices         uint32        `default:"32" placeholder:"N" help:"Devices of one user (${default})."`
+	Rooms           uint32        `default:"16" placeholder:"N" help:"Rooms that one connection is in (${default})."`
+	RoomReceivers   uint32        `default:"100000" placeholder:"N" help:"Connections in one room (${default})."`
 	InFlight        uint32        `default:"256" placeholder:"N" help:"Submissions of one session not yet answered (${default})."`
 	Mentions        uint32        `default:"100" placeholder:"N" help:"Users mentioned by one message (${default})."`
 	CustomBytes     uint32        `default:"8192" placeholder:"BYTES" help:"Keys and values of a custom map (${default})."`
@@ -151,7 +153,7 @@ func (c *serveCommand) checkZeros() error {
 		"frames-per-second": c.FramesPerSecond == 0, "calls-per-second": c.CallsPerSecond == 0, "failures-per-second": c.FailuresPerSecond == 0,
 		"limit-body-bytes": l.BodyBytes == 0, "limit-frame-bytes": l.FrameBytes == 0, "limit-page-events": l.PageEvents == 0,
 		"limit-page-bytes": l.PageBytes == 0, "limit-members": l.Members == 0, "limit-conversations": l.Conversations == 0,
-		"limit-devices": l.Devices == 0, "limit-in-flight": l.InFlight == 0, "limit-mentions": l.Mentions == 0,
+		"limit-devices": l.Devices == 0, "limit-rooms": l.Rooms == 0, "limit-room-receivers": l.RoomReceivers == 0, "limit-in-flight": l.InFlight == 0, "limit-mentions": l.Mentions == 0,
 		"limit-custom-bytes": l.CustomBytes == 0, "limit-title-bytes": l.TitleBytes == 0,
 		"limit-contact-requests": l.ContactRequests == 0,
 	} {
@@ -170,7 +172,8 @@ func flagOf(field string) string {
 		"Keys.Admin": "admin-key", "Keys.HS256Secret": "token-secret", "Keys.PublicKeys": "token-public-keys", "Keys.JWKSURL": "token-jwks-url",
 		"Limits.BodyBytesMax": "limit-body-bytes", "Limits.FrameBytesMax": "limit-frame-bytes", "Limits.PageEventsMax": "limit-page-events",
 		"Limits.PageBytesMax": "limit-page-bytes", "Limits.MembersMax": "limit-members", "Limits.ConversationsMax": "limit-conversations",
-		"Limits.DevicesMax": "limit-devices", "Limits.InFlightMax": "limit-in-flight", "Limits.MentionsMax": "limit-mentions",
+		"Limits.DevicesMax": "limit-devices", "Limits.RoomsMax": "limit-rooms", "Limits.RoomReceiversMax": "limit-room-receivers",
+		"Limits.InFlightMax": "limit-in-flight", "Limits.MentionsMax": "limit-mentions",
 		"Devices.Platforms": "devices-platforms", "Devices.Full": "devices-full",
 		"Limits.CustomBytesMax": "limit-custom-bytes", "Limits.TitleBytesMax": "limit-title-bytes",
 		"Limits.ContactRequestsMax": "limit-contact-requests",
@@ -202,7 +205,7 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 func (f *limitFlags) limits() tidemark.Limits {
 	return tidemark.Limits{
 		BodyBytesMax: f.BodyBytes, FrameBytesMax: f.FrameBytes, PageEventsMax: f.PageEvents, PageBytesMax: f.PageBytes,
-		MembersMax: f.Members, ConversationsMax: f.Conversations, DevicesMax: f.Devices, InFlightMax: f.InFlight,
+		MembersMax: f.Members, ConversationsMax: f.Conversations, DevicesMax: f.Devices, RoomsMax: f.Rooms, RoomReceiversMax: f.RoomReceivers, InFlightMax: f.InFlight,
 		MentionsMax: f.Mentions, CustomBytesMax: f.CustomBytes, TitleBytesMax: f.TitleBytes, ContactRequestsMax: f.ContactRequests,
 		EditWindowMs: uint64(f.EditWindow.Milliseconds()), RecallWindowMs: uint64(f.RecallWindow.Milliseconds()),
 	}

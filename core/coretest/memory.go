@@ -44,13 +44,17 @@ type Memory struct {
 	requests      map[memberKey]*record.JoinRequest
 	indexes       map[record.Index]bool
 	commits       map[tidemark.Position][]record.ConversationSeq
-	entered       map[memberKey]bool
+	entered       map[enteredKey]bool
 }
 
 type (
 	memberKey struct {
 		c record.Conversation
 		u record.User
+	}
+	enteredKey struct {
+		c    record.Conversation
+		user tidemark.UserID
 	}
 	eventKey struct {
 		c   record.Conversation
@@ -107,7 +111,7 @@ func New() *Memory {
 		requests:      make(map[memberKey]*record.JoinRequest),
 		indexes:       make(map[record.Index]bool),
 		commits:       make(map[tidemark.Position][]record.ConversationSeq),
-		entered:       make(map[memberKey]bool),
+		entered:       make(map[enteredKey]bool),
 	}
 }
 
@@ -413,13 +417,13 @@ func (m *Memory) JoinRequest(c record.Conversation, u record.User) *record.JoinR
 }
 
 // Entered implements [core.View].
-func (m *Memory) Entered(c record.Conversation, u record.User) bool {
-	return m.entered[memberKey{c, u}]
+func (m *Memory) Entered(c record.Conversation, user tidemark.UserID) bool {
+	return m.entered[enteredKey{c, user}]
 }
 
 // SetEntered says whether a session of the user is in a room now.
-func (m *Memory) SetEntered(c record.Conversation, u record.User, in bool) {
-	m.entered[memberKey{c, u}] = in
+func (m *Memory) SetEntered(c record.Conversation, user tidemark.UserID, in bool) {
+	m.entered[enteredKey{c, user}] = in
 }
 
 // Indexes lists the entries of one index, in no order.

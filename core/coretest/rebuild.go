@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -129,7 +130,7 @@ func (r *rebuilt) current(seq tidemark.Seq) *record.Current {
 }
 
 func (r *rebuilt) mention(e *record.Event, target tidemark.Seq, m *wire.Message) {
-	if !e.IsCounted {
+	if !e.IsCounted || r.info.Kind == record.Room {
 		return
 	}
 	set := make(map[record.User]bool)
@@ -238,7 +239,7 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 		if role, given := list.Roles[name]; given {
 			member.Role = record.Role(role)
 		}
-		if r.info.Settings.HistoryFromStart {
+		if r.info.Settings.HistoryFromStart || r.info.Kind == record.Room {
 			member.VisibleFrom = 1
 		}
 		r.members[r.memory.users[tidemark.UserID(name)]] = member
@@ -246,6 +247,9 @@ func (r *rebuilt) memberList(e *record.Event, list *wire.Members) {
 	}
 	for _, name := range list.Removed {
 		member := r.members[r.memory.users[tidemark.UserID(name)]]
+		if r.info.Kind == record.Room && !member.Active() {
+			continue // was only in it
+		}
 		member.LeftSeq, member.ListPosition = e.Seq, e.Position
 		r.active--
 	}
@@ -282,6 +286,15 @@ func (r *rebuilt) data(info *wire.Info) {
 	r.info.Custom = custom
 	if info.Announcement != nil {
 		r.info.Announcement = *info.Announcement
+	}
+	for _, a := range info.Attributes {
+		r.info.Attributes = slices.DeleteFunc(slices.Clone(r.info.Attributes), func(b record.Attribute) bool { return b.Key == a.Key })
+		if a.Value != "" {
+			r.info.Attributes = append(r.info.Attributes, record.Attribute{
+				Key: a.Key, Value: a.Value, Owner: r.memory.users[tidemark.UserID(a.Owner)], AutoDelete: a.AutoDelete,
+			})
+		}
+		slices.SortFunc(r.info.Attributes, func(a, b record.Attribute) int { return strings.Compare(a.Key, b.Key) })
 	}
 	if info.Settings != nil {
 		r.info.Settings = core.SettingsOf(info.Settings)
