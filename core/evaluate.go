@@ -70,10 +70,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleDelete(cmd)
 	case *Clear:
 		return t.handleClear(cmd)
-	case *SetAttributes:
-		return t.handleSetAttributes(cmd)
-	case *DropAttributes:
-		return t.handleDropAttributes(cmd)
+	case *SetAttributes, *DropAttributes:
+		return t.dispatchToRoom(cmd)
 	case *Import:
 		return t.handleImport(cmd)
 	case *Schedule:

@@ -24,6 +24,13 @@ const (
 	attributesBytesMax = 16 << 10 // keys and values together
 )
 
+func (t *turn) dispatchToRoom(cmd Command) Reply {
+	if cmd, drop := cmd.(*DropAttributes); drop {
+		return t.handleDropAttributes(cmd)
+	}
+	return t.handleSetAttributes(cmd.(*SetAttributes))
+}
+
 // inRoom is the record with which a user acts in the turn's room; nil for a user who is not in it and is no admin or
 // owner. Who is in it without a record has one made up for the turn: it is never written.
 func (t *turn) inRoom(id tidemark.UserID) *record.Member {
