@@ -51,7 +51,7 @@ func TestScheduledMessageAcrossARestart(t *testing.T) {
 	n.ok(n.as("bob", "MessageService/Unschedule", `{"conversation":"team","clientId":"s3"}`))
 }
 
-func TestRetentionAcrossARestart(t *testing.T) {
+func TestA2RetentionAcrossARestart(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir, nil)
 	n.users("alice", "bob")

@@ -49,7 +49,7 @@ func (n *node) untilCount(room string, want any) {
 	}
 }
 
-func TestRoom(t *testing.T) {
+func TestA3ChatRooms(t *testing.T) {
 	n := start(t, t.TempDir(), nil)
 	n.users("olga", "ann", "bob")
 	n.ok(n.as("olga", "ConversationService/Create", `{"id":"hall","kind":"ROOM","title":"Hall"}`))
@@ -123,7 +123,7 @@ func wholeDir(t *testing.T, dir string) {
 }
 
 // What is left out for a receiver that does not read is seen by the metrics; the others get everything.
-func TestSlowReceiverInARoom(t *testing.T) {
+func TestA3LoadSheddingOfASlowReceiver(t *testing.T) {
 	n := start(t, t.TempDir(), nil)
 	n.users("olga", "ann", "bob")
 	n.ok(n.as("olga", "ConversationService/Create", `{"id":"hall","kind":"ROOM"}`))
@@ -162,7 +162,7 @@ func TestSlowReceiverInARoom(t *testing.T) {
 	}
 }
 
-// TestServeUntilKilled is not a test: it is the server of TestKilledWhileInARoom, in a process of its own.
+// TestServeUntilKilled is not a test: it is the server of TestA3ChatRoomsKilledServer, in a process of its own.
 func TestServeUntilKilled(t *testing.T) {
 	dir := os.Getenv("SERVE_UNTIL_KILLED")
 	if dir == "" {
@@ -205,7 +205,7 @@ func victim(t *testing.T, dir string) (n *node, kill func()) {
 	return n, kill
 }
 
-func TestKilledWhileInARoom(t *testing.T) {
+func TestA3ChatRoomsKilledServer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	n, kill := victim(t, dir)
 	n.users("olga", "ann", "bob")
