@@ -114,7 +114,7 @@ func TestContactsAgreeWithTheModel(t *testing.T) {
 			if rapid.IntRange(0, 3).Draw(t, "send") == 0 {
 				only := rapid.Bool().Draw(t, "contacts only")
 				want = model.maySend(p, only)
-				reply, changes = memory.Do(&core.Submit{
+				reply, _ = memory.Do(&core.Submit{
 					Actor: core.Actor{User: p.from}, Conversation: tidemark.Direct(p.from, p.to), ContactsOnly: only,
 					ClientID: tidemark.ClientID(fmt.Sprint(step)), Message: &wire.Message{Text: "x"},
 				}, env)

@@ -32,10 +32,10 @@ type told struct {
 
 // belongs is a user in a conversation, by the answers alone.
 type belongs struct {
-	joined, read         tidemark.Seq
-	active, muted        bool
-	hidden               tidemark.Seq // up to this head; 0: not
-	markedUnread, former bool
+	joined, read  tidemark.Seq
+	active, muted bool
+	hidden        tidemark.Seq // up to this head; 0: not
+	markedUnread  bool
 }
 
 type book struct {
