@@ -66,7 +66,7 @@ type Right struct {
 	Setting RoleSetting    // names another role, where it is set
 	Only    bool           // Setting can only raise the role
 	Policy  bool           // whether the settings' join policy lets anybody join counts too
-	Keeps   Keeps          // what keeps members of role MEMBER from it
+	Keeps   Keeps          // what keeps members from it
 	Lower   bool           // it is done to members, and only to those of a lower role than one's own
 	Ended   bool           // it can be done when the conversation is dissolved
 }
@@ -106,14 +106,14 @@ func (s RoleSetting) of(settings *record.Settings) record.Role {
 	return 0
 }
 
-// Keeps is a set of what keeps members of role MEMBER, and nobody else, from doing something.
+// Keeps is a set of what keeps members from doing something.
 type Keeps uint8
 
 // What may keep a member from something.
 const (
-	Silence  Keeps = 1 << iota // the member was silenced for a time
-	MuteAll                    // everybody was
-	SlowMode                   // the member's last message was too short a time ago
+	Silence  Keeps = 1 << iota // the member, of whatever role, was silenced for a time
+	MuteAll                    // all of role MEMBER were
+	SlowMode                   // the last message of a member of role MEMBER was too short a time ago
 )
 
 // rights is the table. Whoever adds an action adds its row here, to the expectations of the test, and to docs/rights.md.
@@ -196,8 +196,6 @@ func May(info *record.Info, who Asker, action Action, nowMs uint64) *tidemark.Er
 	case r.Policy && joinPolicy(info) == wire.JoinPolicy_INVITE:
 		return tidemark.Refuse(tidemark.NotAllowed, "%s is not open: a member of role %s can add %s",
 			info.ID, rights[ToInvite].least(info), who.User)
-	case who.Role > member:
-		return nil
 	}
 	return r.kept(info, who, nowMs)
 }
@@ -215,7 +213,8 @@ func (r *Right) least(info *record.Info) record.Role {
 	return set
 }
 
-// kept refuses a member of role MEMBER who is silenced, or too fast. A clock that stepped back makes nobody wait.
+// kept refuses who is silenced, and members of role MEMBER when everybody is muted or they are too fast. A clock that
+// stepped back makes nobody wait.
 func (r *Right) kept(info *record.Info, who Asker, nowMs uint64) *tidemark.Error {
 	slow := uint64(info.Settings.SlowModeMs)
 	switch {
@@ -225,6 +224,8 @@ func (r *Right) kept(info *record.Info, who Asker, nowMs uint64) *tidemark.Error
 			who.User, info.ID, wait, who.SilencedUntilMs)
 		err.RetryAfterMs = uint32(min(wait, math.MaxUint32))
 		return err
+	case who.Role > member:
+		return nil
 	case r.Keeps&MuteAll != 0 && info.Settings.MuteAll:
 		return tidemark.Refuse(tidemark.Muted, "everybody is muted in %s: only its admins and its owner post", info.ID)
 	case r.Keeps&SlowMode != 0 && slow > 0 && nowMs >= who.LastPostMs && nowMs-who.LastPostMs < slow:

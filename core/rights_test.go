@@ -132,9 +132,11 @@ func (row rightsRow) expect(what string, c circumstance, role record.Role, app b
 		return "NOT_ALLOWED"
 	case what == "join" && (c.state == "invite" || c.kind == record.Group && c.state != "open" && c.state != "request"):
 		return "NOT_ALLOWED"
+	case c.state == "silenced" && strings.Contains(row.kept, "S"):
+		return "MUTED"
 	case role > record.MemberRole:
 		return ""
-	case c.state == "silenced" && strings.Contains(row.kept, "S"), c.state == "mute_all" && strings.Contains(row.kept, "M"):
+	case c.state == "mute_all" && strings.Contains(row.kept, "M"):
 		return "MUTED"
 	case c.state == "slow" && strings.Contains(row.kept, "W"):
 		return "RATE_LIMITED"

@@ -117,6 +117,9 @@ func (t *turn) handleSetRole(cmd *SetRole) Reply {
 // setRole changes a member's role by the event just appended.
 func (t *turn) setRole(u record.User, role record.Role) {
 	m := t.ownMember(u, false)
+	if role > m.Role {
+		m.SilencedUntilMs = 0 // whoever trusts a member with more lets it speak
+	}
 	m.Role, m.Position = role, t.env.Position
 	t.enlist(u, role)
 }
