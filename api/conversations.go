@@ -292,8 +292,15 @@ func (s *conversationService) ListMembers(ctx context.Context, request *wire.Lis
 	return answer, nil
 }
 
-// memberOf is a member as other members see it.
+// memberOf is a member as the asker sees it.
 func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, error) {
+	m := row.Member
+	answer := &wire.Member{
+		User: string(row.User), Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), SilencedUntilMs: m.SilencedUntilMs,
+	}
+	if shown, err := sight.ShowsMarks(row.Ordinal); err != nil || !shown {
+		return answer, err
+	}
 	cursors, err := sight.Partition.Cursors(row.User)
 	if err != nil {
 		return nil, err
@@ -305,12 +312,9 @@ func memberOf(sight *partition.Sight, row partition.MemberRow) (*wire.Member, er
 			return nil, err
 		}
 	}
-	m := row.Member
-	return &wire.Member{
-		User: string(row.User), Role: wire.Role(m.Role), JoinedSeq: uint64(m.JoinedSeq), ReadSeq: uint64(m.ReadSeq),
-		SilencedUntilMs: m.SilencedUntilMs,
-		DeliveredSeq:    uint64(max(delivered, m.ReadSeq)), // what was read was delivered, on whatever way
-	}, nil
+	answer.ReadSeq = uint64(m.ReadSeq)
+	answer.DeliveredSeq = uint64(max(delivered, m.ReadSeq)) // what was read was delivered, on whatever way
+	return answer, nil
 }
 
 // Settings changes the caller's own settings.

@@ -53,17 +53,17 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 		return nil, err
 	}
 	for _, row := range rows {
+		if who.User != "" && row.Member.LeftSeq > 0 && row.Member.LeftSeq <= sight.Floor {
+			continue // who was a member before the asker sees anything is not the asker's to know
+		}
 		member, err := s.traceMember(sight, event, row)
 		if err != nil {
 			return nil, err
 		}
 		if who.User == "" {
 			addBlock(member, event, row.Member)
-		}
-		if shown, err := s.config.Set.ShowsPresence(row.User, who.User); err != nil {
+		} else if member, err = s.traceShown(who.User, sight, row.Ordinal, member); err != nil {
 			return nil, err
-		} else if !shown {
-			member.Devices = nil // they tell when the user was there
 		}
 		answer.Members = append(answer.Members, member)
 	}
@@ -71,6 +71,21 @@ func (s *messageService) Trace(ctx context.Context, request *wire.TraceRequest) 
 		answer.NextPageToken = pageToken(traceToken, uint64(event.Seq), uint64(rows[size-1].Ordinal))
 	}
 	return answer, nil
+}
+
+// traceShown is what a user is told of a member: not when a device was there, where the member hides it or there is a block
+// between the two; and nothing but who it is, where the asker does not see how far the member has come.
+func (s *messageService) traceShown(
+	asking tidemark.UserID, sight *partition.Sight, of record.User, member *wire.TraceMember,
+) (*wire.TraceMember, error) {
+	if marks, err := sight.ShowsMarks(of); err != nil || !marks {
+		return &wire.TraceMember{User: member.User}, err
+	}
+	shown, err := s.config.Set.ShowsPresence(tidemark.UserID(member.User), asking)
+	if !shown {
+		member.Devices = nil
+	}
+	return member, err
 }
 
 // traced finds the event that a request names, among those the caller may see. A client id is of the caller if the

@@ -36,9 +36,14 @@ func (t *turn) enter(actor Actor, id tidemark.ConversationID) *tidemark.Error {
 		return err
 	}
 	if !found {
-		return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
+		return unknown(id)
 	}
 	return t.needMember()
+}
+
+// unknown refuses where there is no conversation, or nobody may know of it but who is in it.
+func unknown(id tidemark.ConversationID) *tidemark.Error {
+	return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
 }
 
 // find looks for the conversation and for the asking user in it.
@@ -66,11 +71,15 @@ func (t *turn) find(id tidemark.ConversationID) (found bool, err *tidemark.Error
 	return true, nil
 }
 
+// needMember refuses who is no member. Whether two users have a direct conversation is known to its members only.
 func (t *turn) needMember() *tidemark.Error {
-	if t.member == nil && !t.full {
-		if t.info.Kind == record.Room {
-			return tidemark.Refuse(tidemark.NotMember, "%s is not in %s: a room is entered by a connection", t.writer, t.info.ID)
-		}
+	switch {
+	case t.member != nil || t.full:
+	case t.info.Kind == record.Direct:
+		return unknown(t.info.ID)
+	case t.info.Kind == record.Room:
+		return tidemark.Refuse(tidemark.NotMember, "%s is not in %s: a room is entered by a connection", t.writer, t.info.ID)
+	default:
 		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, t.info.ID)
 	}
 	return nil

@@ -48,8 +48,11 @@ func (t *turn) arrive(actor Actor, id tidemark.ConversationID, verb string) *tid
 		return tidemark.Refuse(tidemark.BadArgument, "the system is nowhere a member: name the user who %s", verb)
 	}
 	found, err := t.find(id)
-	if err == nil && !found {
-		err = tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
+	switch {
+	case err == nil && !found:
+		return unknown(id)
+	case err == nil && t.info.Kind == record.Direct:
+		return t.needMember()
 	}
 	return err
 }

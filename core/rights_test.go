@@ -442,6 +442,8 @@ func (a *arena) try(what string, rows map[string]rightsRow, who core.Actor, role
 	}
 	want := rows[what].expect(what, a.c, role, app)
 	switch {
+	case a.c.kind == record.Direct && role == 0 && !app: // strangers are not told that there is one
+		want = "UNKNOWN_CONVERSATION"
 	case what == "mention everybody": // in what is posted
 		if post := rows["post"].expect("post", a.c, role, app); post != "" {
 			want = post

@@ -97,10 +97,9 @@ func (t *turn) earlier(id tidemark.ClientID) (*record.Event, bool) {
 func (t *turn) begins(cmd *Submit) *tidemark.Error {
 	a, b, direct := cmd.Conversation.Peers()
 	switch {
-	case !direct || cmd.Message == nil || cmd.Message.Class == wire.MessageClass_TRANSIENT:
-		return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", cmd.Conversation)
-	case t.writer != a && t.writer != b && !t.full:
-		return tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", t.writer, cmd.Conversation)
+	case !direct || cmd.Message == nil || cmd.Message.Class == wire.MessageClass_TRANSIENT,
+		t.writer != a && t.writer != b && !t.full: // nor is it known to others that there is one
+		return unknown(cmd.Conversation)
 	}
 	return t.meet(cmd.Conversation, []tidemark.UserID{a, b})
 }

@@ -48,6 +48,9 @@ func (s *Set) See(user tidemark.UserID, id tidemark.ConversationID) (*Sight, err
 			return nil, err
 		}
 		if sight.Member == nil || info.Kind != record.Room && !sight.Member.Active() {
+			if info.Kind == record.Direct {
+				return nil, unknown(id) // whether two users have one is known to its members only
+			}
 			return nil, tidemark.Refuse(tidemark.NotMember, "%s is not a member of %s", user, id)
 		}
 		if sight.Asking, _, err = p.User(user); err != nil {

@@ -43,12 +43,19 @@ func newLogEntry(e *record.Event, cur *record.Current) *LogEntry {
 	}
 }
 
-// HiddenBy reports whether a user has deleted the event for itself: the message, or what it edits.
-func (e *LogEntry) HiddenBy(f *record.Private) bool {
-	return f.Deletes(e.Seq) || e.Edits > 0 && f.Deletes(e.Edits)
+// HiddenFrom reports whether a member does not see what the event says: the member, whose private record is f, has deleted
+// it for itself, or does not see the message that it edits.
+func (e *LogEntry) HiddenFrom(m *record.Member, f *record.Private) bool {
+	return f.Deletes(e.Seq) || hiddenEdit(m, f, e.Edits)
 }
 
-// AppendHidden appends Encoded as a user gets it who has deleted the event for itself: without its body.
+// hiddenEdit reports whether a member (nil: the app) does not see the message that an event edits, because the member has
+// deleted it, or it lies before what is visible. Then the edit must not tell what the message says. 0 is no edit.
+func hiddenEdit(m *record.Member, f *record.Private, edits tidemark.Seq) bool {
+	return edits > 0 && (f.Deletes(edits) || m != nil && edits < m.VisibleFrom)
+}
+
+// AppendHidden appends Encoded as a user gets it who does not see what the event says: without its body.
 func (e *LogEntry) AppendHidden(dst []byte) []byte {
 	w := e.decode()
 	hide(w)

@@ -87,9 +87,13 @@ func (p *Partition) UserID(u record.User) (tidemark.UserID, error) {
 func (p *Partition) Info(id tidemark.ConversationID) (*record.Info, error) {
 	info, err := p.infoByID(id)
 	if err == nil && info == nil {
-		return nil, tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
+		return nil, unknown(id)
 	}
 	return info, err
+}
+
+func unknown(id tidemark.ConversationID) *tidemark.Error {
+	return tidemark.Refuse(tidemark.UnknownConversation, "there is no conversation %q", id)
 }
 
 // infoByID answers nil for a conversation that does not exist.

@@ -336,10 +336,10 @@ func (s *Set) Receipts(
 		return Receipts{}, err
 	}
 	p, c := sight.Partition, sight.Info.Ordinal
-	if hidden, err := sight.blocked(); err != nil || hidden {
+	if hidden, err := sight.Blocked(); err != nil || hidden {
 		return Receipts{}, err
 	}
-	if sight.Info.Kind == record.Channel && user != "" && e.Sender != sight.Asking && sight.Member.Role < record.AdminRole {
+	if e.Sender != sight.Asking && !sight.readersNamed() {
 		ask.Limit = 0
 	}
 	var after mark
@@ -386,8 +386,24 @@ func (t *Sight) message(seq tidemark.Seq) (*record.Event, error) {
 	return e, nil
 }
 
-// blocked reports whether the peer of a direct conversation has blocked the asker.
-func (t *Sight) blocked() (bool, error) {
+// readersNamed reports whether the asker hears who has read what others wrote: not in a channel, but for its admins and
+// owners, and the app.
+func (t *Sight) readersNamed() bool {
+	return t.Info.Kind != record.Channel || t.Member == nil || t.Member.Role >= record.AdminRole
+}
+
+// ShowsMarks reports whether the asker sees how far another member has come: it hears who reads, and is not blocked by the
+// other in their direct conversation. The asker's own marks are always shown.
+func (t *Sight) ShowsMarks(of record.User) (bool, error) {
+	if of == t.Asking {
+		return true, nil
+	}
+	blocked, err := t.Blocked()
+	return t.readersNamed() && !blocked, err
+}
+
+// Blocked reports whether the peer of a direct conversation has blocked the asker.
+func (t *Sight) Blocked() (bool, error) {
 	if t.Info.Kind != record.Direct || t.Member == nil {
 		return false, nil
 	}

@@ -91,6 +91,9 @@ func (p *Partition) mayEnter(info *record.Info, user tidemark.UserID) error {
 	if err != nil {
 		return err
 	}
+	if info.Kind == record.Direct && !m.Active() {
+		return unknown(info.ID)
+	}
 	if refused := core.MayEnter(info, user, m); refused != nil {
 		return refused
 	}

@@ -121,11 +121,17 @@ func (s *witness) happen() {
 	}
 }
 
+// hides reports whether what an event says is hidden from a user: it, or what it edits, was deleted by the user or cleared.
+func (s *witness) hides(user string, seq uint64) bool {
+	edits := s.edits[seq]
+	return s.deleted[user][seq] || edits > 0 && (s.deleted[user][edits] || edits <= s.cleared[user])
+}
+
 // want is what a user is shown of an event in its current form.
 func (s *witness) want(user string, seq uint64) string {
 	text, isMessage := s.texts[seq]
 	switch {
-	case s.deleted[user][seq] || s.deleted[user][s.edits[seq]]:
+	case s.hides(user, seq):
 		return fmt.Sprint(seq, " hidden")
 	case s.gone[seq]:
 		return fmt.Sprint(seq, " recalled")
@@ -228,8 +234,8 @@ func (s *witness) compareLog(user string) {
 	s.must(err)
 	for _, entry := range entries {
 		seq := uint64(entry.Seq)
-		hidden := s.deleted[user][seq] || s.deleted[user][s.edits[seq]]
-		if entry.HiddenBy(sight.Private) != hidden && !s.gone[s.edits[seq]] {
+		hidden := s.hides(user, seq)
+		if entry.HiddenFrom(sight.Member, sight.Private) != hidden && !s.gone[s.edits[seq]] {
 			s.t.Fatalf("event %d is hidden from %s: %t", seq, user, !hidden)
 		}
 		if entry.decode().Hidden {

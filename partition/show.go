@@ -14,13 +14,13 @@ import (
 )
 
 // Show is the current form of an event as the asking user sees it: the last edit in place of the body; no body once it is
-// recalled or erased, or deleted by the user for itself (hidden); reactions with the first who reacted and whether the
-// user is among all of them; pin and thread. cur may be nil. That the user may see the event at all, the caller knows.
+// recalled or erased, or hidden: deleted by the user for itself, or the edit of a message that the user does not see;
+// reactions with the first who reacted and whether the user is among all of them; pin and thread. cur may be nil. That the user may see the event at all, the caller knows.
 //
 // A key of a reaction with more than [record.ReactionUsersMax] users costs one row read, to know whether the user is one.
 func (t *Sight) Show(e *record.Event, cur *record.Current) (*wire.Event, error) {
 	w := wireCurrent(e, cur)
-	if t.Private.Deletes(e.Seq) || t.Private.Deletes(editOf(e)) {
+	if t.Private.Deletes(e.Seq) || hiddenEdit(t.Member, t.Private, editOf(e)) {
 		hide(w)
 		return w, nil
 	}
@@ -66,7 +66,7 @@ func (t *Sight) Event(seq tidemark.Seq) (*wire.Event, error) {
 	return t.Show(e, cur)
 }
 
-// hide takes the body out of an event that the user has deleted for itself, and what others said about it.
+// hide takes the body out of an event that is hidden from the user, and what others said about it.
 func hide(w *wire.Event) {
 	var body wire.Body
 	if err := body.UnmarshalVT(w.Body); err == nil {

@@ -219,7 +219,7 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		if s.isOwn(k, t, e.Seq) {
 			continue
 		}
-		if e.HiddenBy(t.private) {
+		if e.HiddenFrom(t.Member, t.private) {
 			dst = e.AppendHidden(dst)
 		} else {
 			dst = append(dst, e.Encoded...)

@@ -274,7 +274,11 @@ func (s *Session) appendRun(dst []byte, st *seat, run *partition.Run) []byte {
 		dst = appendBytes(dst, conversationPrevDigest, run.PrevDigest[:])
 	}
 	for _, e := range run.Events {
-		dst = append(dst, e.Encoded...)
+		if e.Edits > 0 && s.hiddenInRoom(st, e) {
+			dst = e.AppendHidden(dst)
+		} else {
+			dst = append(dst, e.Encoded...)
+		}
 	}
 	dst = closeField(dst, mark)
 	for i, e := range run.Events {
@@ -284,6 +288,12 @@ func (s *Session) appendRun(dst []byte, st *seat, run *partition.Run) []byte {
 	}
 	dst = appendBool(dst, deltaLive, true)
 	return closeField(dst, frame)
+}
+
+// hiddenInRoom reports whether the user does not see what an edit edits. Where that cannot be found out, it is hidden.
+func (s *Session) hiddenInRoom(st *seat, e *partition.LogEntry) bool {
+	sight, err := s.cfg.Set.See(s.cfg.User, st.id)
+	return err != nil || e.HiddenFrom(sight.Member, sight.Private)
 }
 
 // appendProfileOnce writes the profile of a user if it was not given before.

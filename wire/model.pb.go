@@ -750,7 +750,7 @@ type Event struct {
 	Pinned        uint64                 `protobuf:"varint,16,opt,name=pinned,proto3" json:"pinned,omitempty"`                              // current form: seq of the pin; 0 not pinned
 	ThreadCount   uint32                 `protobuf:"varint,17,opt,name=thread_count,json=threadCount,proto3" json:"thread_count,omitempty"` // current form: answers in the thread that has this event as root
 	ThreadSeq     uint64                 `protobuf:"varint,18,opt,name=thread_seq,json=threadSeq,proto3" json:"thread_seq,omitempty"`       // current form: the last of them
-	Hidden        bool                   `protobuf:"varint,19,opt,name=hidden,proto3" json:"hidden,omitempty"`                              // the asking user has deleted it for itself; the body is withheld
+	Hidden        bool                   `protobuf:"varint,19,opt,name=hidden,proto3" json:"hidden,omitempty"`                              // the asking user has deleted it for itself, or does not see the message that it edits; the body is withheld
 	Thread        uint64                 `protobuf:"varint,20,opt,name=thread,proto3" json:"thread,omitempty"`                              // of a hidden answer: the root of its thread, which still counts it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
