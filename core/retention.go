@@ -16,7 +16,8 @@ import (
 const (
 	// RoomEventsKept is how many events a room keeps whose settings say nothing.
 	RoomEventsKept = 200
-	// TrimEventsMax is how many events one [Trim] removes at most.
+	// TrimEventsMax is how many events one [Trim] removes, and how many edits it looks at, at most, the last event's not
+	// counted.
 	TrimEventsMax = 1000
 	// AcknowledgedMembersMax is in how large a conversation events are removed once they are acknowledged.
 	AcknowledgedMembersMax = 1000
@@ -188,6 +189,7 @@ func (t *turn) unwanted(r record.Retention, acknowledged tidemark.Seq) func(*rec
 func (t *turn) trim(unwanted func(*record.Event) bool) (next *record.Event, more bool) {
 	floor, head := t.head.Floor, t.ownHead()
 	var commits trimmedCommits
+	var edits []tidemark.Seq
 	for n := 0; head.Floor < head.Seq; n++ {
 		e, kept := t.view.Event(t.info.Ordinal, head.Floor+1)
 		if !kept {
@@ -196,10 +198,10 @@ func (t *turn) trim(unwanted func(*record.Event) bool) (next *record.Event, more
 		if next = e; !unwanted(e) {
 			break
 		}
-		if more = n == TrimEventsMax || e.Position >= t.env.Position; more {
+		if more = n+len(edits) >= TrimEventsMax || e.Position >= t.env.Position; more {
 			break
 		}
-		t.forget(e)
+		edits = append(edits, t.forget(e)...)
 		commits.add(t, e)
 		head.Floor, head.FloorDigest, head.FloorCounted = e.Seq, e.Digest, e.Counted
 		next = nil
@@ -207,13 +209,27 @@ func (t *turn) trim(unwanted func(*record.Event) bool) (next *record.Event, more
 	if head.Floor > floor {
 		commits.flush(t)
 		t.unpinTrimmed()
+		t.blankEdits(edits)
 		t.out.Trims = append(t.out.Trims, record.TrimChange{Conversation: t.info.Ordinal, From: floor + 1, To: head.Floor})
 	}
 	return next, more
 }
 
-// forget removes what is kept about an event elsewhere than by its seq.
-func (t *turn) forget(e *record.Event) {
+// blankEdits takes the content out of those edits of trimmed messages that are kept: it is a later state of what is not.
+// Nobody can recall or erase it any more.
+func (t *turn) blankEdits(edits []tidemark.Seq) {
+	for _, seq := range edits {
+		if seq <= t.head.Floor {
+			continue
+		}
+		if e, kept := t.view.Event(t.info.Ordinal, seq); kept && !e.Erased {
+			t.blank(e)
+		}
+	}
+}
+
+// forget removes what is kept about an event elsewhere than by its seq, and answers the event's edits.
+func (t *turn) forget(e *record.Event) (edits []tidemark.Seq) {
 	if e.ClientID != "" {
 		t.out.ClientIDs = append(t.out.ClientIDs, record.ClientIDChange{
 			Conversation: t.info.Ordinal, User: e.Sender, ClientID: e.ClientID, Seq: e.Seq, Removed: true,
@@ -224,19 +240,19 @@ func (t *turn) forget(e *record.Event) {
 		t.out.Hours = append(t.out.Hours, record.HourChange{Conversation: t.info.Ordinal, Hour: row, Removed: true})
 	}
 	current := t.view.Current(t.info.Ordinal, e.Seq)
-	if !e.IsCounted {
-		return
-	}
 	if current == nil {
 		current = new(record.Current)
 	}
-	if current.RecallSeq > 0 || current.EraseSeq > 0 {
+	switch {
+	case !e.IsCounted:
+	case current.RecallSeq > 0 || current.EraseSeq > 0:
 		t.ownHead().Recalled--
-		return
+	default:
+		if shown, err := t.content(e, current); err == nil {
+			t.unmention(shown, e.Seq)
+		}
 	}
-	if shown, err := t.content(e, current); err == nil {
-		t.unmention(shown, e.Seq)
-	}
+	return current.Edits
 }
 
 // unpinTrimmed takes the pins of events that are no longer kept away. Devices know by the floor.

@@ -49,6 +49,7 @@ func (p *Partition) apply() {
 	for _, t := range o.trims {
 		s.applyTrim(t)
 	}
+	o.blanked(func(k seqKey) { s.withhold(k.c, k.seq, nil) })
 	each(&o.profiles, func(id tidemark.UserID, f *record.Profile) { s.profiles.put(id, f, 1) })
 	each(&o.devices, func(k deviceKey, d *record.Device) { s.devices.put(k, d) })
 	each(&o.accounts, func(id tidemark.UserID, a *record.Account) {
@@ -68,6 +69,18 @@ func (s *committed) applyTrim(t record.TrimChange) {
 		tail = slices.Clone(tail[min(len(tail), int(t.To-tail[0].Seq)+1):])
 		s.tails.put(t.Conversation, tail, tailCost(tail))
 	}
+}
+
+// blanked calls fn for the edits from which the batch takes the content.
+func (o *overlay) blanked(fn func(seqKey)) {
+	if len(o.trims) == 0 {
+		return // what is erased has a current form that says so
+	}
+	each(&o.events, func(k seqKey, e event) {
+		if e.Erased && e.Kind == record.EditBody {
+			fn(k)
+		}
+	})
 }
 
 func (s *committed) applyInfo(c record.Conversation, info *record.Info, created bool) {

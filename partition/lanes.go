@@ -140,13 +140,14 @@ func lastOf(entries []laneEntry, n int) []laneEntry {
 	return entries[:rest]
 }
 
-// withholdInRooms takes the bodies out of events that the batch has recalled or erased.
+// withholdInRooms takes the bodies out of events that the batch has recalled or erased, or that edit what it has trimmed.
 func (p *Partition) withholdInRooms() {
 	each(&p.overlay.currents, func(k seqKey, cur *record.Current) {
 		if cur != nil && (cur.RecallSeq > 0 || cur.EraseSeq > 0) {
 			p.rooms.withhold(k.c, k.seq, cur)
 		}
 	})
+	p.overlay.blanked(func(k seqKey) { p.rooms.withhold(k.c, k.seq, nil) })
 }
 
 func (r *rooms) withhold(c record.Conversation, seq tidemark.Seq, cur *record.Current) {

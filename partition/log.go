@@ -218,7 +218,8 @@ func (p *Partition) extendTail(c record.Conversation, entries []*LogEntry) {
 	p.mem.tails.put(c, tail, tailCost(tail))
 }
 
-// withhold takes the body out of an event that was recalled or erased. It needs the write lock.
+// withhold takes the body out of an event that was recalled or erased, or (cur is nil) edits what is no longer kept. It
+// needs the write lock.
 func (s *committed) withhold(c record.Conversation, seq tidemark.Seq, cur *record.Current) {
 	tail, _ := s.tails.get(c)
 	part, ok := cut(tail, seq, seq)
@@ -230,12 +231,16 @@ func (s *committed) withhold(c record.Conversation, seq tidemark.Seq, cur *recor
 	s.tails.put(c, tail, tailCost(tail))
 }
 
-// withheld is an entry without its body.
+// withheld is an entry without its body; see [committed.withhold].
 func withheld(old *LogEntry, cur *record.Current) *LogEntry {
 	w := old.decode()
 	withholdBody(w, cur)
+	w.Hidden = w.Recalled == 0 && w.Erased == 0
 	entry := *old
 	entry.Encoded = encodeEvent(w)
+	if cur == nil {
+		entry.Edits = 0 // nothing tells any more
+	}
 	return &entry
 }
 

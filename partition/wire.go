@@ -25,6 +25,7 @@ func WireEvent(e *record.Event, cur *record.Current) *wire.Event {
 	}
 	if e.Erased || cur != nil && (cur.RecallSeq > 0 || cur.EraseSeq > 0) {
 		withholdBody(w, cur)
+		w.Hidden = w.Recalled == 0 && w.Erased == 0 // an edit of a message that is no longer kept
 	} else {
 		w.BodyHash, w.Kind = nil, 0 // both follow from salt and body
 	}

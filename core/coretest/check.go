@@ -15,6 +15,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 // Check reports the first thing in which the state does not agree with its logs: seqs that are not dense, a chain that
@@ -81,7 +82,7 @@ func (m *Memory) checkLog(info *record.Info, r *rebuilt) error {
 			return fmt.Errorf("event %d: the chain does not verify", e.Seq)
 		}
 		want := cloneEvent(m.written[eventKey{info.Ordinal, e.Seq}])
-		if current := r.currents[e.Seq]; current != nil && current.EraseSeq > 0 {
+		if current := r.currents[e.Seq]; current != nil && current.EraseSeq > 0 || m.editsBelow(want, m.heads[info.Ordinal].Floor) {
 			want.Salt, want.Body, want.Erased = [8]byte{}, nil, true
 		}
 		if !reflect.DeepEqual(e, want) {
@@ -90,6 +91,12 @@ func (m *Memory) checkLog(info *record.Info, r *rebuilt) error {
 		last = e
 	}
 	return nil
+}
+
+// editsBelow reports whether an event, as it was written, edits what is no longer kept.
+func (m *Memory) editsBelow(e *record.Event, floor tidemark.Seq) bool {
+	var body wire.Body
+	return e.Kind == record.EditBody && body.UnmarshalVT(e.Body) == nil && tidemark.Seq(body.GetEdit().GetSeq()) <= floor
 }
 
 func (m *Memory) checkHead(info *record.Info, r *rebuilt) error {
