@@ -32,6 +32,9 @@ const (
 
 // Trim removes events that a conversation no longer keeps, when its timer is due: as its settings say, at most
 // [TrimEventsMax]. It is never refused; where there is nothing to do it only takes the timer away.
+//
+// It costs a row for each event, the end of its client id, and one for each commit, and six ranges: 15 to 25 kB for
+// 1,000 events. Edits above the floor that lose their content are written anew.
 type Trim struct {
 	Conversation tidemark.ConversationID
 	Timer        record.Index // the entry that is due

@@ -196,6 +196,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	run(&below, func() error { return s.set.Run(commits) })
+	run(&below, func() error { s.db.Run(commits); return nil })
 	run(&above, func() error { return s.sockets.Run(edge) })
 	run(&below, func() error { return serve(s.http, s.listener) })
 	var debug *http.Server

@@ -25,6 +25,9 @@ type Batch struct {
 	stateSet  bool
 	commits   []commitEvents // rows position -> events, in the order of their positions' first event
 	err       error          // of the first change that cannot be encoded
+
+	trims                     []record.TrimChange
+	trimmedFirst, trimmedLast tidemark.Position // of the rows of commits that were rewritten; 0: none
 }
 
 type commitEvents struct {
@@ -82,6 +85,10 @@ func (b *Batch) Put(c *record.Changes) {
 	b.putPeople(c)
 	for _, r := range c.Commits {
 		k := Key{Kind: CommitRow, Position: r.Position}
+		if b.trimmedFirst == 0 || r.Position < b.trimmedFirst {
+			b.trimmedFirst = r.Position
+		}
+		b.trimmedLast = max(b.trimmedLast, r.Position)
 		if len(r.Events) == 0 {
 			b.delete(k)
 		} else {
@@ -96,6 +103,7 @@ func (b *Batch) Put(c *record.Changes) {
 // trim removes the rows of events that are no longer kept.
 func (b *Batch) trim(t record.TrimChange) {
 	b.checkSeq(t.To + 1)
+	b.trims = append(b.trims, t)
 	for _, kind := range [...]Kind{EventRow, CurrentRow, RecallRow, MembershipRow, ReactionRow} {
 		b.deleteRange(Key{Kind: kind, Conversation: t.Conversation, Seq: t.From},
 			Key{Kind: kind, Conversation: t.Conversation, Seq: t.To + 1})
@@ -307,6 +315,7 @@ func (b *Batch) Rows() int { return int(b.pb.Count()) }
 func (b *Batch) Reset() {
 	b.pb.Reset()
 	b.commits, b.stateSet, b.err = b.commits[:0], false, nil
+	b.trims, b.trimmedFirst, b.trimmedLast = b.trims[:0], 0, 0
 }
 
 // Close frees the batch's memory. The batch must not be used after.

@@ -16,7 +16,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 )
 
-// DB is an open data directory. Its methods are safe for concurrent use; Close comes after all others.
+// DB is an open data directory. Its methods are safe for concurrent use; Close comes after all others have returned.
 type DB struct {
 	meta       Meta
 	dir        string
@@ -27,6 +27,7 @@ type DB struct {
 	space      *spaceWatch
 	room       *room
 	reached    *reached
+	reclaim    *reclaim
 	pebble     *pebble.DB
 	figures    atomic.Pointer[pebble.Metrics] // as last taken
 	partitions []*Partition
@@ -84,6 +85,9 @@ func (db *DB) Commit(b *Batch) error {
 	}
 	if moved {
 		db.reached.committed(b.partition, position)
+	}
+	if len(b.trims) > 0 {
+		db.reclaim.trimmed(b)
 	}
 	return nil
 }

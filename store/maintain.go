@@ -35,6 +35,12 @@ func (db *DB) Compact(ctx context.Context) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
+	last := bytes.Repeat([]byte{0xff}, 2+idInKeyBytesMax) // past every key
+	return db.compact(ctx, []byte{0}, last)
+}
+
+// compact rewrites the tables that have keys from one on up to another.
+func (db *DB) compact(ctx context.Context, from, to []byte) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := make(chan struct{})
 	defer func() { cancel(nil); <-stop }()
@@ -46,8 +52,7 @@ func (db *DB) Compact(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	last := bytes.Repeat([]byte{0xff}, 2+idInKeyBytesMax) // past every key
-	if err := db.pebble.Compact(ctx, []byte{0}, last, false); err != nil {
+	if err := db.pebble.Compact(ctx, from, to, false); err != nil {
 		return fmt.Errorf("store: compact: %w", err)
 	}
 	return db.Failed()

@@ -151,7 +151,7 @@ func (cfg Config) openLocked() (*DB, error) {
 	for n := range meta.Partitions {
 		db.partitions = append(db.partitions, newPartition(uint8(n), db.pebble))
 	}
-	db.reached = newReached(cfg, *meta)
+	db.reached, db.reclaim = newReached(cfg, *meta), newReclaim()
 	if !cfg.ReadOnly {
 		if err := db.checkReached(); err != nil {
 			db.failure.closing()

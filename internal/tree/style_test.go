@@ -24,7 +24,7 @@ var goAllowed = map[string]string{
 	"gateway/upgrade.go":            "a connection's reader, apart from net/http's goroutine and its stack; see drain.go",
 	"gateway/websocket.go":          "Shutdown waits for it",
 	"irc/run.go":                    "lines empties the channel of the maker and waits for its result",
-	"store/maintain.go":             "Compact waits for it before it returns",
+	"store/maintain.go":             "compact waits for it before it returns",
 }
 
 // meaningless are words that say nothing about what a package or a type is for.
