@@ -203,6 +203,9 @@ func (s *conversationService) summaryOf(user tidemark.UserID, row listed) (*wire
 	if errors.As(err, &refusal) && refusal.Reason == tidemark.NotMember {
 		return nil, nil
 	}
+	if err == nil && summary.Self != nil {
+		summary.Self.Private = nil // thousands of seqs, perhaps: Get has them
+	}
 	return summary, err
 }
 

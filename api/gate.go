@@ -80,6 +80,9 @@ func caller(ctx context.Context) gateway.Identity {
 // actorOf is the caller as the rules know it.
 func actorOf(who gateway.Identity) core.Actor { return core.Actor{User: who.User, App: who.App} }
 
+// inOwnName reports whether the app's back end asks for itself. With a user it has that user's rights, no more.
+func inOwnName(who gateway.Identity) bool { return who.App && who.User == "" }
+
 // gate runs when the headers of a call are there and before its body is read.
 func (a *API) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
 	ctx, err := a.admit(ctx, spec.Procedure, peer.Addr, header)

@@ -119,7 +119,7 @@ func traced(sight *partition.Sight, request *wire.TraceRequest, user tidemark.Us
 
 // mayTrace refuses members who neither sent the event nor keep the conversation.
 func mayTrace(who gateway.Identity, sight *partition.Sight, event *record.Event) error {
-	if who.App || event.SenderID == who.User || sight.Member.Role >= record.AdminRole {
+	if inOwnName(who) || event.SenderID == who.User || sight.Member.Role >= record.AdminRole {
 		return nil
 	}
 	return tidemark.Refuse(tidemark.NotAllowed, "only the sender, an admin or the owner may trace a message")

@@ -240,14 +240,14 @@ func (s *userService) Presence(ctx context.Context, request *wire.PresenceReques
 	return answer, nil
 }
 
-// ownUser is the user that a request is about: the caller when it names none; for the app anybody.
+// ownUser is the user that a request is about: the caller when it names none; for the app in its own name anybody.
 func ownUser(who gateway.Identity, field, named string) (tidemark.UserID, error) {
 	switch {
 	case named == "" && who.User == "":
 		return "", tidemark.Refuse(tidemark.BadArgument, "%s is missing: say which user", field)
 	case named == "":
 		return who.User, nil
-	case named != string(who.User) && !who.App:
+	case named != string(who.User) && !inOwnName(who):
 		return "", tidemark.Refuse(tidemark.NotAllowed, "%s is %.80q: only the app's back end may ask about other users", field, named)
 	}
 	return userID(field, named)

@@ -371,6 +371,8 @@ func TestSettingsConvergeOnThreeDevices(t *testing.T) {
 	told("draft", "well, no", "private", "draft", "text")
 	n.say("bob", "team", "own", "well, no")
 	equals(t, "a message does not take the draft away", devices[0].pull().at("self", "private"), "<nil>")
+	equals(t, "Get has it", n.ok(n.as("bob", "ConversationService/Get", `{"conversation":"team"}`)).at("conversation", "self", "private", "draft", "text"), "well, no")
+	equals(t, "List leaves it out", n.ok(n.as("bob", "ConversationService/List", `{}`)).at("conversations", "0", "self", "private"), "<nil>")
 	equals(t, "a new device has it", (&device{n: n, id: "new"}).pull().at("self", "private", "draft", "text"), "well, no")
 	devices[1].pull()
 	devices[2].pull()

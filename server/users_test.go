@@ -178,3 +178,22 @@ func TestPresenceCall(t *testing.T) {
 	many := strings.Repeat(`"bob",`, 1000) + `"bob"`
 	n.refuses(n.as("alice", "UserService/Presence", `{"users":[`+many+`]}`), 429, "TOO_MANY")
 }
+
+func TestTheAppForAUserHasThatUsersRights(t *testing.T) {
+	n := start(t, t.TempDir(), nil)
+	n.users("alice", "bob", "carol")
+	n.group("team", "alice", "bob")
+	seq := n.say("alice", "team", "c1", "hello")
+	for method, body := range map[string]string{
+		"UserService/Options": `{"userId":"bob"}`,
+		"UserService/Devices": `{"userId":"bob"}`,
+		"UserService/Kick":    `{"userId":"bob"}`,
+		"UserService/Update":  `{"userId":"bob","nickname":"Rob"}`,
+	} {
+		n.refuses(n.as("carol", method, body), 403, "NOT_ALLOWED")
+		n.refuses(n.post(method, body, "Authorization: Bearer "+n.token("carol")), 403, "NOT_ALLOWED")
+		n.ok(n.app(method, body))
+	}
+	n.refuses(n.as("bob", "MessageService/Trace", `{"conversation":"team","seq":"`+seq+`"}`), 403, "NOT_ALLOWED")
+	n.ok(n.app("MessageService/Trace", `{"conversation":"team","seq":"`+seq+`"}`))
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-// Summary is a conversation as the user finds it, without events: what Get and List answer. The empty user is the app,
+// Summary is a conversation as the user finds it, without events: what Get answers, and List but for what is private. The empty user is the app,
 // which has no record of its own. It refuses with UNKNOWN_CONVERSATION or NOT_MEMBER.
 func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationID) (*wire.ConversationDelta, error) {
 	sight, err := set.See(user, id)
@@ -34,6 +34,9 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 		return d, nil
 	}
 	d.Self = partition.WireSelf(sight.Info, sight.Member, head.Seq)
+	if sight.Private != nil {
+		d.Self.Private = partition.WirePrivate(sight.Private)
+	}
 	unread, mentions, err := sight.Partition.Counts(sight.Info.Ordinal, user)
 	d.Unread, d.Mentions = &unread, &mentions
 	return d, err
