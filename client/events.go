@@ -21,7 +21,8 @@ const arrivedMax = 1024
 // A slow consumer never holds up the synchronisation. What waits for it is bounded: events that say "look again" (Changed,
 // ConversationChanged, StateChanged, typing, presence, receipts, profiles) are joined with one that waits already, and when
 // too many messages wait, the new ones of a conversation become one [Missed] that names their range, to be read from the
-// store. Of each own submission the last state waits. Events of one conversation keep their order.
+// store; of room events likewise [RoomMissed]. Of each own submission the last state waits. Events of one conversation keep
+// their order.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 	s := c.hub.subscribe()
 	release := context.AfterFunc(ctx, func() { c.hub.unsubscribe(s) })
@@ -93,6 +94,8 @@ type (
 	changedKey  tidemark.ConversationID
 	listKey     tidemark.ConversationID
 	missedKey   tidemark.ConversationID
+	roomKey     tidemark.ConversationID
+	lostKey     tidemark.ConversationID
 	profileKey  tidemark.UserID
 	presenceKey tidemark.UserID
 	stateKey    struct{}
@@ -113,6 +116,10 @@ func keyOf(e Event) any {
 		return listKey(e.Conversation)
 	case Missed:
 		return missedKey(e.Conversation)
+	case RoomMissed:
+		return lostKey(e.Room)
+	case RoomChanged:
+		return roomKey(e.Room)
 	case ProfileChanged:
 		return profileKey(e.User)
 	case PresenceChanged:
@@ -138,6 +145,9 @@ func join(old, e Event) Event {
 	case Missed:
 		o := old.(Missed)
 		return Missed{Conversation: e.Conversation, From: min(o.From, e.From), To: max(o.To, e.To)}
+	case RoomMissed:
+		o := old.(RoomMissed)
+		return RoomMissed{Room: e.Room, From: min(o.From, e.From), To: max(o.To, e.To)}
 	case ReceiptChanged:
 		o := old.(ReceiptChanged)
 		e.Delivered, e.Read = max(e.Delivered, o.Delivered), max(e.Read, o.Read)
@@ -160,6 +170,12 @@ func (s *subscriber) addOne(e Event) {
 	case Arrived:
 		if _, missed := s.waiting[missedKey(a.Message.Conversation)]; missed || s.arrived >= arrivedMax { // in order
 			e = Missed{Conversation: a.Message.Conversation, From: a.Message.Seq, To: a.Message.Seq}
+		} else {
+			s.arrived++
+		}
+	case RoomEvent:
+		if _, missed := s.waiting[lostKey(a.Room)]; missed || s.arrived >= arrivedMax {
+			e = RoomMissed{Room: a.Room, From: a.Message.Seq - a.Gap, To: a.Message.Seq}
 		} else {
 			s.arrived++
 		}
@@ -194,7 +210,8 @@ func (s *subscriber) next() (Event, bool) {
 	if key := keyOf(e); key != nil {
 		delete(s.waiting, key)
 	}
-	if _, ok := e.(Arrived); ok {
+	switch e.(type) {
+	case Arrived, RoomEvent:
 		s.arrived--
 	}
 	return e, true

@@ -184,9 +184,36 @@ type cable struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	deaf  bool
+	to    string        // where connections go instead; empty: where they want to
+	stuck chan struct{} // nothing is read until it is closed; nil: nothing waits
+}
+
+// redirect makes further connections go to another address, and breaks those there are.
+func (c *cable) redirect(address string) {
+	c.mu.Lock()
+	c.to = address
+	c.mu.Unlock()
+	c.cut()
+}
+
+// stall keeps what the server says on its way, or lets it come.
+func (c *cable) stall(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if on {
+		c.stuck = make(chan struct{})
+	} else {
+		close(c.stuck)
+		c.stuck = nil
+	}
 }
 
 func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c.mu.Lock()
+	if c.to != "" {
+		address = c.to
+	}
+	c.mu.Unlock()
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -207,8 +234,11 @@ func (w *wired) Read(p []byte) (int, error) {
 	for {
 		n, err := w.Conn.Read(p)
 		w.cable.mu.Lock()
-		deaf := w.cable.deaf
+		deaf, stuck := w.cable.deaf, w.cable.stuck
 		w.cable.mu.Unlock()
+		if stuck != nil {
+			<-stuck
+		}
 		if err != nil || !deaf {
 			return n, err
 		}

@@ -12,6 +12,8 @@ type (
 	Message      = replica.Message
 	Reaction     = replica.Reaction
 	Outgoing     = replica.Outgoing
+	Room         = replica.Room
+	RoomState    = replica.RoomState
 	Page         = replica.Page
 	Gap          = replica.Gap
 	MessageState = replica.State
@@ -19,7 +21,7 @@ type (
 	View         = replica.View
 )
 
-// The events of [Client.Events]; see package replica. [StateChanged] and [Missed] are the shell's own.
+// The events of [Client.Events]; see package replica. [StateChanged], [Missed] and [RoomMissed] are the shell's own.
 type (
 	Event               = replica.Note
 	Arrived             = replica.Arrived
@@ -27,6 +29,9 @@ type (
 	ConversationChanged = replica.ConversationChanged
 	OutgoingChanged     = replica.OutgoingChanged
 	HistoryChanged      = replica.HistoryChanged
+	RoomEvent           = replica.RoomEvent
+	RoomMissed          = replica.RoomMissed
+	RoomChanged         = replica.RoomChanged
 	ReceiptChanged      = replica.ReceiptChanged
 	ProfileChanged      = replica.ProfileChanged
 	ProfileOutdated     = replica.ProfileOutdated
@@ -57,6 +62,13 @@ const (
 	KindMembers  = replica.KindMembers
 	KindInfo     = replica.KindInfo
 	KindErased   = replica.KindErased
+)
+
+// How the user stands to a room.
+const (
+	RoomLeft = replica.RoomLeft
+	RoomAway = replica.RoomAway
+	RoomIn   = replica.RoomIn
 )
 
 // ErrDisconnected: there is no connection, or it broke before the answer.

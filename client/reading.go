@@ -98,9 +98,14 @@ type HistoryPage struct {
 
 // History reads a page of history: from the store if it has all of it, otherwise from the server, which fills the store.
 // Without a connection it gives what is stored next to the place asked for, and [replica.ErrDisconnected] when that is
-// nothing. Of a conversation that the user has left it gives what is stored.
+// nothing. Of a conversation that the user has left it gives what is stored. Of a room it always asks the server, and
+// stores nothing.
 func (c *Client) History(ctx context.Context, in tidemark.ConversationID, page Page) (HistoryPage, error) {
 	page.Limit = cmp.Or(max(page.Limit, 0), 50)
+	if _, room := c.Room(in); room {
+		done, err := c.fetch(ctx, in, page)
+		return HistoryPage{Messages: done.Messages, More: done.More}, err
+	}
 	from, to, whole := tidemark.Seq(0), tidemark.Seq(0), false
 	conversation, known := c.Conversation(in)
 	if known {
@@ -136,13 +141,23 @@ func (c *Client) storedPage(conversation *Conversation, page Page) (from, to tid
 
 // fetch asks the server for a page and waits until it is stored.
 func (c *Client) fetch(ctx context.Context, in tidemark.ConversationID, page Page) (replica.Done, error) {
+	return c.wait(ctx, func(r *replica.Replica, v View, nowMs, token uint64) (replica.Output, error) {
+		return r.Fetch(v, nowMs, token, in, page)
+	})
+}
+
+// wait runs a step that is answered by a Done with its token, and waits for that.
+func (c *Client) wait(ctx context.Context, step func(r *replica.Replica, v View, nowMs, token uint64) (replica.Output, error)) (replica.Done, error) {
 	answer := make(chan replica.Done, 1)
 	var key uint64
 	err := c.doWithin(ctx, func(r *replica.Replica, v View, nowMs uint64) (replica.Output, error) {
 		c.page++ // mu is held
 		key = c.page
-		c.pages[key] = answer
-		return r.Fetch(v, nowMs, key, in, page)
+		out, err := step(r, v, nowMs, key)
+		if err == nil {
+			c.pages[key] = answer
+		}
+		return out, err
 	})
 	if err != nil {
 		return replica.Done{}, err

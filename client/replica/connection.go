@@ -60,6 +60,7 @@ type request struct {
 	gap      Gap
 	probe    tidemark.Seq
 	token    uint64 // of the caller's own
+	room     *room  // to be entered
 	from     Page
 }
 
@@ -73,6 +74,8 @@ const (
 	forForm   // one message whose form is not sure
 	forProbe  // only the digest at a seq is wanted
 	forPing
+	forEnter // the answer is the last events of a room
+	forLeave
 )
 
 // Connect begins a connection: the frame it sends is hello with the token. An earlier connection is over.
@@ -112,6 +115,7 @@ func (s *step) drop() {
 	conn.phase, conn.requests = closed, nil
 	s.r.outbox.rewind()
 	s.r.tasks.rewind()
+	s.dropRooms()
 }
 
 // unanswered tells of a request whose connection broke.
@@ -293,9 +297,11 @@ func (s *step) refused(e *wire.Error) {
 	}
 	q := s.answer(e.Request)
 	switch {
-	case q == nil || q.purpose == forPing:
+	case q == nil || q.purpose == forPing || q.purpose == forLeave:
 	case q.outgoing != nil:
 		s.submissionRefused(q.outgoing, refusal)
+	case q.purpose == forEnter:
+		s.enterRefused(q.room, refusal)
 	case q.purpose == forCaller:
 		s.out.Done = append(s.out.Done, Done{Token: q.token, Err: refusal})
 	default:
@@ -346,11 +352,11 @@ func (r *Replica) DeadlineMs() uint64 {
 	if conn.phase >= syncing {
 		due = append(due, conn.sentMs+conn.heartbeatMs)
 	}
-	pages := r.tasks.dueMs()
+	pages, rooms := r.tasks.dueMs(), r.rooms.dueMs()
 	if conn.phase < live {
-		pages = 0 // they wait for synced
+		pages, rooms = 0, 0 // they wait for synced
 	}
-	for _, at := range []uint64{conn.ackDueMs, pages, r.outbox.dueMs()} {
+	for _, at := range []uint64{conn.ackDueMs, pages, rooms, r.outbox.dueMs()} {
 		if at > 0 {
 			due = append(due, at)
 		}

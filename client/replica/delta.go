@@ -28,7 +28,9 @@ func (s *step) delta(d *wire.Delta) {
 		if _, _, direct := id.Peers(); !id.Valid() && !direct {
 			continue
 		}
-		s.conversation(id, cd, stale[cd.Partition], d.Live)
+		if !s.roomDelta(cd, len(d.Checkpoints) > 0) {
+			s.conversation(id, cd, stale[cd.Partition], d.Live)
+		}
 	}
 	if len(d.Checkpoints) == 0 {
 		return

@@ -62,6 +62,7 @@ func (d *device) load() {
 // crash kills the device and starts it again.
 func (d *device) crash() {
 	d.session, d.toward = nil, nil
+	d.notes = append(d.notes, replica.RoomChanged{Room: hall, State: replica.RoomLeft})
 	d.store = d.store.Clone()
 	d.load()
 }

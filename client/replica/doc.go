@@ -21,6 +21,7 @@
 //   - Gaps are looked for at checkpoints only, and filled by fetching pages, the newest first, a few at a time.
 //   - The current form of a message is a base (what the server said, valid as of some seq) and the later events on top, so
 //     that frames may come again, and in any order.
+//   - Rooms are known in memory only: see [Replica.EnterRoom].
 //   - An own message stays in the outbox until the server's answer, or the event itself, settles it.
 //
 // The package does not know sockets, files or the HTTP API. A [Replica] is owned by one caller at a time.

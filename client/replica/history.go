@@ -23,11 +23,15 @@ var (
 )
 
 // Fetch asks the server for a page. Its answer is a [Done] with the token, in the output of this or of a later step, once
-// its events are stored.
+// its events are stored. Of a room the page is in the [Done], and nothing is stored.
 func (r *Replica) Fetch(view View, nowMs, token uint64, in tidemark.ConversationID, page Page) (Output, error) {
 	s := r.begin(view, nowMs)
 	if r.conn.phase < syncing {
 		s.out.Done = append(s.out.Done, Done{Token: token, Err: ErrDisconnected})
+		return s.end()
+	}
+	if r.rooms.left(in) {
+		s.out.Done = append(s.out.Done, Done{Token: token, Err: notIn(in)})
 		return s.end()
 	}
 	s.fetch(&request{in: in, purpose: forCaller, token: token, from: page})
@@ -63,7 +67,16 @@ func (s *step) fetched(f *wire.Fetched) {
 	if q == nil {
 		return
 	}
-	if q.purpose != forCaller {
+	switch {
+	case q.purpose == forEnter:
+		s.entered(q.room, f)
+		return
+	case q.purpose == forLeave:
+		return
+	case q.purpose == forCaller && s.r.rooms.has(q.in):
+		s.roomHistory(q, f)
+		return
+	case q.purpose != forCaller:
 		s.r.tasks.release(q.in)
 	}
 	if c := s.r.conversations[q.in]; c == nil && q.purpose != forCaller || c != nil && c.Removed {
@@ -233,6 +246,7 @@ func (s *step) pump() {
 	if s.r.conn.phase < live {
 		return
 	}
+	s.pumpRooms()
 	t.due(s.nowMs)
 	for t.flying < s.r.cfg.Fetches {
 		id, k, ok := t.next()

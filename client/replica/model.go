@@ -147,6 +147,7 @@ type Outgoing struct {
 
 	number uint64 // order of sending
 	answer answer // with Stored
+	room   bool   // to a room: it is not stored, and goes when the room is left
 }
 
 // answer is what the server said of a stored submission.

@@ -54,6 +54,38 @@ type HistoryChanged struct {
 // DroppedMax bounds the messages that [HistoryChanged] carries.
 const DroppedMax = 200
 
+// RoomEvent is the next event of a room that the user is in: everything that happens there comes as one, in order, also what
+// the user itself sends on this device.
+type RoomEvent struct {
+	Room    tidemark.ConversationID
+	Message Message
+	Gap     tidemark.Seq // how many events the server left out just before it: this device was too slow, or away
+}
+
+// RoomMissed stands for room events that came while the app was too slow to hear of each: what is kept of From..To is in
+// [Room.Messages].
+type RoomMissed struct {
+	Room     tidemark.ConversationID
+	From, To tidemark.Seq
+}
+
+// RoomChanged says that a room's public data changed, or how the user stands to it.
+type RoomChanged struct {
+	Room   tidemark.ConversationID
+	State  RoomState
+	Reason *tidemark.Error // with RoomLeft: why, unless the user wanted it
+}
+
+// RoomState is how the user stands to a room.
+type RoomState uint8
+
+// How the user stands to a room.
+const (
+	RoomLeft RoomState = iota // out of it
+	RoomAway                  // the connection broke: it is entered again by itself
+	RoomIn                    // in it
+)
+
 // ReceiptChanged says that other members received or read up to the given seqs.
 type ReceiptChanged struct {
 	Conversation    tidemark.ConversationID
@@ -140,6 +172,9 @@ func (Changed) note()             {}
 func (ConversationChanged) note() {}
 func (OutgoingChanged) note()     {}
 func (HistoryChanged) note()      {}
+func (RoomEvent) note()           {}
+func (RoomMissed) note()          {}
+func (RoomChanged) note()         {}
 func (ReceiptChanged) note()      {}
 func (ProfileChanged) note()      {}
 func (ProfileOutdated) note()     {}

@@ -195,6 +195,9 @@ func (b *outbox) dueMs() (at uint64) {
 
 // Submit puts a submission into the outbox. Give it either a conversation or, in toUser, the peer of a direct
 // conversation. The body is one of message, edit, recall, reaction and pin; the client id is new and random.
+//
+// A submission to a room that the device is in is kept in memory only: it is sent again after a reconnection, once the room
+// is entered again, and fails when the room is left. One to a room that was left is refused with NOT_MEMBER.
 func (r *Replica) Submit(view View, nowMs uint64, in tidemark.ConversationID, toUser tidemark.UserID, id tidemark.ClientID, body *wire.Body) (Output, error) {
 	s := r.begin(view, nowMs)
 	if err := r.checkSubmission(in, toUser, id, body); err != nil {
@@ -204,8 +207,11 @@ func (r *Replica) Submit(view View, nowMs uint64, in tidemark.ConversationID, to
 		in = tidemark.Direct(r.meta.user, toUser)
 	}
 	r.meta.number++
-	s.meta = true
-	o := &Outgoing{ClientID: id, Conversation: in, ToUser: toUser, Body: wire.MarshalBody(body), CreatedMs: nowMs, State: Queued, number: r.meta.number}
+	o := &Outgoing{
+		ClientID: id, Conversation: in, ToUser: toUser, Body: wire.MarshalBody(body), CreatedMs: nowMs, State: Queued,
+		number: r.meta.number, room: r.rooms.byID[in] != nil,
+	}
+	s.meta = s.meta || !o.room // the number of what is not stored may be used again after a restart
 	r.outbox.insert(o)
 	s.saveOutgoing(o)
 	s.note(OutgoingChanged{Conversation: in, ClientID: id, State: Queued})
@@ -223,6 +229,8 @@ func (r *Replica) checkSubmission(in tidemark.ConversationID, toUser tidemark.Us
 		return tidemark.Refuse(tidemark.BadArgument, "user %q: give the id of another user, %s", toUser, tidemark.IDAlphabet)
 	case toUser == "" && !direct && !in.Valid():
 		return tidemark.Refuse(tidemark.BadArgument, "conversation %q: give %s", in, tidemark.IDAlphabet)
+	case r.rooms.left(in):
+		return notIn(in)
 	case kind < KindMessage || kind > KindPin:
 		return tidemark.Refuse(tidemark.BadArgument, "give one of message, edit, recall, reaction and pin")
 	}
@@ -319,7 +327,9 @@ func (s *step) progress(o *Outgoing, state State, seq tidemark.Seq) {
 // forget takes a submission out of the outbox and the store.
 func (s *step) forget(o *Outgoing) {
 	s.r.outbox.remove(o)
-	s.dropOutgoing(o.number)
+	if !o.room {
+		s.dropOutgoing(o.number)
+	}
 }
 
 // pumpOutbox sends what may be sent: the lanes in turn, each in order.
@@ -345,6 +355,9 @@ func (s *step) pumpOutbox() {
 			continue
 		}
 		l.ready = false
+		if m := s.r.rooms.byID[id]; m != nil && m.state != inside {
+			continue // woken when it is entered
+		}
 		switch o := l.next(s.r.cfg.Window); {
 		case o == nil:
 		case s.tooLarge(o):
@@ -439,6 +452,10 @@ func (s *step) submitted(f *wire.Submitted) {
 		return // a stray, or settled meanwhile: its event came
 	}
 	o := q.outgoing
+	if o.room {
+		s.roomSubmitted(o, f)
+		return
+	}
 	id := tidemark.ConversationID(f.Conversation)
 	if f.Seq == 0 || f.Seq > seqMax || id != o.Conversation { // transient, or not what was asked
 		s.forget(o)

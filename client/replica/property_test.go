@@ -30,6 +30,7 @@ type run struct {
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := &run{T: t, server: newServer(), sent: map[tidemark.ClientID]tidemark.ConversationID{}}
+		r.server.openRoom(hall)
 		r.server.create("team", "alice", "bob")
 		r.server.create("four", "alice", "bob", "carol")
 		for i, user := range []string{"alice", "alice", "bob"} {
@@ -50,6 +51,8 @@ func TestInvariants(t *testing.T) {
 			"delete":     r.delete,
 			"clear":      r.clear,
 			"page":       r.page,
+			"room":       r.room,
+			"shout":      r.shout,
 			"backup":     r.backup,
 			"restore":    r.restore,
 			"replay":     r.replay,
@@ -246,6 +249,7 @@ func (r *run) finally() {
 	}
 	for _, d := range r.devices {
 		r.checkDevice(d)
+		r.checkRoom(d)
 	}
 	r.checkOnce()
 }

@@ -35,7 +35,7 @@ type Output struct {
 	Writes []Write
 	Frames []*wire.ClientFrame
 	Notes  []Note
-	Done   []Done          // answers to [Replica.Fetch]
+	Done   []Done          // answers to [Replica.Fetch] and [Replica.EnterRoom]
 	Bye    *wire.Bye       // the server closes the connection, and says why
 	Hangup string          // not empty: close the connection, for this reason, and connect again
 	Fatal  error           // the connection makes no sense: stop
@@ -43,12 +43,13 @@ type Output struct {
 	Refuse *tidemark.Error // the server refused hello
 }
 
-// Done answers a [Replica.Fetch].
+// Done answers a [Replica.Fetch], or with no more than Err a [Replica.EnterRoom].
 type Done struct {
 	Token      uint64
 	First, End tidemark.Seq // the page's events are First..End-1; equal when it was empty
 	More       bool
-	Err        error // ErrDisconnected, or the server's *tidemark.Error
+	Messages   []Message // of a room: the page itself, which is stored nowhere
+	Err        error     // ErrDisconnected, or the server's *tidemark.Error
 }
 
 // Replica is the state machine. It is owned by one caller at a time. After a step that returned an error, or whose writes
@@ -59,6 +60,7 @@ type Replica struct {
 	conversations map[tidemark.ConversationID]*Conversation // the values are never changed, only replaced
 	outbox        outbox
 	tasks         tasks
+	rooms         rooms
 	conn          connection
 }
 
@@ -69,7 +71,7 @@ func Load(cfg Config, view View) (*Replica, error) {
 	cfg.PageMax = cmp.Or(cfg.PageMax, 200)
 	r := &Replica{
 		cfg: cfg, meta: meta{cursor: tidemark.Cursor{Positions: map[uint32]tidemark.Position{}}},
-		conversations: map[tidemark.ConversationID]*Conversation{}, outbox: newOutbox(), tasks: newTasks(),
+		conversations: map[tidemark.ConversationID]*Conversation{}, outbox: newOutbox(), tasks: newTasks(), rooms: newRooms(),
 	}
 	data, err := view.Get(metaKey)
 	if err == nil && data != nil {
@@ -203,8 +205,14 @@ func (s *step) send(f *wire.ClientFrame) {
 }
 func (s *step) write(key, value []byte)    { s.out.Writes = append(s.out.Writes, Write{key, value}) }
 func (s *step) list(c *Conversation)       { put(&s.listed, c.ID, true) }
-func (s *step) saveOutgoing(o *Outgoing)   { put(&s.outbox, o.number, o) }
 func (s *step) dropOutgoing(number uint64) { put(&s.outbox, number, nil) }
+
+// saveOutgoing stores a submission, unless it is to a room.
+func (s *step) saveOutgoing(o *Outgoing) {
+	if !o.room {
+		put(&s.outbox, o.number, o)
+	}
+}
 
 // edit is a conversation that this step may change; it is made when there is none.
 func (s *step) edit(id tidemark.ConversationID) *Conversation {

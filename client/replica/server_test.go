@@ -39,6 +39,7 @@ type history struct {
 	marks     map[string]mark
 	bodies    map[tidemark.Seq]*wire.Body
 	deleted   map[string][]uint64 // what users have deleted for themselves, ascending
+	room      bool                // those are in it who have entered; members is empty
 }
 
 type mark struct {
@@ -63,7 +64,7 @@ func newServer() *server { return &server{epoch: 7, logs: map[tidemark.Conversat
 func (s *server) clone(epoch uint64) *server {
 	c := &server{epoch: epoch, salt: s.salt + 1_000_000, position: s.position, logs: map[tidemark.ConversationID]*history{}}
 	for id, h := range s.logs {
-		d := &history{partition: h.partition, members: slices.Clone(h.members), events: slices.Clone(h.events), marks: map[string]mark{}, bodies: map[tidemark.Seq]*wire.Body{}}
+		d := &history{room: h.room, partition: h.partition, members: slices.Clone(h.members), events: slices.Clone(h.events), marks: map[string]mark{}, bodies: map[tidemark.Seq]*wire.Body{}}
 		for u, m := range h.marks {
 			d.marks[u] = m
 		}
@@ -129,7 +130,7 @@ func (s *server) submit(user string, f *wire.Submit, gather func()) *wire.Server
 		s.create(id, string(a), string(b))
 		h = s.logs[id]
 	}
-	if h == nil || !slices.Contains(h.members, user) {
+	if h == nil || !h.room && !slices.Contains(h.members, user) {
 		return wire.ErrorFrame(f.Request, tidemark.Refuse(tidemark.NotMember, "not a member"))
 	}
 	for _, e := range h.events {
@@ -367,7 +368,7 @@ func (h *history) changed(user string) uint64 {
 func (s *server) fetch(user string, f *wire.Fetch) *wire.ServerFrame {
 	id := tidemark.ConversationID(f.Conversation)
 	h := s.logs[id]
-	if h == nil || !slices.Contains(h.members, user) {
+	if h == nil || !h.room && !slices.Contains(h.members, user) {
 		return wire.ErrorFrame(f.Request, tidemark.Refuse(tidemark.NotMember, "not a member"))
 	}
 	head, limit := uint64(len(h.events)), uint64(f.Limit)
@@ -408,6 +409,7 @@ type session struct {
 	opened  bool
 	out     []*wire.ServerFrame
 	fetches int
+	seats   map[tidemark.ConversationID]*seat
 }
 
 func (c *session) send(f *wire.ServerFrame) { c.out = append(c.out, f) }
@@ -419,14 +421,23 @@ func (c *session) receive(f *wire.ClientFrame) {
 		c.hello(f.Hello)
 	case *wire.ClientFrame_Submit:
 		c.round() // what was committed before is told before
+		if c.notIn(f.Submit) {
+			return
+		}
 		answer := c.server.submit(c.user, f.Submit, func() {})
 		if done := answer.GetSubmitted(); done != nil {
 			c.own[f.Submit.ClientId] = true
+			c.answered(done)
 		}
 		c.send(answer)
 	case *wire.ClientFrame_Fetch:
 		c.fetches++
 		c.send(c.server.fetch(c.user, f.Fetch))
+	case *wire.ClientFrame_Enter:
+		c.round()
+		c.enter(f.Enter)
+	case *wire.ClientFrame_Leave:
+		c.leave(f.Leave)
 	case *wire.ClientFrame_Read:
 		c.server.read(c.user, f.Read)
 	case *wire.ClientFrame_Ping:
@@ -529,6 +540,7 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 
 // round tells what was committed since the last one.
 func (c *session) round() {
+	c.rooms()
 	if !c.opened || c.cursor == c.server.position {
 		return
 	}
