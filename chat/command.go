@@ -34,6 +34,8 @@ func init() { // the help is a command that lists the commands
 	commands = []command{
 		{"to", "@USER [TEXT]", "open the conversation with a user, and say TEXT", (*Model).commandTo},
 		{"join", "CONVERSATION", "join an open conversation, ask to join another, or open one of yours", (*Model).commandJoin},
+		{"enter", "ROOM", "enter a room; showing something else, or /leave, leaves it", (*Model).commandEnter},
+		{"attributes", "[KEY VALUE]", "show the attributes of this room, or set one; without VALUE remove it", (*Model).commandAttributes},
 		{"create", "ID [TITLE]", "make a group", (*Model).commandCreate},
 		{"invite", "@USER…", "add users to this group", (*Model).commandInvite},
 		{"kick", "@USER…", "take users out of this group", (*Model).commandKick},
@@ -228,6 +230,12 @@ func usersOf(rest string) []tidemark.UserID {
 }
 
 func (m *Model) commandLeave(string) tea.Cmd {
+	if _, room := m.device.Room(m.open); room {
+		left := m.title(m.open)
+		cmd := m.show(m.list.first())
+		m.say("You have left %s.", left)
+		return cmd
+	}
 	if _, known := m.device.Conversation(m.open); !known {
 		m.complain(errors.New("no conversation is open to be left"))
 		return nil

@@ -60,6 +60,7 @@ type asker interface {
 	Leave(ctx context.Context, in tidemark.ConversationID) error
 	UpdateProfile(ctx context.Context, r *wire.UpdateUserRequest) error
 	governor
+	rooms
 	people
 	archive
 }
@@ -75,6 +76,14 @@ type governor interface {
 	Transfer(ctx context.Context, in tidemark.ConversationID, to tidemark.UserID) error
 	Dissolve(ctx context.Context, in tidemark.ConversationID) error
 	Settings(ctx context.Context, r *wire.SettingsRequest) error
+}
+
+// rooms are those that the user is in.
+type rooms interface {
+	EnterRoom(ctx context.Context, id tidemark.ConversationID) (*client.Room, error)
+	LeaveRoom(ctx context.Context, id tidemark.ConversationID) error
+	Room(id tidemark.ConversationID) (room *client.Room, in bool) // answers at once
+	SetAttributes(ctx context.Context, room tidemark.ConversationID, set map[string]string, autoDelete bool) ([]*wire.Attribute, error)
 }
 
 // people is how the user stands to others, and to its own devices.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -179,4 +180,41 @@ func (d *fakeDevice) Scheduled(context.Context, tidemark.ConversationID) ([]*wir
 func (d *fakeDevice) Unschedule(_ context.Context, in tidemark.ConversationID, id tidemark.ClientID) error {
 	d.note("unschedule %s %s", in, id)
 	return nil
+}
+
+func (d *fakeDevice) EnterRoom(_ context.Context, id tidemark.ConversationID) (*client.Room, error) {
+	d.note("enter %s", id)
+	if id == "vault" {
+		return nil, tidemark.Refuse(tidemark.NotAllowed, "only those who were added enter this room")
+	}
+	room := &client.Room{ID: id, In: true, Info: &wire.ConversationInfo{Kind: wire.Kind_ROOM, Title: "The Hall",
+		Attributes: []*wire.Attribute{{Key: "song", Value: "tide\x1b[2J", Owner: "bob"}}}}
+	d.rooms = map[tidemark.ConversationID]*client.Room{id: room}
+	d.shout(id, "bob", "welcome", 7)
+	return room, nil
+}
+
+// shout adds a message to a room.
+func (d *fakeDevice) shout(id tidemark.ConversationID, sender tidemark.UserID, text string, seq tidemark.Seq) {
+	room := *d.rooms[id]
+	room.Head = seq
+	room.Messages = append(slices.Clone(room.Messages), client.Message{Conversation: id, Seq: seq, TimeMs: noon, Sender: sender,
+		Kind: client.KindMessage, Content: &wire.Message{Type: "text", Text: text}})
+	d.rooms[id] = &room
+}
+
+func (d *fakeDevice) LeaveRoom(_ context.Context, id tidemark.ConversationID) error {
+	d.note("leave room %s", id)
+	delete(d.rooms, id)
+	return nil
+}
+
+func (d *fakeDevice) Room(id tidemark.ConversationID) (*client.Room, bool) {
+	room, in := d.rooms[id]
+	return room, in
+}
+
+func (d *fakeDevice) SetAttributes(_ context.Context, room tidemark.ConversationID, set map[string]string, _ bool) ([]*wire.Attribute, error) {
+	d.note("set %s %v", room, set)
+	return nil, nil
 }

@@ -29,6 +29,7 @@ type fakeDevice struct {
 	historyErr     error
 	nextID         int
 	profilesWanted []tidemark.UserID
+	rooms          map[tidemark.ConversationID]*client.Room // that alice is in
 }
 
 func newFake() *fakeDevice {

@@ -81,6 +81,8 @@ type painter struct {
 	isNew bool // the line above the first unread message was drawn
 
 	isDirect bool
+	last     tidemark.Seq // of a room: the one drawn last
+	gap      tidemark.Seq // of a room: left out since the last line
 	seen     map[tidemark.Seq][]tidemark.UserID
 }
 
@@ -136,8 +138,18 @@ func isShown(msg *client.Message) bool {
 
 func (p *painter) block(msg *client.Message) block {
 	b := block{seq: msg.Seq, id: msg.ClientID}
+	if p.m.page.room != nil && msg.Seq > 0 {
+		if p.gap += msg.Seq - p.last - 1; p.last == 0 {
+			p.gap = p.m.page.room.LeftOut
+		}
+		p.last = msg.Seq
+	}
 	if !isShown(msg) || msg.Kind == replica.KindMembers && p.isDirect {
 		return b // that a conversation of two has two members is no news
+	}
+	if p.gap > 0 {
+		b.lines = append(b.lines, p.missing(p.gap))
+		p.gap = 0
 	}
 	at := time.UnixMilli(int64(msg.TimeMs)).In(p.m.zone)
 	if day := at.Format("Mon 2 Jan 2006"); day != p.day {
@@ -413,6 +425,8 @@ func (m *Model) infoText(info *wire.Info, by string) string {
 		return by + " took the announcement away"
 	case info.Announcement != nil:
 		return by + " announces: " + CleanLine(info.GetAnnouncement())
+	case len(info.GetAttributes()) > 0:
+		return by + " " + attributesText(info.GetAttributes())
 	case info.GetSettings() != nil:
 		return by + " changed the settings"
 	}

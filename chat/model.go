@@ -183,6 +183,13 @@ func (m *Model) heard(events notes) tea.Cmd {
 			m.touch(event.Conversation)
 		case client.OutgoingChanged:
 			m.touch(event.Conversation)
+		case client.RoomEvent:
+			m.typed.stopped(event.Room, event.Message.Sender)
+			m.touch(event.Room)
+		case client.RoomMissed:
+			m.touch(event.Room)
+		case client.RoomChanged:
+			m.roomChanged(event)
 		case client.ReceiptChanged:
 			m.read(event.Conversation, event.User, event.Read)
 			m.touch(event.Conversation)

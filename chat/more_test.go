@@ -7,6 +7,7 @@ package chat
 import (
 	"testing"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
@@ -133,4 +134,41 @@ func TestDrafts(t *testing.T) {
 	s.wantSaid(`send harbour text "I think so" reply 0 mentions []`)
 	s.keys("ctrl+n")
 	s.wantSaid(`draft harbour "" 0`)
+}
+
+// A room is shown while the user is in it; what was left out is said, and going elsewhere leaves it.
+func TestRoom(t *testing.T) {
+	s := newScreen(t, harbour(), Config{Conversation: "harbour"})
+	s.keys("/enter vault", "enter")
+	s.want("only those who were added enter this room", "is the tide in?")
+	s.keys("/enter hall", "enter")
+	s.want("The Hall · room", "/attributes 1", "welcome")
+	s.wantNot("is the tide in?")
+	s.device.shout("hall", "eve", "far ahead", 20)
+	s.device.shout("hall", "eve", "and one more", 22)
+	s.send(notes{client.RoomEvent{Room: "hall", Gap: 12}, client.RoomEvent{Room: "hall", Gap: 1}})
+	s.want("12 messages were left out", "far ahead", "1 message was left out", "and one more")
+	s.keys("hello", "enter")
+	s.wantSaid(`send hall text "hello" reply 0 mentions []`)
+	s.want("hello")
+	s.keys("/attributes", "enter")
+	s.want("Attributes of The Hall", "song", "tide", "by Bob")
+	s.keys("esc", "/attributes song ebb", "enter")
+	s.wantSaid("set hall map[song:ebb]")
+	s.keys("/members", "enter")
+	s.want("2: ", "Bob")
+
+	s.device.rooms["hall"].In = false
+	s.send(notes{client.RoomChanged{Room: "hall", State: client.RoomAway}})
+	s.want("entering again…")
+	s.keys("ctrl+n")
+	s.wantSaid("leave room hall")
+	s.keys("/enter hall", "enter", "/leave", "enter")
+	s.want("You have left The Hall.")
+	s.keys("/enter hall", "enter")
+	delete(s.device.rooms, "hall")
+	s.send(notes{client.RoomChanged{Room: "hall", State: client.RoomLeft, Reason: tidemark.Refuse(tidemark.NotMember, "taken out of it")}})
+	s.want("you are out of the room: taken out of it")
+	s.keys("/attributes", "enter")
+	s.want("no room is open")
 }

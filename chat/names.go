@@ -97,6 +97,9 @@ func (m *Model) title(id tidemark.ConversationID) string {
 		if peer, direct := id.Peer(m.me); direct {
 			return m.names.of(peer)
 		}
+		if room := m.page.room; room != nil && room.ID == id && room.Info.GetTitle() != "" {
+			return CleanLine(room.Info.Title)
+		}
 		return CleanLine(string(id))
 	}
 	return m.titleOf(c)

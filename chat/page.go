@@ -29,6 +29,7 @@ type page struct {
 	loading  bool         // a call for more is under way
 	failed   bool         // the last one failed: not asked again until the user moves
 	messages []client.Message
+	room     *client.Room // what is shown, if it is a room: there is nothing to load, and missing seqs were left out
 	newFrom  tidemark.Seq // first unread message when the conversation was opened; 0 none
 	selected tidemark.Seq // message that commands are about; 0: none
 
@@ -43,6 +44,7 @@ type page struct {
 func (m *Model) show(id tidemark.ConversationID) tea.Cmd {
 	var draft tea.Cmd
 	if id != m.open {
+		m.leaveRoom(id)
 		draft = m.saveDraft()
 		c, _ := m.device.Conversation(id)
 		m.loadDraft(c)
@@ -69,6 +71,10 @@ func (m *Model) refresh() tea.Cmd {
 		return nil
 	}
 	p.stale, p.dirty = false, true
+	if room, in := m.device.Room(m.open); in {
+		return m.refreshRoom(room)
+	}
+	p.room = nil
 	conversation, known := m.device.Conversation(m.open)
 	if known && p.atEnd {
 		p.to = conversation.HeadSeq

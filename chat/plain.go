@@ -99,7 +99,7 @@ func (p *printer) checkPlace() error {
 		return nil
 	}
 	if _, known := p.cfg.Device.Conversation(id); !known {
-		return fmt.Errorf("chat: there is no conversation %q for user %s: make it, or add or invite the user", CleanLine(string(id)), CleanLine(string(p.cfg.User)))
+		return fmt.Errorf("chat: there is no conversation %q for user %s: make it, or add or invite the user; rooms are entered with /enter where there is a screen", CleanLine(string(id)), CleanLine(string(p.cfg.User)))
 	}
 	return nil
 }

@@ -139,6 +139,9 @@ func (m *Model) headText() string {
 	if m.open == "" {
 		return " tidemark"
 	}
+	if m.page.room != nil {
+		return m.roomHead(m.page.room)
+	}
 	text := " " + m.title(m.open)
 	c, known := m.device.Conversation(m.open)
 	_, direct := m.open.Peer(m.me)
