@@ -72,15 +72,29 @@ func (t *turn) append(d draft) *record.Event {
 // write appends what the asking user (or the system) has written. A message that counts moves the writer's own read mark
 // over it: nobody's own messages are ever unread, and who answers has read. A reaction or an edit says nothing of the kind.
 // A room has no read marks.
+//
+// A scheduled message says less: its writer may be asleep. It moves the mark only if that stood at the last event;
+// otherwise it is noted as one that is not unread, for as many as [record.OwnSeqs] hold; older ones count again.
 func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []byte, counted bool) *record.Event {
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
 	}
+	before := t.head.Seq
 	e := t.append(draft{
 		writer: t.writer, user: t.user, clientID: clientID, kind: kind, body: body, counted: counted,
 		timeMs: t.env.NowMs,
 	})
-	if t.member != nil && counted && t.info.Kind != record.Room {
+	switch {
+	case t.member == nil || !counted || t.info.Kind == record.Room:
+	case t.absent && max(t.memberOf(t.user).ReadSeq, t.head.Floor) < before:
+		m := t.ownMember(t.user, true)
+		m.Own, m.Position = m.Own.With(e.Seq), t.env.Position
+	case t.absent:
+		m := t.ownMember(t.user, true)
+		marked := m.MarkedUnread
+		t.readBy(m)
+		m.MarkedUnread = marked
+	default:
 		t.readBy(t.ownMember(t.user, true))
 	}
 	return e
@@ -88,9 +102,14 @@ func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []by
 
 // readBy moves a read mark to the head.
 func (t *turn) readBy(m *record.Member) {
-	m.ReadSeq, m.ReadCounted = t.head.Seq, t.head.Counted
-	m.MarkedUnread = false
+	t.moveMark(m, t.head.Seq, t.head.Counted)
 	m.Position = t.env.Position
+}
+
+// moveMark moves a read mark up to a seq, at which so many events were counted.
+func (t *turn) moveMark(m *record.Member, seq tidemark.Seq, counted uint64) {
+	m.ReadSeq, m.ReadCounted, m.MarkedUnread = seq, counted, false
+	m.Own = m.Own.Past(seq)
 }
 
 // ownHead is the head as this command changes it.

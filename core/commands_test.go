@@ -19,6 +19,7 @@ var commandKinds = []string{
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "AnswerJoin",
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
 	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
+	"Schedule", "Schedule", "Unschedule", "SubmitScheduled", "SubmitScheduled",
 }
 
 func (h *history) command(kind string) core.Command {
@@ -72,6 +73,12 @@ func (h *history) command(kind string) core.Command {
 		}
 	case "Trim":
 		return h.trim(c)
+	case "Schedule":
+		return h.schedule(c)
+	case "Unschedule":
+		return h.unschedule(c)
+	case "SubmitScheduled":
+		return h.whenDue()
 	}
 	return h.homeCommand(kind)
 }
@@ -87,8 +94,12 @@ func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Comm
 	case "Leave":
 		return &core.Leave{Actor: h.actor(), Conversation: c}
 	case "SetRole":
+		actor := h.actor()
+		if h.bool("by the owner of the team") {
+			actor, c = core.Actor{User: "alice"}, "team"
+		}
 		return &core.SetRole{
-			Actor: h.actor(), Conversation: c, Members: h.users(), Role: record.Role(rapid.IntRange(0, 4).Draw(h.t, "role")),
+			Actor: actor, Conversation: c, Members: h.users(), Role: record.Role(rapid.IntRange(0, 4).Draw(h.t, "role")),
 		}
 	case "Transfer":
 		return &core.Transfer{Actor: h.actor(), Conversation: c, Member: h.user()}

@@ -128,6 +128,7 @@ type turn struct {
 	user   record.User     // its ordinal; 0 if this partition has not met it
 	member *record.Member  // its record; nil if it never was a member, or has been no member when the turn began
 	full   bool            // the app's back end in its own name: every right
+	absent bool            // the user has asked earlier, and may have read nothing since
 
 	known   map[tidemark.UserID]record.User // ordinals given by this command; nil while there are none
 	members map[record.User]int             // index into out.Members; nil while few

@@ -33,7 +33,7 @@ func (t *turn) handleRead(cmd *Read) Reply {
 			return refuse(tidemark.Internal, "event %d of %s is missing", cmd.Seq, t.info.ID)
 		}
 		m = t.ownMember(t.user, false)
-		m.ReadSeq, m.ReadCounted = cmd.Seq, max(m.ReadCounted, counted) // below the floor the mark is all that is known
+		t.moveMark(m, cmd.Seq, max(m.ReadCounted, counted)) // below the floor the mark is all that is known
 	}
 	m.MarkedUnread = false
 	m.Position = t.env.Position

@@ -94,7 +94,7 @@ func (t *turn) handleClear(cmd *Clear) Reply {
 			return refuse(tidemark.UnknownEvent, "event %d of %s is no longer kept: clear up to a later one", seq, t.info.ID)
 		}
 		m := t.ownMember(t.user, false)
-		m.ReadSeq, m.ReadCounted, m.MarkedUnread = seq, counted, false
+		t.moveMark(m, seq, counted)
 	}
 	m := t.ownMember(t.user, false)
 	m.GrantedFrom = m.Granted()

@@ -52,13 +52,13 @@ func TestHistories(t *testing.T) {
 		}
 		h.limits.MembersMax, h.limits.ReactionsMax, h.limits.EditsMax = 5, 4, 3
 		h.begin()
-		for range rapid.SampledFrom([]int{10, 40, 100}).Draw(t, "steps") {
+		for range rapid.SampledFrom([]int{10, 40, 100, 200}).Draw(t, "steps") {
 			h.step()
 		}
 		h.retryAll()
 		h.nothingRemains()
 	})
-	for _, kind := range append([]string{"a request to join", "an answer to one"}, commandKinds...) {
+	for _, kind := range append([]string{"a request to join", "an answer to one", "a message at its time"}, commandKinds...) {
 		if accepted[kind] == 0 {
 			t.Errorf("no %s was ever accepted: the histories do not test it", kind)
 		}
@@ -142,6 +142,7 @@ func (h *history) run(kind string, cmd core.Command) {
 		h.t.Fatalf("%s: %v", kind, err)
 	}
 	h.marksHaveNotFallen(before)
+	h.readsNothing(before, cmd)
 	if cmd, ok := cmd.(*core.Submit); ok && !reply.Transient {
 		h.retry(answered{cmd, reply})
 	}
@@ -187,6 +188,10 @@ func (h *history) retryAll() {
 
 // remember keeps what later checks need of an accepted command.
 func (h *history) remember(cmd core.Command, reply core.Reply) {
+	if due, ok := cmd.(*core.SubmitScheduled); ok && reply.Seq > 0 && !reply.Duplicate {
+		h.accepted["a message at its time"]++
+		cmd = due.Submit
+	}
 	switch cmd := cmd.(type) {
 	case *core.Submit:
 		if reply.Transient || reply.Duplicate {

@@ -224,7 +224,7 @@ func (t *turn) handleSubmitScheduled(cmd *SubmitScheduled) Reply {
 // submitKept submits a message that was kept. On refusal nothing is written.
 func (t *turn) submitKept(submit *Submit) Reply {
 	given := *t.out
-	own := turn{view: t.view, env: t.env, limits: t.limits, out: t.out, partition: t.partition}
+	own := turn{view: t.view, env: t.env, limits: t.limits, out: t.out, partition: t.partition, absent: true}
 	reply := own.handleSubmit(submit)
 	if reply.Err != nil {
 		*t.out = given

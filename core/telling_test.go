@@ -65,6 +65,12 @@ func (s *story) tell(lines []string) string {
 		return s.timers()
 	case "tick":
 		return s.tick(w)
+	case "schedule":
+		return s.schedule(w)
+	case "unschedule":
+		return s.unschedule(w)
+	case "scheduled":
+		return s.scheduled()
 	case "floor":
 		return s.floor(w)
 	case "kept":

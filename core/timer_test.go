@@ -78,7 +78,7 @@ func (s *story) showTimer(i record.Index) string {
 	if i.Timer == record.TrimTimer {
 		return fmt.Sprintf("%s trim %s", at, s.nameOf(i.Conversation))
 	}
-	return fmt.Sprintf("%s timer %d of %s in %s, %q", at, i.Timer, s.memory.UserID(i.User), s.nameOf(i.Conversation), i.ID)
+	return fmt.Sprintf("%s %q of %s", at, i.ID, s.memory.UserID(i.User))
 }
 
 func (s *story) nameOf(c record.Conversation) tidemark.ConversationID {
@@ -99,6 +99,10 @@ func (s *story) tick(w words) string {
 		})
 		slices.SortFunc(due, func(a, b record.Index) int { return strings.Compare(s.showTimer(a), s.showTimer(b)) })
 		for _, i := range due {
+			if i.Timer == record.SubmitTimer {
+				fmt.Fprintf(&b, "%s: %s\n", s.showTimer(i), s.due(i, w))
+				continue
+			}
 			cmd := &core.Trim{Conversation: s.nameOf(i.Conversation), Timer: i, Acknowledged: tidemark.Seq(w.number("acknowledged"))}
 			var reply core.Reply
 			reply, s.changes = s.memory.Do(cmd, s.env())

@@ -35,7 +35,7 @@ func (p *Partition) Standing(c record.Conversation, u record.User) (Standing, er
 	}
 	if after := seen(s.Head, s.Member); s.Member.MentionSeq > after || s.Head.MentionAll > after {
 		var err error
-		s.Mentions, err = p.mentions(c, u, after, s.Head.Seq)
+		s.Mentions, err = p.mentions(c, u, s.Member, after, s.Head.Seq)
 		return s, err
 	}
 	return s, nil
@@ -102,14 +102,22 @@ func (p *Partition) bring(c record.Conversation, u record.User, s *Standing) (er
 	return nil
 }
 
-// unread is counted(head) − counted(read mark or floor, whichever is later) − those recalled in between.
+// unread is counted(head) − counted(read mark or floor, whichever is later) − those recalled in between − the member's own
+// in between.
 func unread(h *record.Head, m *record.Member, recalls []tidemark.Seq) uint64 {
 	counted := max(m.ReadCounted, h.FloorCounted)
 	if h.Counted <= counted {
 		return 0
 	}
 	n := h.Counted - counted
-	return n - min(n, recalledAfter(recalls, max(m.ReadSeq, h.Floor)))
+	own := m.Own.Past(max(m.ReadSeq, h.Floor))
+	gone := recalledAfter(recalls, max(m.ReadSeq, h.Floor)) + uint64(own.Len())
+	for i := range own.Len() {
+		if _, recalled := slices.BinarySearch(recalls, own.At(i)); recalled {
+			gone--
+		}
+	}
+	return n - min(n, gone)
 }
 
 // recallsOf are the counted events that no longer count, ascending.
@@ -150,8 +158,8 @@ func (p *Partition) recallsOf(c record.Conversation, h *record.Head) ([]tidemark
 	return recalls, nil
 }
 
-// mentions is how many events with after < seq <= to mention the user, by name or as one of everybody.
-func (p *Partition) mentions(c record.Conversation, u record.User, after, to tidemark.Seq) (uint64, error) {
+// mentions is how many events with after < seq <= to mention a member, by name or as one of everybody, without its own.
+func (p *Partition) mentions(c record.Conversation, u record.User, m *record.Member, after, to tidemark.Seq) (uint64, error) {
 	var seqs []tidemark.Seq
 	p.stats.misses.Add(1)
 	for _, of := range [...]record.User{u, 0} {
@@ -166,6 +174,7 @@ func (p *Partition) mentions(c record.Conversation, u record.User, after, to tid
 		}
 	}
 	seqs = p.withTakenMentions(seqs, c, u, after, to)
+	seqs = slices.DeleteFunc(seqs, m.Own.Has)
 	slices.Sort(seqs)
 	return uint64(len(slices.Compact(seqs))), nil
 }

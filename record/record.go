@@ -149,6 +149,7 @@ type Member struct {
 	LeftSeq      tidemark.Seq      // the event that removed the user; 0 while a member
 	ReadSeq      tidemark.Seq      // read mark; never falls
 	ReadCounted  uint64            // counted ordinal at ReadSeq; while ReadSeq is below the floor at most that
+	Own          OwnSeqs           // own messages past ReadSeq that do not count as unread
 	MentionSeq   tidemark.Seq      // no entry for the user in the mention index lies past it
 	Position     tidemark.Position // last change of this record
 	Pinned       bool

@@ -231,6 +231,10 @@ func TestRecordsOfPeople(t *testing.T) {
 			m.Contact, m.Remark = record.ContactState(rapid.Uint8Range(0, 3).Draw(t, "contact")), anyText.Draw(t, "remark")
 			m.RequestText, m.ContactPosition = anyText.Draw(t, "request"), tidemark.Position(anyUint.Draw(t, "contact position"))
 		}
+		for own := m.ReadSeq; m.Own.Len() < record.OwnSeqsMax && own < 1<<62 && rapid.IntRange(0, 3).Draw(t, "another own") > 0; {
+			own += tidemark.Seq(rapid.Uint64Range(1, 1<<40).Draw(t, "own"))
+			m.Own = m.Own.With(own)
+		}
 		return m
 	}, appendMember, func(b []byte, _ *record.Member) (*record.Member, error) { return decodeMember(b) })))
 	t.Run("profile", rapid.MakeCheck(roundTrip(func(t *rapid.T) *record.Profile {

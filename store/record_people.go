@@ -31,6 +31,7 @@ const (
 	memberBlocked
 	memberGoverned // SilencedUntilMs, LastPostMs, PrivatePosition, ClearedSeq, GrantedFrom follow
 	memberContact  // the fields of a direct conversation follow
+	memberOwn      // Own follows
 	memberFlags    = 1<<iota - 1
 )
 
@@ -39,7 +40,7 @@ func appendMember(dst []byte, m *record.Member) []byte {
 	contact := m.Contact != 0 || m.Remark != "" || m.RequestText != "" || m.ContactPosition != 0
 	dst = append(dst, memberVersion, byte(m.Role), flag(m.Pinned, memberPinned)|flag(m.Muted, memberMuted)|
 		flag(m.Hidden, memberHidden)|flag(m.MarkedUnread, memberMarkedUnread)|flag(m.Blocked, memberBlocked)|
-		flag(governed, memberGoverned)|flag(contact, memberContact))
+		flag(governed, memberGoverned)|flag(contact, memberContact)|flag(m.Own != "", memberOwn))
 	for _, v := range [...]uint64{
 		uint64(m.JoinedSeq), uint64(m.VisibleFrom), uint64(m.LeftSeq), uint64(m.ReadSeq), m.ReadCounted,
 		uint64(m.MentionSeq), uint64(m.Position), uint64(m.HiddenSeq), uint64(m.ListPosition),
@@ -58,6 +59,14 @@ func appendMember(dst []byte, m *record.Member) []byte {
 		dst = append(dst, byte(m.Contact))
 		dst = appendString(appendString(dst, m.Remark), m.RequestText)
 		dst = binary.AppendUvarint(dst, uint64(m.ContactPosition))
+	}
+	if m.Own != "" {
+		dst = binary.AppendUvarint(dst, uint64(m.Own.Len()))
+		last := m.ReadSeq
+		for i := range m.Own.Len() {
+			dst = binary.AppendUvarint(dst, uint64(m.Own.At(i)-last))
+			last = m.Own.At(i)
+		}
 	}
 	return dst
 }
@@ -92,6 +101,13 @@ func decodeMember(b []byte) (*record.Member, error) {
 		m.Remark = d.string()
 		m.RequestText = d.string()
 		m.ContactPosition = d.position()
+	}
+	if flags&memberOwn != 0 {
+		last := m.ReadSeq
+		for n := min(d.uvarint(), record.OwnSeqsMax); n > 0; n-- {
+			last += d.seq()
+			m.Own = m.Own.With(last)
+		}
 	}
 	return m, d.end()
 }

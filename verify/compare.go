@@ -31,6 +31,7 @@ func (v *conversation) checkMembers() error {
 		v.atMost(0, "last mention"+what, uint64(m.MentionSeq), uint64(v.last.Seq))
 		v.atMost(0, "hidden mark"+what, uint64(m.HiddenSeq), uint64(v.last.Seq))
 		v.atLeast(0, "read mark"+what, uint64(m.ReadSeq), uint64(m.JoinedSeq))
+		v.checkOwn(m, what)
 		if v.replay != nil {
 			v.checkMember(m, v.replay.members[u], what)
 		}
@@ -54,6 +55,19 @@ func (v *conversation) checkMembers() error {
 	return nil
 }
 
+// checkOwn wants the messages of a member's own that are not unread past its mark, ascending, and in the log.
+func (v *conversation) checkOwn(m *record.Member, what string) {
+	last := m.ReadSeq
+	for i := range m.Own.Len() {
+		seq := m.Own.At(i)
+		v.atLeast(seq, "own message past the read mark"+what, uint64(seq), uint64(last+1))
+		last = seq
+	}
+	if m.Own != "" {
+		v.atMost(last, "own message past the read mark"+what, uint64(last), uint64(v.last.Seq))
+	}
+}
+
 func (v *conversation) checkMember(m *record.Member, log *member, what string) {
 	if log == nil && v.replay.info.Kind == record.Room &&
 		*m == (record.Member{SilencedUntilMs: m.SilencedUntilMs, LastPostMs: m.LastPostMs, Position: m.Position}) {
@@ -69,6 +83,7 @@ func (v *conversation) checkMember(m *record.Member, log *member, what string) {
 	equal(v.checker, log.joined, "first visible seq"+what, m.VisibleFrom, max(log.visible, m.ClearedSeq+1))
 	equal(v.checker, log.joined, "left seq"+what, m.LeftSeq, log.left)
 	equal(v.checker, log.joined, "position of the last joining or leaving"+what, m.ListPosition, log.listed)
+	equal(v.checker, log.joined, "own messages past the read mark"+what, m.Own.Len(), log.own)
 	if log.left == 0 && v.replay.info.Kind != record.Room {
 		v.atLeast(log.joined, "read mark"+what, uint64(m.ReadSeq), uint64(log.wrote))
 	}

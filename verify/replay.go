@@ -35,7 +35,8 @@ type replay struct {
 type member struct {
 	role                  record.Role
 	joined, visible, left tidemark.Seq
-	wrote                 tidemark.Seq      // the last counted event by this user
+	wrote                 tidemark.Seq      // the last counted event by this user that its read mark must cover
+	own                   int               // counted events by this user that its record names as past the mark
 	listed                tidemark.Position // of the last joining or leaving
 }
 
@@ -52,7 +53,12 @@ func newReplay(v *conversation) *replay {
 // event takes the next event; body is nil if it has none that can be read.
 func (r *replay) event(e *record.Event, body *wire.Body) {
 	if m := r.members[e.Sender]; m != nil && e.IsCounted {
-		m.wrote = e.Seq
+		switch stored := r.v.stored[e.Sender]; {
+		case stored != nil && stored.Own.Has(e.Seq):
+			m.own++
+		case stored == nil || !stored.Own.Covers(e.Seq):
+			m.wrote = e.Seq
+		}
 	}
 	if e.Erased {
 		r.blank[e.Seq] = true

@@ -164,8 +164,9 @@ func (w *walk) store() verdict {
 	}
 	w.applyOps(w.c, slices.Concat(w.fresh, w.merged))
 	for _, n := range w.fresh {
-		w.settle(w.c.ID, n)
-		w.ownRead(w.c, n)
+		if w.settle(w.c.ID, n) {
+			w.ownRead(w.c, n)
+		}
 	}
 	w.trim(w.c)
 	return w.checkHead(w.c)

@@ -496,17 +496,18 @@ func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
 	s.list(c)
 }
 
-// settle ends a submission whose event is stored here now.
-func (s *step) settle(in tidemark.ConversationID, n *entry) {
+// settle ends a submission whose event is stored here now, and answers whether there was one.
+func (s *step) settle(in tidemark.ConversationID, n *entry) (ours bool) {
 	o := s.r.outbox.byClient[n.clientID]
 	if o == nil || n.sender != s.r.meta.user || o.Conversation != in {
-		return
+		return false
 	}
 	told := o.State == Stored
 	s.forget(o)
 	if !told {
 		s.progress(o, Stored, n.seq)
 	}
+	return true
 }
 
 // entry is the event that an answered submission became.

@@ -66,8 +66,8 @@ func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Outpu
 	return s.end()
 }
 
-// ownRead notes that an own message moved the user's read mark: the server does so without telling. Other own events move
-// nothing.
+// ownRead notes that an own message sent by this device moved the user's read mark: the server does so without telling.
+// With one that comes from elsewhere it says where the mark is; a scheduled one may have left it where it was.
 func (s *step) ownRead(c *Conversation, n *entry) {
 	if n.sender != s.r.meta.user || c.Self == nil || n.seq <= tidemark.Seq(c.Self.ReadSeq) || !n.counts() {
 		return

@@ -229,12 +229,18 @@ func (m *Memory) checkMarks(info *record.Info, r *rebuilt) error {
 			continue
 		}
 		member := m.members[memberKey{info.Ordinal, u}]
-		own := r.lastOwn[u]
-		if own == member.LeftSeq {
-			own = 0 // who leaves, leaves the mark where it is
+		own, noted := tidemark.Seq(0), 0
+		for _, seq := range r.own[u] {
+			switch {
+			case info.Kind == record.Room: // a room has no read marks but those of becoming a member
+			case member.Own.Has(seq) && seq > member.ReadSeq:
+				noted++
+			case !member.Own.Covers(seq) && seq != member.LeftSeq: // who leaves, leaves the mark where it is
+				own = seq
+			}
 		}
-		if info.Kind == record.Room {
-			own = 0 // a room has no read marks but those of becoming a member
+		if noted != member.Own.Len() {
+			return fmt.Errorf("member %s read up to %d, has own messages %x past that, of %v", m.names[u], member.ReadSeq, member.Own, r.own[u])
 		}
 		if member.ReadSeq < member.JoinedSeq || member.ReadSeq > r.seq ||
 			member.Active() && member.ReadSeq < own {
@@ -251,7 +257,7 @@ func (m *Memory) checkMarks(info *record.Info, r *rebuilt) error {
 				continue
 			}
 			current := r.currents[e.Seq]
-			if e.IsCounted && (current == nil || current.RecallSeq == 0 && current.EraseSeq == 0) {
+			if e.IsCounted && !member.Own.Has(e.Seq) && (current == nil || current.RecallSeq == 0 && current.EraseSeq == 0) {
 				unread++
 			}
 		}

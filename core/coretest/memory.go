@@ -501,6 +501,12 @@ func (m *Memory) Unread(c record.Conversation, u record.User) uint64 {
 			unread--
 		}
 	}
+	for i := range member.Own.Len() {
+		seq := member.Own.At(i)
+		if _, recalled := m.recalls[eventKey{c, seq}]; seq > head.Floor && !recalled {
+			unread--
+		}
+	}
 	return unread
 }
 
@@ -510,7 +516,7 @@ func (m *Memory) UnreadMentions(c record.Conversation, u record.User) int {
 	read := max(member.ReadSeq, m.heads[c].Floor, max(member.VisibleFrom, 1)-1)
 	seqs := make(map[tidemark.Seq]bool)
 	for _, seq := range append(m.Mentions(c, u), m.Mentions(c, 0)...) {
-		if seq > read {
+		if seq > read && !member.Own.Has(seq) {
 			seqs[seq] = true
 		}
 	}

@@ -31,9 +31,9 @@ type rebuilt struct {
 	recalls  map[tidemark.Seq]uint64
 	hours    []record.Hour
 	clients  map[clientKey]tidemark.Seq
-	lastOwn  map[record.User]tidemark.Seq  // the last counted event a user wrote
-	indexes  map[record.Index]bool         // threads and reactions
-	answers  map[tidemark.Seq]tidemark.Seq // in threads, to their roots
+	own      map[record.User][]tidemark.Seq // the counted events a user wrote
+	indexes  map[record.Index]bool          // threads and reactions
+	answers  map[tidemark.Seq]tidemark.Seq  // in threads, to their roots
 }
 
 // rebuild reads the log of a conversation as it was written, before erasures took content out of it.
@@ -47,7 +47,7 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		mentions: make(map[tidemark.Seq]map[record.User]bool),
 		recalls:  make(map[tidemark.Seq]uint64),
 		clients:  make(map[clientKey]tidemark.Seq),
-		lastOwn:  make(map[record.User]tidemark.Seq),
+		own:      make(map[record.User][]tidemark.Seq),
 		indexes:  make(map[record.Index]bool),
 		answers:  make(map[tidemark.Seq]tidemark.Seq),
 	}
@@ -64,7 +64,7 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		}
 		if e.IsCounted {
 			r.counted++
-			r.lastOwn[e.Sender] = seq
+			r.own[e.Sender] = append(r.own[e.Sender], seq)
 		}
 		if e.ClientID != "" {
 			r.clients[clientKey{c, e.Sender, e.ClientID}] = seq
