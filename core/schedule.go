@@ -20,7 +20,7 @@ const (
 	// submitted; and as many in all direct conversations together that do not exist yet.
 	ScheduledMax = 100
 
-	retryScheduledMs = 1000 // at least so long a message waits that comes too early for slow mode
+	retryScheduledMs = 1000 // at least so long a message waits that comes too early for slow mode, or cannot be judged now
 )
 
 // Schedule keeps a message and submits it at a time. What the rules say of it now is answered at once; they are asked
@@ -208,7 +208,7 @@ func (t *turn) handleSubmitScheduled(cmd *SubmitScheduled) Reply {
 	case err == nil:
 		t.keepScheduled(k, nil)
 		return reply
-	case err.Reason == tidemark.RateLimited:
+	case err.Reason == tidemark.RateLimited, err.Reason == tidemark.Unavailable:
 		later := *row
 		later.DueMs = t.env.NowMs + max(uint64(err.RetryAfterMs), retryScheduledMs)
 		t.keepScheduled(k, &later)

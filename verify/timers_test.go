@@ -73,3 +73,36 @@ func TestTrimmedIsWhole(t *testing.T) {
 		})
 	}
 }
+
+// A scheduled message that did not move its sender's read mark is named in the sender's record.
+func TestOwnMessagesPastTheMark(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "data")
+	w := newWorld(t, whole)
+	w.live()
+	w.in(w.team, &core.Schedule{AtMs: w.nowMs + 3600_000, Submit: &core.Submit{
+		Actor: core.Actor{User: "alice"}, Conversation: w.team, ClientID: "later", Message: &wire.Message{Text: "later"},
+	}})
+	w.in(w.team, &core.Submit{
+		Actor: core.Actor{User: "bob"}, Conversation: w.team, ClientID: "now", Message: &wire.Message{Text: "now"},
+	})
+	w.nowMs += 3600_000
+	for _, r := range w.memory[0].ScheduledRows() {
+		w.in(w.team, w.memory[0].WhenDue(record.Index{
+			Kind: record.TimerIndex, Timer: record.SubmitTimer, DueMs: r.Scheduled.DueMs, Conversation: r.Conversation, User: r.User, ID: string(r.ClientID),
+		}))
+	}
+	info, _ := w.memory[0].Conversation(w.team)
+	u, _ := w.memory[0].User("alice")
+	own := w.memory[0].Member(info.Ordinal, u).Own
+	if own.Len() != 1 {
+		t.Fatalf("the record names %d messages", own.Len())
+	}
+	w.close()
+	if report := run(t, whole); !report.OK() {
+		t.Fatal(report)
+	}
+	edit(t, whole, func(h hand) { h.flip(store.Key{Kind: store.MemberRow, Conversation: info.Ordinal, User: u}) })
+	if report := run(t, whole); report.OK() || !strings.Contains(report.String(), "own message") {
+		t.Errorf("not found: %s", report)
+	}
+}
