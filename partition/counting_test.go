@@ -36,6 +36,7 @@ type belongs struct {
 	active, muted bool
 	hidden        tidemark.Seq // up to this head; 0: not
 	markedUnread  bool
+	own           []tidemark.Seq // submitted at their time, past the read mark of then
 }
 
 type book struct {
@@ -54,6 +55,7 @@ type counting struct {
 	users   []tidemark.UserID
 	books   []*book
 	cursors map[tidemark.UserID][]tidemark.Position // by partition: the furthest of any device
+	awaited []*awaited
 }
 
 func TestCountsAreExact(t *testing.T) {
@@ -139,7 +141,7 @@ func (c *counting) command() {
 	c.ids++
 	write := &core.Submit{Actor: core.Actor{User: u}, Conversation: b.id, ClientID: tidemark.ClientID(fmt.Sprint("c", c.ids))}
 	switch rapid.SampledFrom([]string{
-		"say", "say", "say", "say", "silent", "edit", "edit", "recall", "erase", "react", "read", "read", "read", "clear", "delete", "add", "remove", "settings",
+		"say", "say", "say", "say", "silent", "edit", "edit", "recall", "erase", "react", "read", "read", "read", "later", "later", "clear", "delete", "add", "remove", "settings",
 	}).Draw(c.r, "command") {
 	case "say":
 		write.Message = c.message()
@@ -174,6 +176,8 @@ func (c *counting) command() {
 				m.read, m.markedUnread = target, false
 			}
 		})
+	case "later":
+		c.later(b, u)
 	case "clear":
 		c.submit(b, &core.Clear{User: u, Conversation: b.id, Seq: target}, func(*told) {
 			b.cleared[u] = max(b.cleared[u], target)
@@ -317,6 +321,7 @@ func (c *counting) check() {
 			c.r.Fatalf("the badge of %s is %+v (%v), by brute force %+v", u, got, err, badge)
 		}
 		c.checkAllMentions(u, all)
+		c.checkAwaited(u)
 	}
 }
 
@@ -327,7 +332,7 @@ func (b *book) brute(u tidemark.UserID, m *belongs) (unread, mentions uint64, li
 		if !e.counted || e.gone || seq <= b.floor {
 			continue
 		}
-		if seq > m.read {
+		if seq > m.read && !slices.Contains(m.own, seq) {
 			unread++
 			if e.all || e.named[u] {
 				mentions++
