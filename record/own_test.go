@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The seqs of own messages past a read mark.
+
 package record
 
 import (
