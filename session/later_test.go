@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A scheduled message and a crash at every operation on the disk.
+// Scheduled messages: a crash at every operation on the disk, and what devices are told.
 
 package session
 
@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/store/faultfs"
 	"github.com/tidemark-im/tidemark/wire"
@@ -95,4 +96,48 @@ func timesAfter(t *testing.T, fs *vfs.MemFS, nowMs uint64) (times int) {
 	desk.disconnect()
 	after.must(after.db.Close())
 	return times
+}
+
+// Every device of the sender hears a scheduled message by its event, with the read mark as it is then: what came meanwhile
+// stays unread, and the message is not among it. Only from the last event does it move the mark.
+func TestScheduledMessageLeavesTheReadMark(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	phone, desk := tc.device("alice", "phone").connect(), tc.device("alice", "desk").connect()
+	stands := func(when string, head, read, unread uint64) {
+		t.Helper()
+		for _, d := range []*device{phone, desk} {
+			d.drain()
+			if l := d.log("team"); l.head != head || l.self.GetReadSeq() != read || l.unread != unread {
+				t.Errorf("%s: %s has head %d, read %d, unread %d, want %d, %d, %d", when, d.name, l.head, l.self.GetReadSeq(), l.unread, head, read, unread)
+			}
+		}
+	}
+	later := func(id tidemark.ClientID) {
+		t.Helper()
+		tc.do(&core.Schedule{AtMs: tc.now + 1000, Submit: &core.Submit{
+			Actor: core.Actor{User: "alice"}, Conversation: "team", ClientID: id, Message: &wire.Message{Text: string(id), MentionAll: true},
+		}})
+	}
+	later("one")
+	tc.post("bob", "team", "meanwhile")
+	stands("before its time", 2, 1, 1)
+	tc.now += 1000
+	tc.step()
+	stands("with something unread", 3, 1, 1)
+	phone.want("it is there", "team", "meanwhile", "one")
+	phone.read("team", 3)
+	stands("when all is read", 3, 3, 0)
+	later("two")
+	tc.now += 1000
+	tc.step()
+	stands("with nothing unread", 4, 4, 0)
+	tc.post("bob", "team", "after")
+	stands("after it", 5, 4, 1)
+	fresh := tc.device("alice", "tablet").connect()
+	fresh.drain()
+	if l := fresh.log("team"); l.self.GetReadSeq() != 4 || l.unread != 1 || l.mention != 0 {
+		t.Errorf("a new device has read %d, unread %d, of them to the user %d", l.self.GetReadSeq(), l.unread, l.mention)
+	}
 }
