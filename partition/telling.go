@@ -156,12 +156,18 @@ func (p *Partition) tellDelivered(user tidemark.UserID, from, to tidemark.Positi
 				p.queue.poke()
 			}
 		case told < deliveredAtOnceMax:
-			if high := lastAt(head, tail, from, to); high > 0 {
+			if high := lastAt(head, tail, from, to); high > 0 && p.isMember(row.Conversation, user) {
 				told++
 				p.tellAuthors(row.Conversation, user, &m, &wire.ReceiptSignal{User: string(user), DeliveredSeq: uint64(high)})
 			}
 		}
 	}
+}
+
+// isMember reports whether a user is a member now: of who is not, nothing is told.
+func (p *Partition) isMember(c record.Conversation, user tidemark.UserID) bool {
+	m, err := p.Member(c, user)
+	return err == nil && m.Active()
 }
 
 // hotLog is a conversation's head and tail, as far as they are in memory.
@@ -204,6 +210,9 @@ func (p *Partition) tellAuthors(c record.Conversation, but tidemark.UserID, m *m
 	var told []record.User
 	_, tail := p.hotLog(c)
 	for _, e := range slices.Backward(tail) {
+		if info.Kind == record.Channel && e.Kind != record.MessageBody {
+			continue // who joined or reacted does not hear who reads
+		}
 		if m.over(e) && e.SenderID != but && !slices.Contains(told, e.Sender) {
 			told = append(told, e.Sender)
 		}

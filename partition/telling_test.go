@@ -218,3 +218,37 @@ func TestRunTellsCounts(t *testing.T) {
 		w.must(<-ended)
 	})
 }
+
+// Who reads is told to authors of messages. In a channel nobody else hears who reads; and of whom has left, nobody.
+func TestReadersAreNotToldToBystanders(t *testing.T) {
+	w := newWorld(t, nil)
+	w.users("alice", "bob", "carol")
+	w.do(&core.Create{Actor: core.Actor{User: "alice"}, Conversation: "news", Kind: 3, Members: []tidemark.UserID{"bob", "carol"}})
+	alice, bob := w.listen("alice"), w.listen("bob")
+	w.do(w.text("alice", "news", "extra"))
+	w.do(&core.Submit{
+		Actor: core.Actor{User: "bob"}, Conversation: "news", ClientID: "r", Reaction: &wire.Reaction{Seq: 2, Key: "+1"},
+	})
+	alice.receipts()
+	bob.receipts()
+	w.do(&core.Read{User: "carol", Conversation: "news", Seq: 3})
+	if got := alice.receipts(); len(got) != 1 || got[0].User != "carol" {
+		t.Errorf("the author hears %v", got)
+	}
+	if got := bob.receipts(); len(got) != 0 {
+		t.Errorf("who has reacted hears %v", got)
+	}
+
+	w.group("team", "alice", "bob", "carol")
+	p := w.set.Of("team")
+	before := p.Published()
+	w.listen("carol")
+	w.do(&core.RemoveMembers{Actor: core.Actor{App: true}, Conversation: "team", Members: []tidemark.UserID{"carol"}})
+	w.do(w.text("alice", "team", "between us"))
+	alice.receipts()
+	w.set.Ack("carol", "phone", p.Number(), before)
+	w.set.Ack("carol", "phone", p.Number(), p.Published())
+	if got := alice.receipts(); len(got) != 0 {
+		t.Errorf("of who has left the author hears %v", got)
+	}
+}
