@@ -125,12 +125,13 @@ func (t *turn) setDraft(draft *wire.Draft) *tidemark.Error {
 	return nil
 }
 
-// private is the asking member's private record, to be changed, without what the member cannot see any more.
+// private is the asking member's private record, to be changed, without what the member will never see again. What lies
+// before a later joining stays deleted: another joining may show what was before it.
 func (t *turn) private() *record.Private {
 	now := new(record.Private)
 	if was := t.view.Private(t.info.Ordinal, t.user); was != nil {
 		*now = *was
-		first, _ := slices.BinarySearch(was.Deleted, max(t.member.VisibleFrom, t.head.Floor+1))
+		first, _ := slices.BinarySearch(was.Deleted, max(t.member.ClearedSeq, t.head.Floor)+1)
 		now.Deleted = slices.Clone(was.Deleted[first:])
 	}
 	return now

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -46,7 +47,8 @@ func (t *typings) news(k typingKey, typing bool, nowMs uint64) bool {
 }
 
 // Typing tells the other online members that a user types, or has stopped. It refuses who is not a member; in
-// conversations of more than 256 members, for a user who hides it, and across a block, it does nothing. That somebody types is told again only after 2 s, that they have stopped only if they were said to type.
+// conversations of more than 256 members, for a user who hides it or may not post, and across a block, it does nothing. That somebody types is told again only after
+// 2 s, that they have stopped only if they were said to type.
 func (s *Set) Typing(user tidemark.UserID, id tidemark.ConversationID, typing bool) error {
 	sight, err := s.See(user, id)
 	if err != nil {
@@ -61,6 +63,10 @@ func (s *Set) Typing(user tidemark.UserID, id tidemark.ConversationID, typing bo
 		members = sight.Partition.InRoom(sight.Info.Ordinal)
 	}
 	if members > typingMembersMax || account != nil && account.HideTyping {
+		return nil
+	}
+	refused := core.May(sight.Info, core.AskerOf(user, sight.Member), core.ToPost, s.nowMs())
+	if refused != nil && refused.Reason != tidemark.RateLimited { // in slow mode one types before one may post
 		return nil
 	}
 	if apart, err := sight.Partition.apart(sight.Info); err != nil || apart {

@@ -206,3 +206,52 @@ func TestMarksAreShownToThoseWhoHearOfReaders(t *testing.T) {
 		t.Errorf("%s", trace.text)
 	}
 }
+
+// What somebody has deleted for itself stays so, however often it leaves and comes back, and whatever it deletes meanwhile.
+func TestWhatOneHasDeletedDoesNotComeBack(t *testing.T) {
+	n := world(t, nil)
+	again := func(history bool) {
+		t.Helper()
+		n.ok(n.as("alice", "ConversationService/Update", fmt.Sprintf(`{"conversation":"team","settings":{"historyFromStart":%t}}`, history)))
+		n.ok(n.as("alice", "ConversationService/RemoveMembers", `{"conversation":"team","members":["bob"]}`))
+		n.ok(n.as("alice", "ConversationService/AddMembers", `{"conversation":"team","members":["bob"]}`))
+	}
+	n.ok(n.as("bob", "MessageService/Delete", `{"conversation":"team","seqs":["2"]}`))
+	again(false)
+	seq := n.say("alice", "team", "c2", "another")
+	n.ok(n.as("bob", "MessageService/Delete", `{"conversation":"team","seqs":["`+seq+`"]}`))
+	again(true)
+	page := n.ok(n.as("bob", "MessageService/Fetch", `{"conversation":"team","after":"0"}`))
+	if page.at("events", "0", "seq") != "1" || page.at("events", "1", "hidden") != true {
+		t.Errorf("%s", page.text)
+	}
+	n.wholeAfterwards()
+}
+
+// Who may not post does not type either, nor anybody where it has ended.
+func TestNobodyTypesWhoMayNotPost(t *testing.T) {
+	n := world(t, nil)
+	n.ok(n.as("alice", "ConversationService/Create", `{"id":"news","kind":"CHANNEL","members":["bob"]}`))
+	hello := `{"hello":{"deviceId":"d","platform":"test"}}`
+	alice, bob := n.connect(n.token("alice"), hello), n.connect(n.token("bob"), hello)
+	for _, s := range []*socket{alice, bob} {
+		defer s.c.CloseNow()
+		s.until("synced")
+	}
+	types := func(conversation string) {
+		t.Helper()
+		bob.send(`{"typing":{"conversation":"` + conversation + `","typing":true}}`)
+		bob.send(`{"ping":{"request":"1"}}`)
+		bob.until("pong")
+	}
+	n.ok(n.as("alice", "ConversationService/Mute", `{"conversation":"team","members":["bob"],"forMs":"60000"}`))
+	types("news")
+	types("team")
+	n.ok(n.as("alice", "ConversationService/Mute", `{"conversation":"team","members":["bob"]}`))
+	n.ok(n.as("alice", "ConversationService/Dissolve", `{"conversation":"news"}`))
+	types("news")
+	types("team")
+	if heard := (answer{body: alice.until("signal")}); heard.at("typing", "conversation") != "team" {
+		t.Errorf("%v", heard.body)
+	}
+}
