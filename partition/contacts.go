@@ -65,6 +65,9 @@ func (s *Set) Contact(ctx context.Context, cmd *core.Contact) (core.Reply, error
 		return core.Reply{}, err
 	}
 	if cmd.Action == core.AskContact {
+		one := &s.asking[tidemark.PartitionOfUser(cmd.User, uint32(len(s.asking)))] // so that what is counted here still holds at the commit
+		one.Lock()
+		defer one.Unlock()
 		var err error
 		if cmd.Pending, err = s.pending(cmd.User, cmd.Peer); err != nil {
 			return core.Reply{}, err

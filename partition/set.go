@@ -44,6 +44,8 @@ type Set struct {
 	devices      Devices
 	partitions   []*Partition // immutable
 
+	asking [64]sync.Mutex // by user: held while one asks for a contact; before every other
+
 	wishes   chan wish  // see telling.go
 	ordering sync.Mutex // held while the marks of a large conversation are read; before every other
 

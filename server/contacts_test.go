@@ -181,6 +181,29 @@ func (n *node) contacts(user, filter string, size int) []string {
 	}
 }
 
+func TestRequestsAtOnceKeepTheLimit(t *testing.T) {
+	n := world(t, func(c *server.Config) { c.Limits.ContactRequestsMax = 4 })
+	const peers = 40
+	answers := make(chan answer, peers)
+	for i := range peers {
+		n.users(fmt.Sprint("peer", i))
+	}
+	for i := range peers {
+		go func() { answers <- n.as("alice", "ContactService/Request", fmt.Sprintf(`{"user":"peer%d"}`, i)) }()
+	}
+	kept := 0
+	for range peers {
+		if a := <-answers; a.status == 200 {
+			kept++
+		} else {
+			n.refuses(a, 429, "TOO_MANY")
+		}
+	}
+	if kept != 4 {
+		t.Errorf("%d requests wait, 4 are allowed", kept)
+	}
+}
+
 func TestListOfContacts(t *testing.T) {
 	n := world(t, func(c *server.Config) { c.Limits.ContactRequestsMax = 4 })
 	var want []string
