@@ -164,8 +164,8 @@ func (w *walk) store() verdict {
 	}
 	w.applyOps(w.c, slices.Concat(w.fresh, w.merged))
 	for _, n := range w.fresh {
-		if w.settle(w.c.ID, n) {
-			w.ownRead(w.c, n)
+		if o := w.settle(w.c.ID, n); o != nil {
+			w.ownRead(w.c, o, n.seq)
 		}
 	}
 	w.trim(w.c)

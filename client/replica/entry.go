@@ -379,15 +379,6 @@ func (n *entry) clone() *entry {
 	return &c
 }
 
-// counts reports whether the entry is known to be a message that counts as unread.
-func (n *entry) counts() bool {
-	m := parseBody(n.body).GetMessage()
-	if m == nil {
-		m = parseBody(n.editBody).GetMessage() // all that is told of one that was edited before we came
-	}
-	return n.kind == KindMessage && m != nil && m.Class == wire.MessageClass_NORMAL
-}
-
 // message is the entry as an app shows it.
 func (n *entry) message(in tidemark.ConversationID, me tidemark.UserID) Message {
 	if len(n.ops) > 0 {

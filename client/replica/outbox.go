@@ -472,6 +472,7 @@ func (s *step) submitted(f *wire.Submitted) {
 	s.ownEvent(c, o, f.TimeMs)
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) {
 		s.forget(o) // it is here, or will be fetched
+		s.ownRead(c, o, o.answer.seq)
 	} else {
 		put(&l.answers, o.answer.seq, o)
 		s.saveOutgoing(o)
@@ -490,24 +491,30 @@ func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
 		return
 	}
 	c.HeadSeq, c.LastTimeMs = o.answer.seq, max(c.LastTimeMs, timeMs)
-	if m := parseBody(o.Body).GetMessage(); m != nil && m.Class == wire.MessageClass_NORMAL {
+	if o.counts() {
 		c.Unread, c.Mentions = 0, 0
 	}
 	s.list(c)
 }
 
-// settle ends a submission whose event is stored here now, and answers whether there was one.
-func (s *step) settle(in tidemark.ConversationID, n *entry) (ours bool) {
+// settle ends a submission whose event is stored here now, and answers it; nil if there was none.
+func (s *step) settle(in tidemark.ConversationID, n *entry) *Outgoing {
 	o := s.r.outbox.byClient[n.clientID]
 	if o == nil || n.sender != s.r.meta.user || o.Conversation != in {
-		return false
+		return nil
 	}
 	told := o.State == Stored
 	s.forget(o)
 	if !told {
 		s.progress(o, Stored, n.seq)
 	}
-	return true
+	return o
+}
+
+// counts reports whether it is a message that counts as unread for others.
+func (o *Outgoing) counts() bool {
+	m := parseBody(o.Body).GetMessage()
+	return m != nil && m.Class == wire.MessageClass_NORMAL
 }
 
 // entry is the event that an answered submission became.

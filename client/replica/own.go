@@ -68,12 +68,13 @@ func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Outpu
 
 // ownRead notes that an own message sent by this device moved the user's read mark: the server does so without telling.
 // With one that comes from elsewhere it says where the mark is; a scheduled one may have left it where it was.
-func (s *step) ownRead(c *Conversation, n *entry) {
-	if n.sender != s.r.meta.user || c.Self == nil || n.seq <= tidemark.Seq(c.Self.ReadSeq) || !n.counts() {
+// What was sent tells whether it counts: the event may have been recalled before it came back.
+func (s *step) ownRead(c *Conversation, o *Outgoing, seq tidemark.Seq) {
+	if c.Self == nil || seq <= tidemark.Seq(c.Self.ReadSeq) || !o.counts() {
 		return
 	}
 	c.Self = proto.CloneOf(c.Self)
-	c.Self.ReadSeq, c.Self.MarkedUnread = uint64(n.seq), false
+	c.Self.ReadSeq, c.Self.MarkedUnread = uint64(seq), false
 	s.tellRead(c)
 }
 
