@@ -74,6 +74,21 @@ type Create struct {
 	Owner        tidemark.UserID // "" none
 	Members      []tidemark.UserID
 	CreatedMs    uint64 // the app only: since when it exists, so that what is older than now can be imported; 0: now
+	Unwilling    Unwilling
+}
+
+// Unwilling are users whom the actor cannot make members, with the refusals: they have blocked the actor. The caller has
+// looked, since other partitions know.
+type Unwilling map[tidemark.UserID]*tidemark.Error
+
+// check refuses the first of the users who is unwilling.
+func (w Unwilling) check(users []tidemark.UserID) *tidemark.Error {
+	for _, id := range users {
+		if err := w[id]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Update changes public data: the fields that are not nil.
@@ -98,6 +113,7 @@ type AddMembers struct {
 	Conversation tidemark.ConversationID
 	Members      []tidemark.UserID
 	Role         record.Role // 0: member
+	Unwilling    Unwilling
 }
 
 // RemoveMembers removes users; those who are not members are passed over.

@@ -47,6 +47,9 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	if _, taken := t.view.Conversation(cmd.Conversation); taken {
 		return refuse(tidemark.AlreadyExists, "there is a conversation %q already", cmd.Conversation)
 	}
+	if err := cmd.Unwilling.check(members); err != nil {
+		return Reply{Err: err}
+	}
 	t.begin(info)
 	users, err := t.canAdmit(members)
 	if err != nil {

@@ -33,6 +33,9 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 	if len(members) == 0 {
 		return t.unchanged()
 	}
+	if err := cmd.Unwilling.check(members); err != nil {
+		return Reply{Err: err}
+	}
 	users, err := t.canAdmit(members)
 	if err == nil && role > member {
 		err = t.checkStaff(len(users))

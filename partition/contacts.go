@@ -123,6 +123,43 @@ func (s *Set) askConsent(cmd *core.Submit) error {
 	return nil
 }
 
+// unwilling are those of some users who have blocked the one who is about to make them members; the app makes anybody one.
+func (s *Set) unwilling(by tidemark.UserID, users []tidemark.UserID) core.Unwilling {
+	if by == "" || by == tidemark.SystemUser {
+		return nil
+	}
+	var list core.Unwilling
+	refuse := func(user tidemark.UserID, err *tidemark.Error) {
+		if list == nil {
+			list = make(core.Unwilling)
+		}
+		list[user] = err
+	}
+	for _, user := range users {
+		if user == by || !user.Valid() || !by.Valid() {
+			continue
+		}
+		id := tidemark.Direct(by, user)
+		p := s.Of(id)
+		info, err := p.infoByID(id)
+		if err == nil && info == nil {
+			continue
+		}
+		var m *record.Member
+		if err == nil {
+			m, err = p.Member(info.Ordinal, user)
+		}
+		switch {
+		case err != nil:
+			p.log.Error("a contact cannot be read", "user", user, "err", err)
+			refuse(user, tidemark.Refuse(tidemark.Unavailable, "it cannot be found out now whether %s may be added: try again", user))
+		case m != nil && m.Blocked:
+			refuse(user, tidemark.Refuse(tidemark.Blocked, "%s has blocked %s", user, by))
+		}
+	}
+	return list
+}
+
 // Apart reports whether one of two users has blocked the other. Then neither hears of the other what is not stored:
 // typing, receipts, presence.
 func (s *Set) Apart(a, b tidemark.UserID) (bool, error) {

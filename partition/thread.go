@@ -62,8 +62,14 @@ func (g *page) fetchThread(f *wire.Fetch, answer *wire.Fetched) (*wire.Fetched, 
 	return answer, nil
 }
 
-// judge looks up what a submission needs to know of other partitions. It writes the verdict into the command.
+// judge looks up what a command needs to know of other partitions, and writes the verdict into the command.
 func (s *Set) judge(cmd core.Command) {
+	switch cmd := cmd.(type) {
+	case *core.Create:
+		cmd.Unwilling = s.unwilling(cmd.Actor.User, cmd.Members)
+	case *core.AddMembers:
+		cmd.Unwilling = s.unwilling(cmd.Actor.User, cmd.Members)
+	}
 	submit, ok := cmd.(*core.Submit)
 	if later, scheduled := cmd.(*core.Schedule); scheduled {
 		submit, ok = later.Submit, true

@@ -255,3 +255,17 @@ func TestNobodyTypesWhoMayNotPost(t *testing.T) {
 		t.Errorf("%v", heard.body)
 	}
 }
+
+// A block is not to be got round by way of a group.
+func TestWhoIsBlockedCannotAddTheBlocker(t *testing.T) {
+	n := world(t, nil)
+	n.ok(n.as("bob", "ContactService/Block", `{"user":"alice"}`))
+	n.ok(n.as("alice", "ConversationService/AddMembers", `{"conversation":"team","members":["bob"]}`)) // is one already
+	n.refuses(n.as("alice", "ConversationService/Create", `{"id":"trap","members":["mallory","bob"]}`), 403, "BLOCKED")
+	n.ok(n.as("alice", "ConversationService/Create", `{"id":"trap","members":["mallory"]}`))
+	n.refuses(n.as("alice", "ConversationService/AddMembers", `{"conversation":"trap","members":["bob"]}`), 403, "BLOCKED")
+	n.ok(n.app("ConversationService/AddMembers", `{"conversation":"trap","members":["bob"]}`))
+	n.ok(n.as("bob", "ConversationService/Leave", `{"conversation":"trap"}`))
+	n.ok(n.as("bob", "ContactService/Unblock", `{"user":"alice"}`))
+	n.ok(n.as("alice", "ConversationService/AddMembers", `{"conversation":"trap","members":["bob"]}`))
+}
