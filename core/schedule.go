@@ -17,7 +17,7 @@ const (
 	// ScheduleAheadMaxMs is how far in the future a message may be scheduled.
 	ScheduleAheadMaxMs = 366 * 24 * hourMs
 	// ScheduledMax is how many messages of one user may wait in a conversation, those included that could not be
-	// submitted; and as many in all direct conversations together that do not exist yet.
+	// submitted; and as many, in each partition, in direct conversations that do not exist yet.
 	ScheduledMax = 100
 
 	retryScheduledMs = 1000 // at least so long a message waits that comes too early for slow mode, or cannot be judged now
