@@ -117,8 +117,10 @@ func (t *turn) memberOf(u record.User) *record.Member {
 	return t.view.Member(t.info.Ordinal, u)
 }
 
-// ownMember is a user's record, to be changed by this command. It is quiet if nobody asked for a change that is not.
+// ownMember is a user's record, to be changed by this command. It is quiet if nobody asked for a change that is not, and
+// in a room, which is in nobody's list.
 func (t *turn) ownMember(u record.User, quiet bool) *record.Member {
+	quiet = quiet || t.info.Kind == record.Room
 	if i := t.written(u); i >= 0 {
 		t.out.Members[i].Quiet = t.out.Members[i].Quiet && quiet
 		return t.out.Members[i].Member

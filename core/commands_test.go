@@ -20,6 +20,7 @@ var commandKinds = []string{
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
 	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
 	"Schedule", "Schedule", "Unschedule", "SubmitScheduled", "SubmitScheduled",
+	"SetAttributes", "SetAttributes", "SetAttributes", "DropAttributes",
 }
 
 func (h *history) command(kind string) core.Command {
@@ -54,6 +55,9 @@ func (h *history) command(kind string) core.Command {
 			Role: record.Role(rapid.IntRange(0, 4).Draw(h.t, "role")),
 		}
 	case "RemoveMembers":
+		if h.bool("from the lobby") { // where one may be without being a member
+			return &core.RemoveMembers{Actor: core.Actor{App: true}, Conversation: "lobby", Members: []tidemark.UserID{h.user()}}
+		}
 		return &core.RemoveMembers{Actor: h.actor(), Conversation: c, Members: h.users()}
 	case "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "Dissolve":
 		return h.groupCommand(kind, c)
@@ -79,6 +83,8 @@ func (h *history) command(kind string) core.Command {
 		return h.unschedule(c)
 	case "SubmitScheduled":
 		return h.whenDue()
+	case "SetAttributes", "DropAttributes":
+		return h.attributes(kind, c)
 	}
 	return h.homeCommand(kind)
 }
@@ -87,6 +93,9 @@ func (h *history) command(kind string) core.Command {
 func (h *history) groupCommand(kind string, c tidemark.ConversationID) core.Command {
 	if (kind == "Join" || kind == "AnswerJoin" || kind == "Leave") && h.bool("in the club") {
 		c = "club" // where one asks to join
+	}
+	if kind == "Mute" && h.bool("in the lobby") { // where one may be silenced without being a member
+		return &core.Mute{Actor: core.Actor{App: true}, Conversation: "lobby", Members: []tidemark.UserID{h.user()}, ForMs: uint64(rapid.IntRange(0, 60_000).Draw(h.t, "for"))}
 	}
 	switch kind {
 	case "Join":
@@ -260,7 +269,7 @@ func (h *history) clientID() tidemark.ClientID {
 
 func (h *history) conversation() tidemark.ConversationID {
 	return rapid.SampledFrom([]tidemark.ConversationID{
-		"team", "team", "team", "team", "news", "news", "club", "alice~bob", "bob~carol", "alice~system", "nowhere",
+		"team", "team", "team", "team", "news", "news", "club", "lobby", "lobby", "alice~bob", "bob~carol", "alice~system", "nowhere",
 	}).Draw(h.t, "conversation")
 }
 

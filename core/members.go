@@ -170,7 +170,7 @@ func (t *turn) expect(members int) {
 // settings say so. Who comes back begins anew, but for being silenced, since leaving is no way out of that, and for what
 // the user has deleted for itself.
 func (t *turn) admit(u record.User, role record.Role) *record.Member {
-	m := t.ownMember(u, t.info.Kind == record.Room)
+	m := t.ownMember(u, false)
 	*m = record.Member{
 		Role: role, JoinedSeq: t.head.Seq, VisibleFrom: t.head.Seq, MentionSeq: m.MentionSeq,
 		ListPosition:    t.env.Position,
