@@ -8,6 +8,7 @@ package session
 import (
 	"context"
 	"slices"
+	"sync"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/partition"
@@ -206,16 +207,27 @@ func (s *Session) appendRoom(dst []byte, st *seat, upTo tidemark.Seq) []byte {
 		}
 		return out
 	}
-	var entries [partition.RoomBehindMax]*partition.LogEntry
-	run := partition.Run{Events: entries[:0]}
-	if !st.place.Take(&run, upTo, frameBytes) {
+	run := runs.Get().(*partition.Run)
+	defer giveBack(run)
+	if !st.place.Take(run, upTo, frameBytes) {
 		s.Bye(wire.ByeReason_SLOW, 0, "the connection is too slow for a room that it is in")
 		return dst
 	}
 	if len(run.Events) == 0 {
 		return dst
 	}
-	return s.appendRun(dst, st, &run)
+	return s.appendRun(dst, st, run)
+}
+
+// runs are for the drains to fill: in a large room there would be one to make for each receiver and wake.
+var runs = sync.Pool{New: func() any {
+	return &partition.Run{Events: make([]*partition.LogEntry, 0, partition.RoomBehindMax)}
+}}
+
+// giveBack keeps a run for later, without the events in it.
+func giveBack(run *partition.Run) {
+	clear(run.Events)
+	runs.Put(run)
 }
 
 // appendRoomDelta writes a live delta of a room, without checkpoints.
