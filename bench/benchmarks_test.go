@@ -53,6 +53,13 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 		"fanout, many in flight": func() ([]Result, error) {
 			return Fanout(t.Context(), &server.Target, FanoutConfig{Members: 20, Senders: 3, Window: 16, Duration: short, WarmUp: none}, Output{})
 		},
+		"room, at a rate": func() ([]Result, error) {
+			return Room(t.Context(), &server.Target, RoomConfig{Receivers: 20, Senders: 3, Rate: 300, Duration: short, WarmUp: none, Settle: none}, Output{})
+		},
+		"room, slow ones in it": func() ([]Result, error) {
+			config := RoomConfig{Receivers: 20, SlowPercent: 30, LowPercent: 50, Payload: 4000, Duration: short, WarmUp: none, Settle: none}
+			return Room(t.Context(), &server.Target, config, Output{})
+		},
 		"idle": func() ([]Result, error) {
 			return Idle(t.Context(), &server.Target, IdleConfig{Connections: 40, Settle: none, Hold: 50 * time.Millisecond}, Output{})
 		},

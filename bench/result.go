@@ -5,6 +5,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 
 // Result is one measurement. Fields that do not apply are absent from its JSON.
 type Result struct {
-	Name      string  `json:"name"` // send, fanout, idle, sync
+	Name      string  `json:"name"` // send, fanout, room, idle, sync, storm, ...
 	What      string  `json:"what"` // the load, for people: "64 connections x 32 in flight"
 	PerSecond float64 `json:"perSecond,omitempty"`
 	P50Ms     float64 `json:"p50Ms,omitempty"`
@@ -30,7 +31,7 @@ type Result struct {
 	Connections  int     `json:"connections,omitempty"`
 	Window       int     `json:"window,omitempty"`   // messages in flight on a connection
 	RateSet      float64 `json:"rateSet,omitempty"`  // open loop: messages a second asked for
-	Messages     uint64  `json:"messages,omitempty"` // fanout: sent
+	Messages     uint64  `json:"messages,omitempty"` // fanout, room: sent
 
 	ServerCPUUsPerOp float64 `json:"serverCpuUsPerOp,omitempty"` // processor time of the server's process for one operation, µs
 	ServerCPUPercent float64 `json:"serverCpuPercent,omitempty"` // of one core
@@ -38,14 +39,18 @@ type Result struct {
 	DiskBytes        uint64  `json:"diskBytes,omitempty"`        // of the data directory at the end
 	DiskBytesPerOp   float64 `json:"diskBytesPerOp,omitempty"`   // growth, before compaction
 
-	Members             int     `json:"members,omitempty"`             // fanout: members online
-	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout: mean latency of the slowest member over that of the median one
+	Members             int     `json:"members,omitempty"`             // fanout, room: members online
+	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout, room: mean latency of the slowest member over that of the median one
 	RSSPerConnection    float64 `json:"rssPerConnection,omitempty"`    // idle: resident bytes that one connection adds
 	Conversations       int     `json:"conversations,omitempty"`       // sync: of the user
 	Changed             int     `json:"changed,omitempty"`             // sync: since the cursor
 	ReceivedBytesPerOp  float64 `json:"receivedBytesPerOp,omitempty"`  // sync: server to client
 	SentBytesPerOp      float64 `json:"sentBytesPerOp,omitempty"`      // sync: client to server, after the upgrade
 	ConnectionsAnswered int     `json:"connectionsAnswered,omitempty"` // idle: still alive at the end
+	Shed                uint64  `json:"shed,omitempty"`                // room: messages left out for a receiver, all receivers together
+	RSSBefore           uint64  `json:"rssBefore,omitempty"`           // room: resident when everybody is in it
+	RSSBehind           uint64  `json:"rssBehind,omitempty"`           // room: resident at most while there is load or somebody behind
+	RSSAfter            uint64  `json:"rssAfter,omitempty"`            // room: resident when everything has arrived
 
 	Checked bool    `json:"checked"` // the result was checked and is right
 	Machine Machine `json:"machine"` // taken in the same run
@@ -102,7 +107,7 @@ var columns = []struct {
 	{"max ms", func(r *Result) string { return decimals(r.MaxMs) }},
 	{"server CPU µs/op", func(r *Result) string { return decimals(r.ServerCPUUsPerOp) }},
 	{"server CPU %", func(r *Result) string { return decimals(r.ServerCPUPercent) }},
-	{"RSS MiB", func(r *Result) string { return decimals(float64(r.ServerRSSBytes) / (1 << 20)) }},
+	{"RSS MiB", func(r *Result) string { return mebibytes(r.ServerRSSBytes) }},
 	{"disk B/op", func(r *Result) string { return decimals(r.DiskBytesPerOp) }},
 	{"notes", func(r *Result) string { return r.notes() }},
 	{"checked", func(r *Result) string { return map[bool]string{true: "yes", false: "NO"}[r.Checked] }},
@@ -117,6 +122,8 @@ func (r *Result) notes() string {
 		}
 	}
 	add(r.SlowestOverMedian > 0, "slowest member %.2f x median", r.SlowestOverMedian)
+	add(r.Name == "room", "%s messages left out", cmp.Or(grouped(float64(r.Shed)), "no"))
+	add(r.RSSBehind > 0, "RSS %s MiB before, at most %s behind, %s after", mebibytes(r.RSSBefore), mebibytes(r.RSSBehind), mebibytes(r.RSSAfter))
 	add(r.RSSPerConnection > 0, "%s B resident a connection", grouped(r.RSSPerConnection))
 	add(r.ReceivedBytesPerOp > 0, "%s B received, %s B sent each", grouped(r.ReceivedBytesPerOp), grouped(r.SentBytesPerOp))
 	return strings.Join(notes, "; ")
@@ -156,6 +163,8 @@ func (m Machine) String() string {
 	return fmt.Sprintf("1 KB append + fdatasync p50 %.2f ms; TCP echo of one connection %s/s, p50 %.3f ms",
 		m.FdatasyncP50Ms, grouped(m.EchoPerSecond), m.EchoP50Ms)
 }
+
+func mebibytes(n uint64) string { return decimals(float64(n) / (1 << 20)) }
 
 // decimals prints three significant digits, nothing for 0.
 func decimals(v float64) string {

@@ -192,6 +192,9 @@ func (h *history) readsNothing(before *coretest.Memory, cmd core.Command) {
 		return
 	}
 	c, u := due.Timer.Conversation, due.Timer.User
+	if info, found := before.Conversation("lobby"); found && info.Ordinal == c {
+		return // a room has no read marks
+	}
 	if was := before.Member(c, u); !was.Active() || was.ReadSeq < before.Head(c).Floor {
 		return
 	}

@@ -26,6 +26,7 @@ type benchCommand struct {
 
 	Send    benchSendCommand    `cmd:"" help:"Messages sent, made durable and acknowledged."`
 	Fanout  benchFanoutCommand  `cmd:"" help:"Deliveries in a large group whose members are all online."`
+	Room    benchRoomCommand    `cmd:"" help:"Deliveries in a room with very many in it, and what is left out for those who are behind."`
 	Idle    benchIdleCommand    `cmd:"" help:"Memory and processor time of idle connections."`
 	Sync    benchSyncCommand    `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
 	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
@@ -79,6 +80,35 @@ func (c *benchFanoutCommand) Run(ctx context.Context, common *benchCommand, outp
 	config := bench.FanoutConfig{Members: c.Members, Senders: c.Senders, Window: c.Window, Payload: c.Payload, Duration: c.Duration, WarmUp: c.WarmUp}
 	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
 		return bench.Fanout(ctx, target, config, progress)
+	})
+}
+
+type benchRoomCommand struct {
+	Receivers int           `default:"10000" help:"Connections in the room, each a user. The limit of open files must allow them, here and in the server."`
+	Slow      int           `default:"0" placeholder:"PERCENT" help:"Percent of them that read little at a time and rest in between."`
+	Senders   int           `default:"8" help:"Admins who write, without being in the room."`
+	Window    int           `default:"32" help:"Messages in flight of each. With more than 64 of all senders, receivers get behind and most is left out."`
+	Rate      float64       `default:"0" help:"Messages a second of all senders, at fixed times whether or not earlier ones were acknowledged. 0: as fast as the window allows."`
+	Low       int           `default:"0" placeholder:"PERCENT" help:"Percent of the messages with a low priority, which are left out first. The others have a normal one."`
+	Payload   int           `default:"100" help:"Bytes of text."`
+	Duration  time.Duration `default:"10s" help:"How long to measure."`
+	WarmUp    time.Duration `default:"2s" help:"How long to run before."`
+}
+
+// Run measures deliveries in a room.
+func (c *benchRoomCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	if c.Receivers < 1 || c.Senders < 1 || c.Senders > 100 || c.Window < 1 || c.Window > 256 || c.Payload < 1 || c.Rate < 0 || c.Duration <= 0 {
+		return wrongUsage("bench room: receivers, payload and duration must be above 0, senders 1 to 100, window 1 to 256, rate 0 or above")
+	}
+	if c.Slow < 0 || c.Slow > 100 || c.Low < 0 || c.Low > 100 {
+		return wrongUsage("bench room: slow and low are percentages: 0 to 100")
+	}
+	config := bench.RoomConfig{
+		Receivers: c.Receivers, SlowPercent: c.Slow, Senders: c.Senders, Window: c.Window, Rate: c.Rate, LowPercent: c.Low,
+		Payload: c.Payload, Duration: c.Duration, WarmUp: c.WarmUp,
+	}
+	return common.measure(ctx, output, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+		return bench.Room(ctx, target, config, progress)
 	})
 }
 
@@ -234,6 +264,14 @@ func shortForms(ctx context.Context) []benchmark {
 	send(bench.SendConfig{Connections: 64, Rate: 10_000})
 	fanout(bench.FanoutConfig{Members: 1000, Senders: 1, Window: 1})
 	fanout(bench.FanoutConfig{Members: 1000, Senders: 8, Window: 32})
+	room := func(config bench.RoomConfig) {
+		config.Receivers, config.Duration = 500, 3*time.Second
+		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
+			return bench.Room(ctx, target, config, progress)
+		})
+	}
+	room(bench.RoomConfig{Rate: 200})
+	room(bench.RoomConfig{SlowPercent: 5, LowPercent: 50})
 	all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
 		return bench.Idle(ctx, target, bench.IdleConfig{Connections: 10_000}, progress)
 	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
