@@ -30,7 +30,6 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 			t.Logf("the server's last words:\n%s", server.Log())
 		}
 	}()
-	short, none := 300*time.Millisecond, time.Millisecond
 	t.Run("start", func(t *testing.T) {
 		results, err := Start(t.Context(), ServerConfig{Program: program, DataDir: t.TempDir()}, StartConfig{Events: 500, Conversations: 20, Kills: 2}, Output{})
 		if err != nil {
@@ -40,39 +39,7 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 			t.Errorf("implausible: %+v", r)
 		}
 	})
-	for name, run := range map[string]func() ([]Result, error){
-		"send": func() ([]Result, error) {
-			return Send(t.Context(), &server.Target, SendConfig{Connections: 8, Window: 8, Duration: short, WarmUp: none}, Output{})
-		},
-		"send at a rate": func() ([]Result, error) {
-			return Send(t.Context(), &server.Target, SendConfig{Connections: 4, Rate: 400, Duration: short, WarmUp: none}, Output{})
-		},
-		"fanout, one in flight": func() ([]Result, error) {
-			return Fanout(t.Context(), &server.Target, FanoutConfig{Members: 20, Duration: short, WarmUp: none}, Output{})
-		},
-		"fanout, many in flight": func() ([]Result, error) {
-			return Fanout(t.Context(), &server.Target, FanoutConfig{Members: 20, Senders: 3, Window: 16, Duration: short, WarmUp: none}, Output{})
-		},
-		"room, at a rate": func() ([]Result, error) {
-			return Room(t.Context(), &server.Target, RoomConfig{Receivers: 20, Senders: 3, Rate: 300, Duration: short, WarmUp: none, Settle: none}, Output{})
-		},
-		"room, slow ones in it": func() ([]Result, error) {
-			config := RoomConfig{Receivers: 20, SlowPercent: 30, LowPercent: 50, Payload: 4000, Duration: short, WarmUp: none, Settle: none}
-			return Room(t.Context(), &server.Target, config, Output{})
-		},
-		"idle": func() ([]Result, error) {
-			return Idle(t.Context(), &server.Target, IdleConfig{Connections: 40, Settle: none, Hold: 50 * time.Millisecond}, Output{})
-		},
-		"sync": func() ([]Result, error) {
-			return Sync(t.Context(), &server.Target, SyncConfig{Conversations: []int{5, 130}, Changed: 10, Repeats: 5}, Output{})
-		},
-		"storm": func() ([]Result, error) {
-			return Storm(t.Context(), &server.Target, StormConfig{Devices: 30, Conversations: 12, Changed: 3, Rate: 100}, Output{})
-		},
-		"history": func() ([]Result, error) {
-			return History(t.Context(), &server.Target, HistoryConfig{Events: 3000, Connections: 3, Duration: short, WarmUp: none}, Output{})
-		},
-	} {
+	for name, run := range small(t, &server.Target) {
 		t.Run(name, func(t *testing.T) {
 			results, err := run()
 			if err != nil {
@@ -87,5 +54,43 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// small are the benchmarks that need no server of their own, each in a fraction of a second.
+func small(t *testing.T, target *Target) map[string]func() ([]Result, error) {
+	short, none := 300*time.Millisecond, time.Millisecond
+	return map[string]func() ([]Result, error){
+		"send": func() ([]Result, error) {
+			return Send(t.Context(), target, SendConfig{Connections: 8, Window: 8, Duration: short, WarmUp: none}, Output{})
+		},
+		"send at a rate": func() ([]Result, error) {
+			return Send(t.Context(), target, SendConfig{Connections: 4, Rate: 400, Duration: short, WarmUp: none}, Output{})
+		},
+		"fanout, one in flight": func() ([]Result, error) {
+			return Fanout(t.Context(), target, FanoutConfig{Members: 20, Duration: short, WarmUp: none}, Output{})
+		},
+		"fanout, many in flight": func() ([]Result, error) {
+			return Fanout(t.Context(), target, FanoutConfig{Members: 20, Senders: 3, Window: 16, Duration: short, WarmUp: none}, Output{})
+		},
+		"room, at a rate": func() ([]Result, error) {
+			return Room(t.Context(), target, RoomConfig{Receivers: 20, Senders: 3, Rate: 300, Duration: short, WarmUp: none, Settle: none}, Output{})
+		},
+		"room, slow ones in it": func() ([]Result, error) {
+			config := RoomConfig{Receivers: 20, SlowPercent: 30, LowPercent: 50, Payload: 4000, Duration: short, WarmUp: none, Settle: none}
+			return Room(t.Context(), target, config, Output{})
+		},
+		"idle": func() ([]Result, error) {
+			return Idle(t.Context(), target, IdleConfig{Connections: 40, Settle: none, Hold: 50 * time.Millisecond}, Output{})
+		},
+		"sync": func() ([]Result, error) {
+			return Sync(t.Context(), target, SyncConfig{Conversations: []int{5, 130}, Changed: 10, Repeats: 5}, Output{})
+		},
+		"storm": func() ([]Result, error) {
+			return Storm(t.Context(), target, StormConfig{Devices: 30, Conversations: 12, Changed: 3, Rate: 100}, Output{})
+		},
+		"history": func() ([]Result, error) {
+			return History(t.Context(), target, HistoryConfig{Events: 3000, Connections: 3, Duration: short, WarmUp: none}, Output{})
+		},
 	}
 }
