@@ -147,6 +147,9 @@ func (t *turn) handleLeave(cmd *Leave) Reply {
 			return Reply{Seq: m.LeftSeq, Duplicate: true}
 		}
 	}
+	if m := t.memberOf(t.user); t.member == nil && t.info.Kind == record.Room && m.Active() {
+		t.member = m // an invitation is given back also by who is not in the room
+	}
 	if err := t.may(ToLeave); err != nil {
 		return Reply{Err: err}
 	}

@@ -163,6 +163,21 @@ func TestWhoMayEnter(t *testing.T) {
 	}
 }
 
+// An invitation is given back without being in the room, and who has given it back is not let in again.
+func TestInvitationGivenBack(t *testing.T) {
+	tc := newTest(t)
+	tc.users("olga", "ann")
+	tc.room("closed", &wire.Settings{Join: wire.JoinPolicy_INVITE}, "ann")
+	ann := tc.device("ann", "a").connect()
+	ann.drain()
+	tc.do(&core.Leave{Actor: core.Actor{User: "ann"}, Conversation: "closed"})
+	ann.sendEnter("closed")
+	ann.wantRefused("entering without the invitation", wire.Reason_NOT_ALLOWED)
+	if n := tc.receivers(); n != 0 {
+		t.Errorf("%d are in the room", n)
+	}
+}
+
 func TestTakenOutOfARoom(t *testing.T) {
 	tc := newTest(t)
 	tc.users("olga", "ann", "bob")
