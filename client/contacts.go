@@ -90,8 +90,10 @@ func (c *Client) Devices(ctx context.Context) ([]*wire.Device, error) {
 	return answer.GetDevices(), refused(err)
 }
 
-// Kick ends the sessions of a device of the user, or of all when it is empty, this one included; with revoke also the tokens
-// that were issued until now.
+// Kick ends the sessions of a device of the user, or of all when it is empty, this one included, and the server forgets it:
+// it would synchronise as a new one. With revoke, tokens that were issued until now are refused as well: that device cannot
+// connect with them any more, or, when it is empty, nobody can do anything with them. At most 64 devices are revoked one by
+// one (TOO_MANY): then revoke all.
 func (c *Client) Kick(ctx context.Context, device tidemark.DeviceID, revoke bool) error {
 	_, err := c.calls.users.Kick(ctx, &wire.KickRequest{DeviceId: string(device), Revoke: revoke})
 	return refused(err)
