@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -145,9 +146,7 @@ func TestDeleteAndClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
 	phone := n.device("alice", client.Config{DeviceID: "phone", Store: store}).synced()
-	defer phone.stop()
 	laptop, bob := n.device("alice", client.Config{DeviceID: "laptop"}).synced(), n.device("bob", client.Config{}).synced()
 	first := bob.say("old words")
 	secret := bob.say("secret words")
@@ -167,6 +166,22 @@ func TestDeleteAndClear(t *testing.T) {
 		t.Error("the store holds what was cleared")
 	}
 	refuses(t, laptop.Delete(laptop.ctx, team, 99), tidemark.UnknownEvent)
+
+	phone.stop()
+	phone.must(store.Close())
+	phone.must(boltstore.Compact(path))
+	data, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(data, []byte("secret")) || bytes.Contains(data, []byte("old words")) || !bytes.Contains(data, []byte("last words")) {
+		t.Errorf("the compacted file of %d bytes: %v", len(data), err)
+	}
+	store, err = boltstore.Open(path, boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	again := n.device("alice", client.Config{DeviceID: "phone", Store: store}).synced()
+	defer again.stop()
+	once(t, again.texts(), []string{"last words"})
 }
 
 func TestScheduleAndDrafts(t *testing.T) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What can be done with messages besides sending: threads, receipts, mentions, pins, deleting for oneself, sending later. By
-// the HTTP API.
+// the HTTP API, but for what is sent itself (Reply, Answer, Forward): that goes through the outbox.
 
 package client
 
@@ -80,7 +80,8 @@ func (c *Client) Pins(ctx context.Context, in tidemark.ConversationID) ([]*wire.
 	return answer.GetEvents(), refused(err)
 }
 
-// Delete deletes messages for the user alone, on all its devices; others keep them.
+// Delete deletes messages for the user alone, on all its devices; others keep them. At most 1,000 at once and 10,000 of a
+// conversation (TOO_MANY); [Client.Clear] has no limit. This device drops their content when it hears of it by synchronisation.
 func (c *Client) Delete(ctx context.Context, in tidemark.ConversationID, seqs ...tidemark.Seq) error {
 	r := &wire.DeleteRequest{Conversation: string(in)}
 	for _, seq := range seqs {

@@ -20,9 +20,9 @@ const refreshDelay = 250 * time.Millisecond
 // outdatedMax bounds the users whose profiles wait to be refreshed by name; of further ones the next message tells.
 const outdatedMax = 500
 
-// Refresh brings here the own profile, and those of contacts and of watched users, that changed since they were last brought: one request
-// that costs what changed. Run does it by itself after each synchronisation and when the server says that a watched
-// profile has changed.
+// Refresh brings here the own profile, and those of contacts and of watched users, that changed since they were last brought:
+// one request that costs what changed, and further ones where that is more than a page. Run does it by itself after each
+// synchronisation and when the server says that a watched profile has changed.
 func (c *Client) Refresh(ctx context.Context) error {
 	c.mu.Lock()
 	outdated := c.outdated

@@ -10,6 +10,9 @@
 // Every update is one transaction, on disk when it returns (unless [Options.NoSync]); a process that is killed at any
 // moment loses no committed update. The file is locked while it is open. How many events are kept is the client's to say
 // (Config.Keep; all by default). The package does not know what the keys and values mean, and does not encrypt them.
+//
+// What was deleted is in the map no more, but its bytes stay in unused parts of the file until those are used again; the file
+// does not become smaller. [Compact] makes it anew without them.
 package boltstore
 
 import (
@@ -73,6 +76,43 @@ func Open(path string, options Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Compact makes a file anew that nobody has open: as small as its contents, and without a byte of what was deleted. It takes
+// room for a second file meanwhile, beside the first; a process that is killed leaves the old file or the new one, and
+// perhaps path.compact, which the next call overwrites. What the disk itself keeps of the old file is not the package's. Errors
+// are those of [Open].
+func Compact(path string) error {
+	if _, err := os.Stat(path); err != nil { // none is made
+		return fmt.Errorf("boltstore: compact: %w", err)
+	}
+	old, err := Open(path, Options{})
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	fresh := path + ".compact"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("boltstore: compact %s: %w", path, err)
+	}
+	db, err := bbolt.Open(fresh, 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return fmt.Errorf("boltstore: compact %s: %w", path, err)
+	}
+	err = bbolt.Compact(db, old.db, compactBytes)
+	if err = errors.Join(err, db.Sync(), db.Close()); err != nil {
+		return errors.Join(fmt.Errorf("boltstore: compact %s: %w", path, err), os.Remove(fresh))
+	}
+	if err := old.Close(); err != nil { // some systems rename no open file
+		return fmt.Errorf("boltstore: compact %s: %w", path, err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fmt.Errorf("boltstore: compact %s: %w", path, err)
+	}
+	return nil
+}
+
+// compactBytes is how much of a file is copied in one transaction.
+const compactBytes = 1 << 20
 
 // check makes the bucket of a fresh file, and looks whether another one is ours.
 func (s *Store) check(fresh bool) error {

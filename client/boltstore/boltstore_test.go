@@ -5,7 +5,9 @@
 package boltstore_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,5 +108,71 @@ func TestRefused(t *testing.T) {
 				t.Error("the file was changed")
 			}
 		})
+	}
+}
+
+// A compacted file holds what the map holds, and no byte of what was deleted; one that is open, missing or foreign stays as
+// it is.
+func TestCompact(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	if err := boltstore.Compact(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	s, err := boltstore.Open(path, boltstore.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(value []byte, delete bool) {
+		err := s.Update(func(tx client.Tx) (err error) {
+			for i := range 1000 {
+				key := fmt.Appendf(nil, "%c/%04d", value[0], i)
+				if err = errors.Join(err, tx.Delete(key)); !delete {
+					err = errors.Join(err, tx.Put(key, value))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = s.Update(func(tx client.Tx) error { return tx.Put(replica.FormatKey, []byte(replica.Format)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	put([]byte("kept"), false)
+	put([]byte("deleted"), false)
+	put([]byte("deleted"), true)
+	if err := boltstore.Compact(path); !errors.Is(err, boltstore.ErrLocked) {
+		t.Errorf("an open file: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile(path)
+	if !bytes.Contains(before, []byte("deleted")) {
+		t.Error("nothing is left of what was deleted: Compact is for nothing")
+	}
+	if err := os.WriteFile(path+".compact", []byte("left behind"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := boltstore.Compact(path); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := os.ReadFile(path)
+	if bytes.Contains(after, []byte("deleted")) || bytes.Count(after, []byte("kept")) != 1000 || len(after) >= len(before) {
+		t.Errorf("%d bytes became %d", len(before), len(after))
+	}
+	if s, err = boltstore.Open(path, boltstore.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("foreign "), 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := boltstore.Compact(path); !errors.Is(err, boltstore.ErrForeign) {
+		t.Errorf("a foreign file: %v", err)
 	}
 }
