@@ -18,7 +18,8 @@ func (p *Partition) apply() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o, s := p.overlay, &p.mem
-	s.state, s.flight = o.state, nil
+	s.state = o.state
+	s.land()
 	each(&o.users, func(id tidemark.UserID, u record.User) {
 		s.users.put(id, u)
 		s.strangers.drop(id)

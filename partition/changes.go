@@ -13,6 +13,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
 )
 
 // ProfilesChanged are the entries of the index of changed profiles from one on (Position, ID) with a position up to and
@@ -74,11 +75,14 @@ func byPosition(a, b record.Index) int {
 // MembershipsMax counts the events after < seq <= to that are about members, and stops counting at most.
 func (p *Partition) MembershipsMax(c record.Conversation, after, to tidemark.Seq, most int) (n int, err error) {
 	p.stats.misses.Add(1)
-	err = p.db.Memberships(c, after, func(seq tidemark.Seq) bool {
-		if seq <= to {
-			n++
-		}
-		return seq < to && n < most
+	n, err = readWhole(p, c, func(db *store.Partition) (n int, err error) {
+		err = db.Memberships(c, after, func(seq tidemark.Seq) bool {
+			if seq <= to {
+				n++
+			}
+			return seq < to && n < most
+		})
+		return n, err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("partition: events about members of %d: %w", c, err)
@@ -92,13 +96,15 @@ func (p *Partition) MembershipsMax(c record.Conversation, after, to tidemark.Seq
 func (p *Partition) MembershipEvents(
 	c record.Conversation, after, to tidemark.Seq, limit, bytesMax int,
 ) (events []*record.Event, kept bool, err error) {
-	var seqs []tidemark.Seq
 	p.stats.misses.Add(1)
-	err = p.db.Memberships(c, after, func(seq tidemark.Seq) bool {
-		if seq <= to {
-			seqs = append(seqs, seq)
-		}
-		return seq < to && len(seqs) < limit
+	seqs, err := readWhole(p, c, func(db *store.Partition) (seqs []tidemark.Seq, err error) {
+		err = db.Memberships(c, after, func(seq tidemark.Seq) bool {
+			if seq <= to {
+				seqs = append(seqs, seq)
+			}
+			return seq < to && len(seqs) < limit
+		})
+		return seqs, err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("partition: events about members of %d: %w", c, err)
@@ -121,20 +127,8 @@ func (p *Partition) MembershipEvents(
 	return events, kept, err
 }
 
-// keptSince reports whether every event past a seq is kept, also by the batch in flight.
+// keptSince reports whether every event past a seq is kept.
 func (p *Partition) keptSince(c record.Conversation, after tidemark.Seq) (bool, error) {
 	h, err := p.head(c)
-	if err != nil || h == nil || h.Floor > after {
-		return false, err
-	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if f := p.mem.flight; f != nil {
-		for _, t := range f.trims {
-			if t.Conversation == c && t.To > after {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
+	return err == nil && h != nil && h.Floor <= after, err
 }

@@ -43,6 +43,7 @@ type overlay struct {
 	indexes   table[record.Index, bool] // whether it is in the index
 	commits   table[tidemark.Position, []record.ConversationSeq]
 	trims     []record.TrimChange
+	before    *untrimmed // while the batch is in flight, if it trims; guarded by the partition's mu
 
 	joined map[record.User]int // conversations that were added to users' lists by this batch
 }

@@ -89,6 +89,7 @@ func open(s *Set, n uint32, cfg *Config) (*Partition, error) {
 // run is the shell around Step.
 func (p *Partition) run(ctx context.Context) {
 	defer p.batch.Close()
+	defer p.end()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -109,6 +110,16 @@ func (p *Partition) run(ctx context.Context) {
 	p.queue.close()
 	for p.Step(p.set.nowMs() + ackDelayMs) {
 		continue
+	}
+}
+
+// end gives back what a batch that has failed holds of the store. Nothing may be read after.
+func (p *Partition) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.mem.flight; f != nil {
+		f.before.release()
+		f.before = nil
 	}
 }
 

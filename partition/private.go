@@ -12,6 +12,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
 )
 
 // asBefore is the committed version of a row: the one before the batch in flight, if that touches it. It takes the lock.
@@ -180,40 +181,50 @@ func (p *Partition) Index(from record.Index, descending bool, fn func(record.Ind
 	return nil
 }
 
-// Indexed reports whether an entry is committed in its index. One that the batch in flight takes out may be missed.
+// Indexed reports whether an entry is committed in its index. One that a recall in flight takes out may be missed.
 func (p *Partition) Indexed(i record.Index) (bool, error) {
 	p.stats.misses.Add(1)
-	there, err := p.db.Indexed(i)
+	there, err := readWhole(p, i.Conversation, func(db *store.Partition) (bool, error) { return db.Indexed(i) })
 	if err != nil {
 		return false, fmt.Errorf("partition: index %d: %w", i.Kind, err)
 	}
 	return asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, there), nil
 }
 
-// thread calls fn for the committed answers from..to in the thread of a root.
+// thread is the committed answers from..to in the thread of a root, at most limit.
 func (p *Partition) thread(
-	c record.Conversation, root, from, to tidemark.Seq, descending bool, fn func(tidemark.Seq) (more bool),
-) error {
+	c record.Conversation, root, from, to tidemark.Seq, descending bool, limit int,
+) ([]tidemark.Seq, error) {
 	p.stats.misses.Add(1)
-	if err := p.db.Thread(c, root, from, to, descending, fn); err != nil {
-		return fmt.Errorf("partition: thread of %d in %d: %w", root, c, err)
-	}
-	return nil
-}
-
-// reactions calls fn for the committed reactions to an event from one on; User is not filled in.
-func (p *Partition) reactions(from record.Index, alone bool, fn func(ReactionRow) (more bool)) error {
-	p.stats.misses.Add(1)
-	err := p.db.Reactions(from, alone, func(key string, u record.User) bool {
-		i := from
-		i.ID, i.User = key, u
-		if !asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, true) {
-			return true
-		}
-		return fn(ReactionRow{Key: key, Ordinal: u})
+	seqs, err := readWhole(p, c, func(db *store.Partition) (seqs []tidemark.Seq, err error) {
+		err = db.Thread(c, root, from, to, descending, func(seq tidemark.Seq) bool {
+			seqs = append(seqs, seq)
+			return len(seqs) < limit
+		})
+		return seqs, err
 	})
 	if err != nil {
-		return fmt.Errorf("partition: reactions to %d in %d: %w", from.Seq, from.Conversation, err)
+		return nil, fmt.Errorf("partition: thread of %d in %d: %w", root, c, err)
 	}
-	return nil
+	return seqs, nil
+}
+
+// reactions are the committed reactions to an event from one on, at most limit; User is not filled in.
+func (p *Partition) reactions(from record.Index, alone bool, limit int) ([]ReactionRow, error) {
+	p.stats.misses.Add(1)
+	rows, err := readWhole(p, from.Conversation, func(db *store.Partition) (rows []ReactionRow, err error) {
+		err = db.Reactions(from, alone, func(key string, u record.User) bool {
+			i := from
+			i.ID, i.User = key, u
+			if asBefore(p, func(o *overlay) *table[record.Index, bool] { return &o.indexes }, i, true) {
+				rows = append(rows, ReactionRow{Key: key, Ordinal: u})
+			}
+			return len(rows) < limit
+		})
+		return rows, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("partition: reactions to %d in %d: %w", from.Seq, from.Conversation, err)
+	}
+	return rows, nil
 }

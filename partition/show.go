@@ -121,11 +121,7 @@ func (p *Partition) Reactions(
 	c record.Conversation, seq tidemark.Seq, after ReactionRow, alone bool, limit int,
 ) ([]ReactionRow, error) {
 	from := record.Index{Kind: record.ReactionIndex, Conversation: c, Seq: seq, ID: after.Key, User: after.Ordinal + 1}
-	var rows []ReactionRow
-	err := p.reactions(from, alone, func(row ReactionRow) bool {
-		rows = append(rows, row)
-		return len(rows) < limit
-	})
+	rows, err := p.reactions(from, alone, limit)
 	if err != nil {
 		return nil, err
 	}

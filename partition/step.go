@@ -93,6 +93,7 @@ func (p *Partition) commit() *tidemark.Error {
 	p.overlay.flatten(&p.changes)
 	p.batch.Reset()
 	p.batch.Put(&p.changes)
+	p.keepUntrimmed()
 	p.mu.Lock()
 	p.mem.flight = p.overlay
 	p.mu.Unlock()
@@ -104,9 +105,7 @@ func (p *Partition) commit() *tidemark.Error {
 		p.stats.batchBytes.Add(uint64(p.batch.Len()))
 		return nil
 	case errors.Is(err, store.ErrLowSpace): // nothing was written, and it may go on later
-		p.mu.Lock()
-		p.mem.flight = nil
-		p.mu.Unlock()
+		p.land()
 		return tidemark.Refuse(tidemark.Unavailable, "nothing can be written now: %v", err)
 	}
 	p.overlay = nil // stays in flight: nobody knows what of it the store shows

@@ -232,6 +232,16 @@ func describe(w *world, c record.Conversation) (s string) {
 	add("hours", hours, err)
 	last, _, err := p.LastHour(c, 1<<31)
 	add("last hour", last, err)
+	for seq := range tidemark.Seq(10) {
+		answers, err := p.thread(c, seq, 1, 100, false, 100)
+		add("thread", answers, err)
+		reacted, err := p.Reactions(c, seq, ReactionRow{}, false, 100)
+		add("reactions", reacted, err)
+	}
+	n, err := p.MembershipsMax(c, 0, head.Seq, 100)
+	add("events about members", n, err)
+	about, kept, err := p.MembershipEvents(c, 0, head.Seq, 100, 1<<20)
+	add("events about members", fmt.Sprint(len(about), kept), err)
 	for _, user := range []tidemark.UserID{"alice", "bob", "carol"} {
 		m, err := p.Member(c, user)
 		add(string(user), fmt.Sprintf("%+v", m), err)

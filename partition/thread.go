@@ -5,6 +5,7 @@
 package partition
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -26,12 +27,15 @@ func (g *page) thread(root tidemark.Seq, f *wire.Fetch) ([]tidemark.Seq, error) 
 	if err := g.choose(f); err != nil {
 		return nil, err
 	}
-	var seqs []tidemark.Seq
-	err := g.sight.Partition.thread(g.sight.Info.Ordinal, root, g.from, g.to, g.backwards, func(seq tidemark.Seq) bool {
-		seqs = append(seqs, seq)
-		return len(seqs) <= g.limit
-	})
-	return seqs, err
+	c := g.sight.Info.Ordinal
+	seqs, err := g.sight.Partition.thread(c, root, g.from, g.to, g.backwards, g.limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if head, err := g.sight.Partition.head(c); err != nil || head != nil && root <= head.Floor { // trimmed meanwhile
+		return nil, cmp.Or(err, error(tidemark.Refuse(tidemark.UnknownEvent, "thread: event %d of %s is no longer kept", root, g.sight.Info.ID)))
+	}
+	return seqs, nil
 }
 
 // fetchThread reads a page of the answers in a thread. Its events are no stretch of the log: there is no prevDigest.

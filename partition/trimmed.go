@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What a trim that is in flight removes, for readers: until its commit is known to be durable it is all there. The trim
-// has read everything that it removes, so the batch has it.
+// has read events, current forms and hours, so the batch has them; for the rows that go unread there is a snapshot.
 
 package partition
 
@@ -9,9 +9,11 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
 )
 
 // trimming is up to which seq the batch trims a conversation; 0: it does not.
@@ -119,6 +121,65 @@ func (p *Partition) lastHourGoing(c record.Conversation, atOrBefore uint32) (rec
 		}
 	}
 	return record.Hour{}, false, nil
+}
+
+// untrimmed is the store as it was before a batch that trims: for the rows that go in ranges, without having been read. The
+// last who uses it closes it.
+type untrimmed struct {
+	*store.Snapshot
+	users atomic.Int32
+}
+
+func (u *untrimmed) release() {
+	if u != nil && u.users.Add(-1) == 0 {
+		u.Close()
+	}
+}
+
+// keepUntrimmed takes the snapshot that readers need while the batch is in flight.
+func (p *Partition) keepUntrimmed() {
+	if len(p.overlay.trims) > 0 {
+		p.overlay.before = &untrimmed{Snapshot: p.set.db.Snapshot(p.number)}
+		p.overlay.before.users.Store(1)
+	}
+}
+
+// land ends the flight of the batch: what is in the store is what is committed, or the partition ends.
+func (p *Partition) land() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mem.land()
+}
+
+func (s *committed) land() {
+	if s.flight != nil {
+		s.flight.before.release()
+		s.flight.before = nil
+	}
+	s.flight = nil
+}
+
+// untrimmed is the store before the batch in flight, if that trims a conversation; the caller releases it.
+func (p *Partition) untrimmed(c record.Conversation) *untrimmed {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	f := p.mem.flight
+	if f == nil || f.before == nil || f.trimming(c) == 0 {
+		return nil
+	}
+	f.before.users.Add(1)
+	return f.before
+}
+
+// readWhole reads rows of a conversation that a trim takes out in a range. read may be called twice: a trim may have begun
+// while it read.
+func readWhole[T any](p *Partition, c record.Conversation, read func(*store.Partition) (T, error)) (T, error) {
+	v, err := read(p.db)
+	if before := p.untrimmed(c); before != nil {
+		defer before.release()
+		return read(before.Partition)
+	}
+	return v, err
 }
 
 // Gone reports whether an error says that an event is not kept (UNKNOWN_EVENT).

@@ -60,6 +60,7 @@ func (w *world) close() {
 	if w.db != nil {
 		for _, p := range w.set.partitions {
 			p.batch.Close()
+			p.end()
 		}
 		w.must(w.db.Close())
 		w.db = nil

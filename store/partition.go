@@ -24,7 +24,7 @@ const userIDsMax = 1 << 14
 // shortly before its Commit returns. They must not be called once the store is being closed.
 type Partition struct {
 	number   uint8
-	pebble   *pebble.DB
+	pebble   pebble.Reader
 	userIDs  *lru.Cache[record.User, tidemark.UserID]
 	rowsRead atomic.Uint64 // see Metrics
 }
@@ -36,6 +36,22 @@ func newPartition(number uint8, db *pebble.DB) *Partition {
 	}
 	return &Partition{number: number, pebble: db, userIDs: cache}
 }
+
+// Snapshot reads a partition as it was when it was made, until it is closed. It holds back the freeing of disk.
+type Snapshot struct {
+	*Partition
+	pebble *pebble.Snapshot
+}
+
+// Snapshot is the partition as it is now. Close it before the store is closed.
+func (db *DB) Snapshot(n uint32) *Snapshot {
+	db.checkPartition(n)
+	p, now := db.partitions[n], db.pebble.NewSnapshot()
+	return &Snapshot{Partition: &Partition{number: p.number, pebble: now, userIDs: p.userIDs}, pebble: now}
+}
+
+// Close frees the snapshot, which must not be used after.
+func (s *Snapshot) Close() { _ = s.pebble.Close() } // fails only when it was closed before
 
 // get reads one row and hands its value to decode. found is false if there is none.
 func (p *Partition) get(k Key, decode func(value []byte) error) (found bool, err error) {
