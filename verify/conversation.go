@@ -28,6 +28,7 @@ type conversation struct {
 	byRead    []record.User  // members in the order of their read marks
 	last      record.Event   // the event before: seq, id, time, position, counted ordinal, digest
 	replay    *replay        // nil: older events are no longer kept, so that nothing can be rebuilt
+	above     above          // what kept events say without it
 	hour      record.Hour    // the row of the hour index that is being counted; Count 0: none
 	indexed   sum            // events with their client ids
 	about     []tidemark.Seq // events that are about members, ascending
@@ -66,7 +67,7 @@ func (v *conversation) check() error {
 	}
 	v.checkHead()
 	for _, check := range []func() error{
-		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkThreads, v.checkCurrents, v.checkReactions,
+		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkAbove, v.checkThreads, v.checkCurrents, v.checkReactions,
 		v.checkMentions, v.checkRecalls, v.checkPrivate,
 		v.checkMemberships, v.checkContacts,
 		v.checkStaff, v.checkRequests,
@@ -151,6 +152,8 @@ func (v *conversation) event(e *record.Event) error {
 	}
 	if v.replay != nil {
 		v.replay.event(e, body)
+	} else {
+		v.above.event(e, body)
 	}
 	return nil
 }
@@ -225,7 +228,7 @@ func (v *conversation) countHour(e *record.Event) error {
 func (v *conversation) closeHour() error {
 	expected := v.hour
 	v.hour = record.Hour{}
-	if expected.Count == 0 || v.replay == nil {
+	if expected.Count == 0 {
 		return nil
 	}
 	for {
@@ -239,6 +242,7 @@ func (v *conversation) closeHour() error {
 		}
 		row, ok, err := take(v.hours, v.hours.Hour)
 		v.counts.Hours++
+		row = v.aboveHour(row)
 		switch {
 		case !ok:
 		case row.Hour < expected.Hour:
@@ -259,10 +263,17 @@ func (v *conversation) checkHoursLeft() error {
 	}
 	return each(v.hours, v.info.Ordinal, v.hours.Hour, func(_ store.Key, row record.Hour) {
 		v.counts.Hours++
-		if v.replay != nil {
-			v.damaged(row.First, fmt.Sprintf("row of hour %d", row.Hour), describeHour(row), "none: the hour has no events")
-		}
+		v.damaged(row.First, fmt.Sprintf("row of hour %d", row.Hour), describeHour(row), "none: the hour has no events")
 	})
+}
+
+// aboveHour is a row without the events of its hour that are no longer kept: it goes with the last of them, and stays as it
+// was until then.
+func (v *conversation) aboveHour(row record.Hour) record.Hour {
+	if floor := v.head.Floor; row.First <= floor && row.First+tidemark.Seq(row.Count) > floor+1 {
+		row.First, row.Count = floor+1, row.Count-uint32(floor+1-row.First)
+	}
+	return row
 }
 
 func describeHour(h record.Hour) string {

@@ -45,7 +45,7 @@ func (v *conversation) checkThreads() error {
 		switch {
 		case v.replay != nil:
 			v.damaged(seq, "thread of the message", root, "none")
-		case root >= seq || root <= v.head.Floor || seq > v.last.Seq:
+		case root >= seq || root <= v.head.Floor || seq <= v.head.Floor || seq > v.last.Seq:
 			v.damaged(seq, "thread of the message", root, "an event that is kept, before it")
 		}
 	}
@@ -145,6 +145,7 @@ func (v *conversation) checkReactions() error {
 	}
 	err := each(v.reactions, v.info.Ordinal, noValue, func(k store.Key, _ struct{}) {
 		v.counts.Reactions++
+		v.aboveFloor(k.Seq, "reaction "+k.ID)
 		entry := reaction{k.Seq, k.ID, k.User}
 		switch {
 		case v.replay == nil:

@@ -32,6 +32,8 @@ func trimmedDir(t *testing.T) string {
 			Kind: record.TimerIndex, Timer: record.TrimTimer, DueMs: head.TrimMs, Conversation: info.Ordinal,
 		}})
 	}
+	title := "kept title"
+	w.in(w.team, &core.Update{Actor: app, Conversation: w.team, Title: &title})
 	trim(w.team, 12)
 	trim(other, 99)
 	w.in(w.team, &core.Schedule{AtMs: w.nowMs + 3600_000, Submit: &core.Submit{
@@ -49,6 +51,15 @@ func TestTrimmedIsWhole(t *testing.T) {
 	first := func(h hand, kind store.Kind) store.Key {
 		return h.find(kind, func(store.Key, []byte) bool { return true })
 	}
+	last := func(h hand, kind store.Kind) (k store.Key) {
+		h.find(kind, func(found store.Key, _ []byte) bool {
+			if found.Conversation == 1 {
+				k = found
+			}
+			return found.Conversation > 1
+		})
+		return k
+	}
 	for name, d := range map[string]struct {
 		do   func(h hand)
 		says string
@@ -58,7 +69,20 @@ func TestTrimmedIsWhole(t *testing.T) {
 		"a current form is left": {func(h hand) { h.set(store.Key{Kind: store.CurrentRow, Conversation: 1, Seq: 5}, []byte{0}) }, "current form"},
 		"a recall is left":       {func(h hand) { h.set(store.Key{Kind: store.RecallRow, Conversation: 1, Seq: 5}, []byte{1}) }, "recall: found a row"},
 		"a mention is left":      {func(h hand) { h.set(store.Key{Kind: store.MentionRow, Conversation: 1, User: 2, Seq: 5}, nil) }, "mention of"},
-		"a timer is missing":     {func(h hand) { h.delete(first(h, store.TimerRow)) }, "timer of the"},
+		"a reaction is left": {func(h hand) {
+			h.set(store.Key{Kind: store.ReactionRow, Conversation: 1, Seq: 5, ID: "+1", User: 1}, nil)
+		}, "reaction +1"},
+		"a thread is left":               {func(h hand) { h.set(store.Key{Kind: store.ThreadRow, Conversation: 1, Root: 5, Seq: 14}, nil) }, "thread of the message"},
+		"an event about members is left": {func(h hand) { h.set(store.Key{Kind: store.MembershipRow, Conversation: 1, Seq: 1}, nil) }, "about members"},
+		"an hour is missing":             {func(h hand) { h.delete(last(h, store.HourRow)) }, "row of hour"},
+		"an hour is left": {func(h hand) {
+			h.set(store.Key{Kind: store.HourRow, Conversation: 1, Hour: 1}, h.get(last(h, store.HourRow)))
+		}, "row of hour"},
+		"the title is another": {func(h hand) {
+			k := store.Key{Kind: store.InfoRow, Conversation: 1}
+			h.set(k, []byte(strings.Replace(string(h.get(k)), "kept title", "lost title", 1)))
+		}, "title: found lost title"},
+		"a timer is missing": {func(h hand) { h.delete(first(h, store.TimerRow)) }, "timer of the"},
 		"a timer is nobody's": {func(h hand) {
 			h.set(store.Key{Kind: store.TimerRow, DueMs: 1, Timer: 1, Conversation: 1, User: 1, ID: "x"}, nil)
 		}, "timers: found"},

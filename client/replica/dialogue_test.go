@@ -230,6 +230,38 @@ func TestBelowTheFloorIsNoGap(t *testing.T) {
 	equal(t, "gaps", len(c.Gaps()), 0)
 }
 
+// A device that was away while more was trimmed than it has comes back: nothing between is asked for or told as a gap, and
+// what is kept chains to what the server says of it.
+func TestBackBelowTheFloor(t *testing.T) {
+	s, alice, bob := world(t)
+	for _, d := range []*device{alice, bob} {
+		d.connect(s)
+	}
+	for i := range 10 {
+		bob.say(team, fmt.Sprint("m", i))
+	}
+	bob.settle()
+	alice.settle()
+	alice.disconnect()
+	for i := range 40 {
+		bob.say(team, fmt.Sprint("n", i))
+	}
+	bob.settle()
+	s.logs[team].kept = 35
+	alice.connect(s)
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "floor", c.Floor, 34)
+	equal(t, "gaps", len(c.Gaps()), 0)
+	equal(t, "stored pieces", len(c.Segments), 2)
+	equal(t, "first of the second", c.Segments[1].From, 35)
+	equal(t, "tail", c.Tail(), 51)
+	equal(t, "doubt", c.Doubt.Open, false)
+	equal(t, "chain value", c.Segments[1].Last, c.HeadDigest)
+	before := s.logs[team].digest(team, 34)
+	equal(t, "chain value before the floor", c.Segments[1].Prev, before)
+}
+
 func TestFormsOfMessages(t *testing.T) {
 	s, alice, bob := world(t)
 	for _, d := range []*device{alice, bob} {

@@ -355,7 +355,7 @@ func (s *server) summary(id tidemark.ConversationID, user string) *wire.Conversa
 			unread++
 		}
 	}
-	d.Unread, d.Mentions = &unread, &mentions
+	d.Unread, d.Mentions, d.FloorSeq = &unread, &mentions, h.kept
 	return d
 }
 
@@ -507,7 +507,7 @@ func (c *session) delta(id tidemark.ConversationID, tail int, published [partiti
 	d := c.server.summary(id, c.user)
 	var events []event
 	for _, e := range h.events {
-		if tidemark.Seq(e.Seq) >= h.marks[c.user].from && e.position > c.cursor[h.partition] && e.position <= published[h.partition] && !(e.Sender == c.user && c.own[e.ClientId]) {
+		if e.Seq >= h.kept && tidemark.Seq(e.Seq) >= h.marks[c.user].from && e.position > c.cursor[h.partition] && e.position <= published[h.partition] && !(e.Sender == c.user && c.own[e.ClientId]) {
 			events = append(events, e)
 		}
 	}
