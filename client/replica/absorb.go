@@ -175,6 +175,10 @@ func (w *walk) store() verdict {
 // absorbAnswered takes in the own events that the server answered, as far as the chain has come to them.
 func (s *step) absorbAnswered(c *Conversation) {
 	for _, seq := range s.r.outbox.answeredSeqs(c.ID) {
+		if seq <= c.bottom() { // cleared, or no longer kept: it has no place here
+			s.forget(s.r.outbox.answered(c.ID, seq))
+			continue
+		}
 		if _, known := s.digestAt(c, seq-1); !known || c.Doubt.Open {
 			continue
 		}

@@ -7,6 +7,7 @@ package replica_test
 import (
 	"testing"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -149,5 +150,22 @@ func TestRecallOfWhatWasCleared(t *testing.T) {
 	alice.settle()
 	if edit := alice.messages(team)[0]; edit.Body != nil || edit.RecallSeq != 4 {
 		t.Errorf("the edit of a recalled message shows %v, recalled by %d", edit.Body, edit.RecallSeq)
+	}
+}
+
+// An own message whose place lies in what was cleared before its answer came leaves the outbox all the same.
+func TestSentAndCleared(t *testing.T) {
+	s, alice, _ := world(t)
+	alice.connect(s)
+	alice.settle()
+	alice.say(team, "from the phone")
+	for alice.upload() {
+	}
+	alice.disconnect() // before the answer
+	s.clear("alice", team, tidemark.Seq(len(s.logs[team].events)))
+	alice.connect(s)
+	alice.settle()
+	if left := alice.replica.Outbox(); len(left) != 0 {
+		t.Errorf("the outbox still holds %+v", left[0])
 	}
 }
