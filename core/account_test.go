@@ -26,6 +26,12 @@ func accountCommand(w words) core.Command {
 		return &core.RevokeTokens{User: w.user(), Device: tidemark.DeviceID(w.named["device"])}
 	case "delete-user":
 		return &core.DeleteUser{User: w.user()}
+	case "depart":
+		cmd := &core.Depart{User: w.user(), Conversation: tidemark.ConversationID(w.named["in"])}
+		for _, id := range w.list("scheduled") {
+			cmd.Scheduled = append(cmd.Scheduled, tidemark.ClientID(id))
+		}
+		return cmd
 	}
 	return nil
 }

@@ -29,8 +29,7 @@ type Actor struct {
 	App  bool
 }
 
-// Submit appends what a user writes. To a direct conversation that does not exist yet, it creates it; the caller has
-// checked that both users exist.
+// Submit appends what a user writes. To a direct conversation that does not exist yet, it creates it.
 type Submit struct {
 	Actor        Actor
 	Conversation tidemark.ConversationID
@@ -46,6 +45,7 @@ type Submit struct {
 	// looked up what the server and the other user have chosen.
 	ContactsOnly bool
 	Forward      *Verdict // on what the message forwards; nil where it forwards nothing
+	Peer         *Verdict // on whether the users of a direct conversation exist; nil: they do
 }
 
 // Erase drops salt and body of a message. By its sender, or the app.

@@ -17,7 +17,7 @@ import (
 var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "AnswerJoin",
-	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser",
+	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser", "DeleteUser", "Depart",
 	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
 	"Schedule", "Schedule", "Unschedule", "SubmitScheduled", "SubmitScheduled",
 	"SetAttributes", "SetAttributes", "SetAttributes", "DropAttributes",
@@ -85,6 +85,8 @@ func (h *history) command(kind string) core.Command {
 		return h.whenDue()
 	case "SetAttributes", "DropAttributes":
 		return h.attributes(kind, c)
+	case "Depart":
+		return &core.Depart{User: h.user(), Conversation: c}
 	}
 	return h.homeCommand(kind)
 }
@@ -159,6 +161,8 @@ func (h *history) homeCommand(kind string) core.Command {
 		return &core.UpdateUser{User: h.user(), Avatar: &avatar, Custom: h.custom()}
 	case "SeeDevice":
 		return &core.SeeDevice{User: h.user(), Device: device, Platform: "web"}
+	case "DeleteUser":
+		return &core.DeleteUser{User: h.user()}
 	case "ForgetDevice":
 		return &core.ForgetDevice{User: h.user(), Device: device}
 	}

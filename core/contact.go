@@ -300,7 +300,7 @@ func (t *turn) mayReach(cmd *Submit) *tidemark.Error {
 	switch {
 	case peer == tidemark.SystemUser:
 		return tidemark.Refuse(tidemark.NotAllowed, "nobody reads what is written to the system")
-	case cmd.Recall != nil && cmd.Recall.Reason == "":
+	case takesBack(cmd):
 		return nil
 	}
 	var theirs *record.Member
@@ -316,3 +316,6 @@ func (t *turn) mayReach(cmd *Submit) *tidemark.Error {
 	}
 	return nil
 }
+
+// takesBack reports whether a submission only takes the writer's own words back, and says nothing with it.
+func takesBack(cmd *Submit) bool { return cmd.Recall != nil && cmd.Recall.Reason == "" }

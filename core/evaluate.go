@@ -96,6 +96,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleRevokeTokens(cmd)
 	case *DeleteUser:
 		return t.handleDeleteUser(cmd)
+	case *Depart:
+		return t.handleDepart(cmd)
 	case *SaveCursor:
 		return t.handleSaveCursor(cmd)
 	}

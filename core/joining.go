@@ -74,6 +74,7 @@ func (t *turn) askToJoin(text string) Reply {
 			t.info.Requests, t.info.ID)
 	default:
 		t.ownInfo().Requests++
+		t.index(t.named(u), false)
 		t.requestsChanged = true
 	}
 	t.out.Requests = append(t.out.Requests, record.RequestChange{Conversation: t.info.Ordinal, User: u, Request: &request})
@@ -90,6 +91,7 @@ func (t *turn) clearRequest(u record.User) (was bool) {
 	}
 	t.out.Requests = append(t.out.Requests, record.RequestChange{Conversation: t.info.Ordinal, User: u, Removed: true})
 	t.ownInfo().Requests--
+	t.index(t.named(u), true)
 	t.requestsChanged = true
 	return true
 }

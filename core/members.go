@@ -176,6 +176,10 @@ func (t *turn) admit(u record.User, role record.Role) *record.Member {
 		ListPosition:    t.env.Position,
 		SilencedUntilMs: m.SilencedUntilMs, LastPostMs: m.LastPostMs,
 		PrivatePosition: m.PrivatePosition, ClearedSeq: m.ClearedSeq,
+		ContactPosition: m.ContactPosition, // a contact that has ended is in the index
+	}
+	if t.info.Kind == record.Room {
+		t.index(t.named(u), false)
 	}
 	if t.info.Settings.HistoryFromStart || t.info.Kind == record.Room {
 		m.VisibleFrom = 1
@@ -197,6 +201,9 @@ func (t *turn) dismiss(u record.User) {
 		return
 	}
 	m := t.ownMember(u, room)
+	if room {
+		t.index(t.named(u), true)
+	}
 	m.LeftSeq = t.head.Seq
 	m.Position, m.ListPosition = t.env.Position, t.env.Position
 	t.head.Members--

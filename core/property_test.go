@@ -150,8 +150,35 @@ func (h *history) run(kind string, cmd core.Command) {
 	}
 	h.marksHaveNotFallen(before)
 	h.readsNothing(before, cmd)
+	if cmd, ok := cmd.(*core.Depart); ok {
+		h.hasDeparted(cmd)
+	}
 	if cmd, ok := cmd.(*core.Submit); ok && !reply.Transient {
 		h.retry(answered{cmd, reply})
+	}
+}
+
+// hasDeparted holds what must hold of a user where its account has just ended, and that ending it again does nothing.
+func (h *history) hasDeparted(cmd *core.Depart) {
+	info, found := h.memory.Conversation(cmd.Conversation)
+	u, met := h.memory.User(cmd.User)
+	if !found || !met {
+		return
+	}
+	m := h.memory.Member(info.Ordinal, u)
+	floor := h.memory.Head(info.Ordinal).Floor
+	switch {
+	case m.Active() || h.memory.JoinRequest(info.Ordinal, u) != nil:
+		h.t.Fatalf("%s has departed from %s: %+v", cmd.User, info.ID, m)
+	case m != nil && info.Kind != record.Room && (m.HasContact() || m.Alias != "" || m.Hidden || m.VisibleFrom <= m.LeftSeq && m.LeftSeq > floor):
+		h.t.Fatalf("of %s is left in %s: %+v", cmd.User, info.ID, m)
+	}
+	if p := h.memory.Private(info.Ordinal, u); p != nil && (p.Draft != "" || len(p.Deleted) > 0) {
+		h.t.Fatalf("of %s is left in %s: %+v", cmd.User, info.ID, p)
+	}
+	var again record.Changes
+	if reply := core.Evaluate(h.memory, cmd, h.env(), &again); reply.Err != nil || !again.Empty() {
+		h.t.Fatalf("%s departs from %s again: %+v, %+v", cmd.User, info.ID, reply, again)
 	}
 }
 

@@ -84,6 +84,7 @@ func TestEveryCommandIsKnownToRights(t *testing.T) {
 		"UpsertUser": "in no conversation", "UpdateUser": "in no conversation", "SeeDevice": "in no conversation",
 		"ForgetDevice": "in no conversation", "SaveCursor": "in no conversation", "SetOptions": "in no conversation",
 		"RevokeTokens": "in no conversation", "DeleteUser": "in no conversation",
+		"Depart":         "it has no actor: the server asks for it when a user is deleted",
 		"DropAttributes": "it has no actor: the server asks for it",
 		"Delete":         "as Read: of one's own", "Clear": "as Read: of one's own",
 		"Schedule": "as Submit, which it asks", "SubmitScheduled": "as Submit, which it asks", "Unschedule": "of one's own",

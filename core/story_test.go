@@ -180,6 +180,9 @@ func (s *story) submit(w words) *core.Submit {
 	cmd := &core.Submit{
 		Actor: w.actor(), Conversation: w.in(), ClientID: tidemark.ClientID(w.named["id"]), ContactsOnly: w.has("contacts-only"),
 	}
+	if w.has("gone") {
+		cmd.Peer = &core.Verdict{Refused: tidemark.Refuse(tidemark.UnknownUser, "there is no such user")}
+	}
 	if to, given := w.named["to"]; given {
 		cmd.Conversation = tidemark.Direct(w.user(), tidemark.UserID(to))
 	}

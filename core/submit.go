@@ -116,7 +116,13 @@ func (t *turn) mayWrite(cmd *Submit) *tidemark.Error {
 	if err := t.needMember(); err != nil {
 		return err
 	}
-	if t.info.Kind == record.Direct && !t.full {
+	if t.info.Kind == record.Direct {
+		if cmd.Peer != nil && cmd.Peer.Refused != nil && !takesBack(cmd) {
+			return cmd.Peer.Refused
+		}
+		if t.full {
+			return t.checkSeen(cmd.Seen)
+		}
 		if err := t.mayReach(cmd); err != nil {
 			return err
 		}

@@ -130,6 +130,8 @@ func (s *story) reply(w words, r core.Reply) string {
 		return "muted until " + clock(r.UntilMs) + s.nothing()
 	case len(r.Replaced) > 0:
 		return fmt.Sprintf("done, in place of %s", r.Replaced)
+	case w.plain[0] == "depart" && r.Seq > 0:
+		return fmt.Sprintf("left by event %d", r.Seq)
 	case r.Seq == 0:
 		return "done" + s.nothing()
 	}

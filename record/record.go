@@ -343,6 +343,9 @@ const (
 	// ReactionIndex: Conversation, Seq, ID, User: a user's reaction to the event at Seq, with the key ID. An entry that is
 	// taken out and has no ID stands for all entries of the event.
 	ReactionIndex IndexKind = 5
+	// NamedIndex: User, Conversation: where a user is named without having it in its list of conversations: the user asks
+	// to join, or is a member of a room.
+	NamedIndex IndexKind = 6
 )
 
 // Timer is what is to be done when an entry of [TimerIndex] is due.

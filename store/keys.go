@@ -49,6 +49,7 @@ const (
 	ProfileIndexRow Kind = 0x1a // p 1a position(6) user id  -> nothing: record.ProfileIndex
 	TimerRow        Kind = 0x1b // p 1b due ms(6) timer(1) c u id -> nothing: record.TimerIndex
 	ReactionRow     Kind = 0x1c // p 1c c seq length(1) key u -> nothing: record.ReactionIndex
+	NamedRow        Kind = 0x1d // p 1d u c                  -> nothing: record.NamedIndex
 )
 
 // SeqMax and PositionMax are the greatest numbers that fit in a key.
@@ -79,6 +80,7 @@ var kindNames = [...]string{
 	AccountRow: "account", PrivateRow: "private record", ScheduledRow: "scheduled message", RequestRow: "request to join",
 	MembershipRow: "membership event", ThreadRow: "thread entry", ContactRow: "contact entry",
 	ProfileIndexRow: "profile entry", TimerRow: "timer", ReactionRow: "reaction",
+	NamedRow: "named entry",
 }
 
 // Key is a decoded key. Which fields are set depends on the kind.
@@ -136,7 +138,7 @@ func ParseKey(b []byte) (Key, error) {
 		k.Conversation, k.Seq = record.Conversation(d.fixed(4)), tidemark.Seq(d.fixed(5))
 		k.ID = string(d.take(int(d.byte())))
 		k.User = record.User(d.fixed(4))
-	case ListRow:
+	case ListRow, NamedRow:
 		k.User, k.Conversation = record.User(d.fixed(4)), record.Conversation(d.fixed(4))
 	case ClientIDRow:
 		k.Conversation = record.Conversation(d.fixed(4))
@@ -193,7 +195,7 @@ func AppendKey(dst []byte, k Key) []byte {
 	case ReactionRow:
 		dst = append(appendSeq(appendConversation(dst, k.Conversation), k.Seq), byte(len(k.ID)))
 		return appendUser(append(dst, k.ID...), k.User)
-	case ListRow:
+	case ListRow, NamedRow:
 		return appendConversation(appendUser(dst, k.User), k.Conversation)
 	case ClientIDRow:
 		return append(appendConversation(dst, k.Conversation), k.Hash[:]...)
@@ -252,12 +254,14 @@ func indexKey(i record.Index) Key {
 		k.Kind = TimerRow
 	case record.ReactionIndex:
 		k.Kind = ReactionRow
+	case record.NamedIndex:
+		k.Kind = NamedRow
 	}
 	return k
 }
 
-// Index is the index entry that a key of kind [ThreadRow], [ContactRow], [ProfileIndexRow], [TimerRow] or [ReactionRow]
-// stands for.
+// Index is the index entry that a key of kind [ThreadRow], [ContactRow], [ProfileIndexRow], [TimerRow], [ReactionRow] or
+// [NamedRow] stands for.
 func (k Key) Index() record.Index {
 	i := record.Index{
 		Conversation: k.Conversation, User: k.User, Root: k.Root, Seq: k.Seq, Position: k.Position, DueMs: k.DueMs,
@@ -274,6 +278,8 @@ func (k Key) Index() record.Index {
 		i.Kind = record.TimerIndex
 	case ReactionRow:
 		i.Kind = record.ReactionIndex
+	case NamedRow:
+		i.Kind = record.NamedIndex
 	}
 	return i
 }

@@ -170,7 +170,7 @@ func (p *Partition) ClientIDKey(c record.Conversation, u record.User, id tidemar
 
 // Stray is the first key that belongs to no partition or to no kind of row; nil if all keys do.
 func (db *DB) Stray() (key []byte, err error) {
-	last := byte(ReactionRow)
+	last := byte(NamedRow)
 	for n := range db.meta.Partitions {
 		p := byte(n)
 		for _, gap := range [][2][]byte{{{p}, {p, byte(StateRow)}}, {{p, last + 1}, prefixEnd([]byte{p})}} {

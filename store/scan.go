@@ -199,7 +199,8 @@ func (p *Partition) mentions(
 }
 
 // Index calls fn for the entries of an index from one on that share its leading fields: a thread's answers from Seq on
-// (Conversation and Root fixed), a user's contacts from Position on (User fixed), profiles from Position on, timers from
+// (Conversation and Root fixed), a user's contacts from Position on and its entries of [record.NamedIndex] from
+// Conversation on (User fixed), profiles from Position on, timers from
 // DueMs on. Descending walks the same entries from the last.
 func (p *Partition) Index(from record.Index, descending bool, fn func(record.Index) (more bool)) error {
 	lower := p.key(indexKey(from))
@@ -207,7 +208,7 @@ func (p *Partition) Index(from record.Index, descending bool, fn func(record.Ind
 	switch from.Kind {
 	case record.ThreadIndex:
 		fixed = 2 + 4 + 5
-	case record.ContactIndex:
+	case record.ContactIndex, record.NamedIndex:
 		fixed = 2 + 4
 	}
 	return p.scan(lower, prefixEnd(lower[:fixed]), descending, func(k Key, _ []byte) (bool, error) {

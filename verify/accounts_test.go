@@ -12,6 +12,7 @@ import (
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/store"
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 // accounts gives alice an account, and ends that of gina, who comes back, and of frank, who does not.
@@ -27,6 +28,37 @@ func (w *world) accounts() {
 		home(user, &core.DeleteUser{User: user})
 	}
 	home("gina", &core.UpsertUser{User: "gina", Nickname: "Gina"})
+	w.departures()
+}
+
+// departures ends what frank is in a room and in conversations with alice; a request of carol's to join waits.
+func (w *world) departures() {
+	hall, left := w.group(1, "hall"), w.group(1, "left")
+	w.in(hall, &core.Create{Actor: core.Actor{User: "alice"}, Conversation: hall, Kind: record.Room, Members: []tidemark.UserID{"frank"}})
+	w.in(left, &core.Create{Actor: core.Actor{User: "frank"}, Conversation: left, Members: []tidemark.UserID{"alice"}, Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST}})
+	w.in(left, &core.Settings{User: "frank", Conversation: left, Draft: &wire.Draft{Text: "soon"}})
+	w.in(left, &core.Join{Actor: core.Actor{User: "carol"}, Conversation: left})
+	w.contact("frank", "alice", core.AskContact, "hi")
+	w.contact("alice", "frank", core.AcceptContact, "")
+	for _, id := range []tidemark.ConversationID{hall, left, "alice~frank"} {
+		w.in(id, &core.Depart{User: "frank", Conversation: id})
+	}
+}
+
+// inNamed changes the index of where users are named, for a user in a conversation.
+func inNamed(name string, user tidemark.UserID, removed bool) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		w := newWorld(t, t.TempDir()+"/other")
+		id := w.group(1, name)
+		w.close()
+		rewrite(t, dir, 1, func(p *store.Partition, c *record.Changes) {
+			info, _ := p.Conversation(id)
+			u, _, _ := p.User(user)
+			c.Indexes = append(c.Indexes, record.IndexChange{
+				Index: record.Index{Kind: record.NamedIndex, User: u, Conversation: info.Ordinal}, Removed: removed,
+			})
+		})
+	}
 }
 
 // inAccount changes an account.
@@ -86,6 +118,10 @@ func TestEachDamageOfAccountsIsFound(t *testing.T) {
 		{"a deleted user has a device", atHome("frank", func(_ *store.Partition, c *record.Changes) {
 			c.Devices = append(c.Devices, record.DeviceChange{User: "frank", Device: &record.Device{ID: "d"}})
 		}), `device "d" of user "frank": found one, expected none: the user was deleted`},
+		{"a request is named nowhere", inNamed("left", "carol", true), "found none, expected one: the user asks to join"},
+		{"a member of a room is named nowhere", inNamed("hall", "alice", true), "found none, expected one: the user is a member of the room"},
+		{"who has left a room is named", inNamed("hall", "frank", false), "found one, expected none: the user neither asks to join"},
+		{"a member of a group is named", inNamed("left", "alice", false), "found one, expected none: the user neither asks to join"},
 	} {
 		t.Run(d.name, func(t *testing.T) {
 			dir := copyDir(t, whole)

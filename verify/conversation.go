@@ -70,7 +70,7 @@ func (v *conversation) check() error {
 		v.checkHoursLeft, v.checkClientIDs, v.checkMembers, v.checkInfo, v.checkAbove, v.checkThreads, v.checkCurrents, v.checkReactions,
 		v.checkMentions, v.checkRecalls, v.checkPrivate,
 		v.checkMemberships, v.checkContacts,
-		v.checkStaff, v.checkRequests,
+		v.checkStaff, v.checkRequests, v.noteNamed,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -44,6 +44,7 @@ func (v *conversation) checkRequests() error {
 	err := each(v.requests, v.info.Ordinal, v.requests.JoinRequest, func(k store.Key, _ *record.JoinRequest) {
 		v.counts.Requests++
 		waiting++
+		add(&v.named, namedEntry(k.User, v.info.Ordinal))
 		if _, err := v.p.UserID(k.User); err != nil {
 			v.damaged(0, fmt.Sprintf("request to join of user ordinal %d", k.User), "one", "none: there is no such user")
 		}

@@ -41,6 +41,7 @@ type checker struct {
 
 	appended sum // events with their positions, to be compared with the commits
 	contacts sum // entries that the index of contacts must have
+	named    sum // entries that the index of where users are named must have
 }
 
 func newChecker(ctx context.Context, db *store.DB, n uint32, damagesMax int, t *teller) *checker {
@@ -68,7 +69,7 @@ func (c *checker) run() (err error) {
 	}
 	for _, check := range []func() error{
 		c.checkUsers, c.checkConversations, c.checkConversationIDs, c.checkLists, c.checkCommits,
-		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors, c.checkTimers, c.checkContactIndex, c.checkAccounts,
+		c.checkProfiles, c.checkProfileIndex, c.checkDevices, c.checkCursors, c.checkTimers, c.checkContactIndex, c.checkNamed, c.checkAccounts,
 	} {
 		if err := check(); err != nil {
 			return err

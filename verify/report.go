@@ -16,7 +16,7 @@ import (
 type Counts struct {
 	Users, Conversations, Events, Members, ClientIDs, Hours, CurrentForms, Mentions, Recalls, ListRows, Commits,
 	Profiles, Devices, Cursors, MembershipEvents, ProfileEntries, Contacts, Requests, Answers, Reactions, Privates uint64
-	Accounts uint64
+	Accounts, Named uint64
 }
 
 // each lists the counts by name.
@@ -34,7 +34,7 @@ func (c *Counts) each() []struct {
 		{"devices", &c.Devices}, {"cursors", &c.Cursors}, {"membership events", &c.MembershipEvents},
 		{"profile entries", &c.ProfileEntries}, {"contacts", &c.Contacts}, {"requests to join", &c.Requests},
 		{"answers in threads", &c.Answers}, {"reactions", &c.Reactions}, {"private records", &c.Privates},
-		{"accounts", &c.Accounts},
+		{"accounts", &c.Accounts}, {"named entries", &c.Named},
 	}
 }
 

@@ -45,6 +45,9 @@ func TestWholeIsWhole(t *testing.T) {
 	want := verify.Counts{Users: 12, Conversations: 8, Events: 44, Members: 18, ClientIDs: 23, Hours: 9, CurrentForms: 6, Mentions: 4,
 		Recalls: 2, ListRows: 18, Commits: 38, Profiles: 4, Devices: 4, Cursors: 1, MembershipEvents: 18, ProfileEntries: 4, Contacts: 5, Requests: 1, Reactions: 1}
 	want.Accounts, want.Profiles, want.ProfileEntries = 3, want.Profiles+2, want.ProfileEntries+2 // see world.accounts
+	want.Users, want.Conversations, want.Events, want.MembershipEvents = want.Users+1, want.Conversations+3, want.Events+6, want.MembershipEvents+6
+	want.Members, want.Hours, want.ListRows, want.Commits = want.Members+6, want.Hours+3, want.ListRows+4, want.Commits+6
+	want.Contacts, want.Requests, want.Privates, want.Named = want.Contacts+2, want.Requests+1, 1, 3 // see world.departures
 	if report.Counts != want {
 		t.Errorf("counted\n%+v, want\n%+v", report.Counts, want)
 	}

@@ -29,7 +29,7 @@ func (m *Memory) Check() error {
 		}
 		for _, check := range []func(*record.Info, *rebuilt) error{
 			m.checkLog, m.checkHead, m.checkInfo, m.checkMembers, m.checkMarks, m.checkCurrents, m.checkIndexes,
-			m.checkContacts, m.checkPrivate, m.checkTimers,
+			m.checkContacts, m.checkNamed, m.checkPrivate, m.checkTimers,
 		} {
 			if err := check(info, r); err != nil {
 				return fmt.Errorf("coretest: %s: %w", info.ID, err)
@@ -300,6 +300,27 @@ func (m *Memory) checkTimers(info *record.Info, _ *rebuilt) error {
 	})
 	if !maps.Equal(got, want) {
 		return fmt.Errorf("timers are %+v, by brute force %+v", got, want)
+	}
+	return nil
+}
+
+// checkNamed compares the index of where users are named with the requests to join, and with the members of a room.
+func (m *Memory) checkNamed(info *record.Info, r *rebuilt) error {
+	want := make(map[record.Index]bool)
+	name := func(u record.User) {
+		want[record.Index{Kind: record.NamedIndex, User: u, Conversation: info.Ordinal}] = true
+	}
+	for key := range only(m.requests, func(k memberKey) bool { return k.c == info.Ordinal }) {
+		name(key.u)
+	}
+	for u, member := range r.members {
+		if info.Kind == record.Room && member.Active() {
+			name(u)
+		}
+	}
+	got := only(m.indexes, func(i record.Index) bool { return i.Kind == record.NamedIndex && i.Conversation == info.Ordinal })
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("users are named by %+v, by brute force %+v", got, want)
 	}
 	return nil
 }
