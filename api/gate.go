@@ -55,6 +55,7 @@ var accessOf = map[string]access{
 	wireconnect.ContactServiceListProcedure:          asUser,
 	wireconnect.UserServiceUpsertProcedure:           appOnly,
 	wireconnect.UserServiceIssueTokenProcedure:       appOnly,
+	wireconnect.UserServiceDeleteProcedure:           appOnly,
 	wireconnect.AdminServiceStatsProcedure:           appOnly,
 	wireconnect.AdminServiceSessionsProcedure:        appOnly,
 	wireconnect.AdminServiceImportProcedure:          appOnly,

@@ -41,8 +41,7 @@ func (s *messageService) Submit(ctx context.Context, request *wire.SubmitRequest
 	return s.submitted(conversation, reply), nil
 }
 
-// target is the conversation that a submission names, directly or by the other user. The users of a direct conversation
-// must exist, because writing to it may create it.
+// target is the conversation that a submission names, directly or by the other user.
 func (s *messageService) target(who gateway.Identity, request *wire.SubmitRequest) (tidemark.ConversationID, error) {
 	conversation, to := tidemark.ConversationID(request.GetConversation()), tidemark.UserID(request.GetToUser())
 	self := who.User
@@ -59,11 +58,7 @@ func (s *messageService) target(who gateway.Identity, request *wire.SubmitReques
 	case to != "":
 		conversation = tidemark.Direct(self, to)
 	}
-	a, b, direct := conversation.Peers()
-	if !direct {
-		return conversation, nil
-	}
-	return conversation, s.checkUsers(a, b)
+	return conversation, nil
 }
 
 // submitted is the answer to an appended event.

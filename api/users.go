@@ -182,6 +182,19 @@ func (s *userService) Kick(ctx context.Context, request *wire.KickRequest) (*wir
 	return &wire.KickResponse{Sessions: uint32(closed)}, nil
 }
 
+// Delete ends an account, and answers when the user is a member nowhere any more. Called again, it goes on.
+func (s *userService) Delete(ctx context.Context, request *wire.DeleteUserRequest) (*wire.DeleteUserResponse, error) {
+	id, err := userID("userId", request.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.config.Set.Delete(ctx, id, func() int { return s.config.Registry.Kick(id, "") })
+	if err != nil {
+		return nil, err
+	}
+	return &wire.DeleteUserResponse{Sessions: uint32(done.Sessions), Conversations: uint32(done.Conversations)}, nil
+}
+
 // Options answers what a user has chosen for itself, and changes the fields given.
 func (s *userService) Options(ctx context.Context, request *wire.OptionsRequest) (*wire.OptionsResponse, error) {
 	id, err := ownUser(caller(ctx), "userId", request.GetUserId())

@@ -22,6 +22,13 @@ type Depart struct {
 
 func (*Depart) command() {}
 
+func (t *turn) dispatchToEnd(cmd Command) Reply {
+	if cmd, account := cmd.(*DeleteUser); account {
+		return t.handleDeleteUser(cmd)
+	}
+	return t.handleDepart(cmd.(*Depart))
+}
+
 // handleDepart asks for no right: the app has deleted the account.
 func (t *turn) handleDepart(cmd *Depart) Reply {
 	u, met := t.view.User(cmd.User)

@@ -94,10 +94,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleSetOptions(cmd)
 	case *RevokeTokens:
 		return t.handleRevokeTokens(cmd)
-	case *DeleteUser:
-		return t.handleDeleteUser(cmd)
-	case *Depart:
-		return t.handleDepart(cmd)
+	case *DeleteUser, *Depart:
+		return t.dispatchToEnd(cmd)
 	case *SaveCursor:
 		return t.handleSaveCursor(cmd)
 	}

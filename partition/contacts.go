@@ -79,15 +79,19 @@ func (s *Set) Contact(ctx context.Context, cmd *core.Contact) (core.Reply, error
 // checkPeer refuses users that do not exist. What was begun with a user that was deleted since can still be ended.
 func (s *Set) checkPeer(cmd *core.Contact) error {
 	err := s.CheckUsers(cmd.Peer)
-	ends := cmd.Action == core.RejectContact || cmd.Action == core.RemoveContact || cmd.Action == core.UnblockPeer ||
-		cmd.Action == core.RemarkPeer && cmd.Text == ""
-	if err == nil || !ends || !cmd.Peer.Valid() {
+	if err == nil || !endsContact(cmd) || !cmd.Peer.Valid() {
 		return err
 	}
 	if f, failed := s.OfUser(cmd.Peer).Profile(cmd.Peer); failed == nil && f != nil {
 		return nil
 	}
 	return err
+}
+
+// endsContact reports whether a command only ends what was begun.
+func endsContact(cmd *core.Contact) bool {
+	return cmd.Action == core.RejectContact || cmd.Action == core.RemoveContact || cmd.Action == core.UnblockPeer ||
+		cmd.Action == core.RemarkPeer && cmd.Text == ""
 }
 
 // pending is how many requests of a user to others than one wait for an answer, counted up to what is allowed.

@@ -47,7 +47,7 @@ func (w *world) contacts(user tidemark.UserID) ([]string, error) {
 func TestContactsAreThoseCommitted(t *testing.T) {
 	j := &moment{}
 	w := newWorld(t, func(c *Config) { j.Journal, c.Journal = c.Journal, j })
-	w.users("alice", "bob", "carol")
+	w.users("alice", "bob", "carol", "frank")
 	w.contact("alice", "bob", core.AskContact)
 	w.contact("carol", "alice", core.AskContact)
 	w.do(w.text("alice", "alice~frank", "hi"))

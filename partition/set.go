@@ -54,6 +54,9 @@ type Set struct {
 
 	watches watches
 	typings typings
+
+	ending   turnstile // through which accounts end, one after the other
+	departed departed
 }
 
 // Open makes the partitions ready to read; nothing is written until Run or Step.
@@ -75,6 +78,7 @@ func Open(cfg Config) (*Set, error) {
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), contactsOnly: cfg.ContactsOnly, nowMs: cfg.NowMs,
 		db: cfg.DB, devices: cfg.Devices,
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
+		ending: make(turnstile, 1), departed: departed{users: newGenerations[tidemark.UserID, struct{}](departedKept)},
 		watches: newWatches(), typings: typings{told: newGenerations[typingKey, uint64](typingsKnown)},
 	}
 	for n := range cfg.DB.Meta().Partitions {
@@ -209,11 +213,18 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 }
 
 // Do submits a command and waits for its reply. The error is a *tidemark.Error, or the context's; then the command may
-// have been carried out all the same.
+// have been carried out all the same. An id that begins anew is first taken out of all that its last user was in.
 func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 	p, err := s.route(cmd)
 	if err != nil {
 		return core.Reply{}, err
+	}
+	if anew, ok := cmd.(*core.UpsertUser); ok {
+		if f, err := p.Profile(anew.User); err != nil {
+			return core.Reply{}, err
+		} else if f != nil && f.DeletedPosition > 0 {
+			return s.beginAnew(ctx, anew)
+		}
 	}
 	s.judge(cmd)
 	return p.do(ctx, cmd)

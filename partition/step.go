@@ -74,7 +74,10 @@ func (p *Partition) evaluate(nowMs uint64) (n int) {
 			o.err = errors.Join(errors.New("partition: no entropy"), err)
 		}
 		p.command.Reset()
-		reply := core.Evaluate(o, r.cmd, env, &p.command)
+		reply := core.Reply{Err: p.set.departed.holdBack(r.cmd)}
+		if reply.Err == nil {
+			reply = core.Evaluate(o, r.cmd, env, &p.command)
+		}
 		if !p.command.Empty() {
 			o.fold(&p.command)
 		}

@@ -78,7 +78,11 @@ func (s *Set) judge(cmd core.Command) {
 	if later, scheduled := cmd.(*core.Schedule); scheduled {
 		submit, ok = later.Submit, true
 	}
-	if !ok || submit.Message.GetForwarded() == nil {
+	if !ok {
+		return
+	}
+	submit.Peer = s.judgePeer(submit)
+	if submit.Message.GetForwarded() == nil {
 		return
 	}
 	submit.Forward = &core.Verdict{Refused: s.judgeForward(submit)}

@@ -87,8 +87,7 @@ func (s *Session) submit(ctx context.Context, request uint64, cmd core.Command, 
 	}
 }
 
-// addressee is the conversation that a submission goes to. A direct one comes into being by its first message: then both
-// users must exist.
+// addressee is the conversation that a submission goes to. A direct one comes into being by its first message.
 func (s *Session) addressee(conversation, toUser string) (tidemark.ConversationID, error) {
 	id := tidemark.ConversationID(conversation)
 	switch {
@@ -100,16 +99,6 @@ func (s *Session) addressee(conversation, toUser string) (tidemark.ConversationI
 		return "", tidemark.Refuse(tidemark.BadArgument, "user id %q: an id is %s", toUser, tidemark.IDAlphabet)
 	case toUser != "":
 		id = tidemark.Direct(s.cfg.User, tidemark.UserID(toUser))
-	}
-	peer, direct := id.Peer(s.cfg.User)
-	if !direct {
-		return id, nil
-	}
-	var refused *tidemark.Error
-	if _, err := s.cfg.Set.Of(id).Info(id); errors.As(err, &refused) && refused.Reason == tidemark.UnknownConversation {
-		return id, s.cfg.Set.CheckUsers(peer)
-	} else if err != nil {
-		return "", err
 	}
 	return id, nil
 }

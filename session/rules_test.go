@@ -269,6 +269,7 @@ func TestDirectConversationComesIntoBeing(t *testing.T) {
 	phone.handle(&wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: &wire.Submit{
 		Request: 2, ClientId: "c2", ToUser: "nobody", Action: &wire.Submit_Message{Message: &wire.Message{Text: "hi"}},
 	}}})
+	tc.step()
 	phone.drain()
 	if e := phone.frames[0].GetError(); e.GetReason() != wire.Reason_UNKNOWN_USER || e.GetRequest() != 2 {
 		t.Errorf("writing to nobody is answered by %v", phone.frames[0])
