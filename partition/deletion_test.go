@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The end of an account in all partitions: broken off between any two of them, at any write, and with commands under way.
+
+package partition
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store/faultfs"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// stepWhile carries out what is queued in some partitions until do is done.
+func (w *world) stepWhile(partitions []*Partition, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		default:
+		}
+		for _, p := range partitions {
+			p.Step(w.now)
+		}
+		runtime.Gosched()
+	}
+}
+
+func (w *world) delete(user tidemark.UserID) (done Deleted, err error) {
+	err = w.stepWhile(w.set.partitions, func() error {
+		done, err = w.set.Delete(w.Context(), user, nil)
+		return err
+	})
+	return done, err
+}
+
+// zoes is how many memberships liveAsZoe makes.
+const zoes = 20
+
+// liveAsZoe makes zoe something everywhere: a member of groups and a room, with contacts, requests to join, messages that
+// wait, a draft and cursors.
+func (w *world) liveAsZoe() {
+	w.Helper()
+	w.users("zoe", "alice")
+	for i := range 10 {
+		group, asked := tidemark.ConversationID(fmt.Sprint("g", i)), tidemark.ConversationID(fmt.Sprint("club", i))
+		w.do(&core.Create{Actor: core.Actor{User: "zoe"}, Conversation: group, Members: []tidemark.UserID{"alice"}})
+		w.do(&core.Settings{User: "zoe", Conversation: group, Draft: &wire.Draft{Text: "soon"}})
+		w.do(w.schedule("zoe", group, "later", w.now+1000_000))
+		w.do(&core.Create{Actor: core.Actor{User: "alice"}, Conversation: asked, Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST}})
+		w.do(&core.Join{Actor: core.Actor{User: "zoe"}, Conversation: asked})
+	}
+	for i := range 5 {
+		peer := tidemark.UserID(fmt.Sprint("peer", i))
+		w.users(peer)
+		w.contact("zoe", peer, core.AskContact)
+		w.do(&core.Create{
+			Actor: core.Actor{User: "alice"}, Conversation: tidemark.ConversationID(fmt.Sprint("room", i)), Kind: record.Room, Members: []tidemark.UserID{"zoe"},
+		})
+	}
+	w.users("stranger")
+	w.do(w.schedule("zoe", "stranger~zoe", "one day", w.now+1000_000))
+	for n, p := range w.set.partitions {
+		if _, met, err := p.User("zoe"); err == nil && met {
+			p.queue.offer(request{cmd: &core.SaveCursor{User: "zoe", Device: tidemark.DeviceID(fmt.Sprint("d", n)), Position: 1}})
+		}
+	}
+	w.step()
+}
+
+// gone fails unless a user is nothing anywhere, and everything the user was in tells so once.
+func (w *world) gone(user tidemark.UserID, told int) {
+	w.Helper()
+	removals := 0
+	for _, p := range w.set.partitions {
+		u, met, err := p.User(user)
+		if w.must(err); !met {
+			continue
+		}
+		w.must(p.db.AllConversations(func(info *record.Info) bool {
+			m, err := p.member(info.Ordinal, u)
+			w.must(err)
+			request, err := p.JoinRequest(info.Ordinal, u)
+			w.must(err)
+			private, err := p.Private(info.Ordinal, u)
+			if w.must(err); m.Active() || request != nil || m != nil && m.Contact != record.NoContact || private != nil && private.Draft != "" {
+				w.Errorf("%s in %s: %+v, %+v, %+v", user, info.ID, m, request, private)
+			}
+			waiting, err := p.ScheduledBy(info.Ordinal, u)
+			if w.must(err); len(waiting) > 0 {
+				w.Errorf("%s has scheduled %v in %s", user, waiting, info.ID)
+			}
+			if peer, direct := info.ID.Peer(user); direct {
+				if theirs, err := p.Member(info.Ordinal, peer); err != nil || !theirs.Active() || theirs.Contact != record.NoContact {
+					w.Errorf("%s, the peer of %s: %+v, %v", peer, user, theirs, err)
+				}
+			}
+			w.must(p.db.Events(info.Ordinal, 1, 1000, false, func(e *record.Event) bool {
+				var body wire.Body
+				w.must(body.UnmarshalVT(e.Body))
+				if slices.Contains(body.GetMembers().GetRemoved(), string(user)) {
+					removals++
+				}
+				return true
+			}))
+			return true
+		}))
+		waiting, err := p.ScheduledBy(0, u)
+		w.must(err)
+		cursors, err := p.Cursors(user)
+		w.must(err)
+		named := 0
+		w.must(p.Index(record.Index{Kind: record.NamedIndex, User: u}, false, func(record.Index) bool { named++; return true }))
+		if len(waiting)+len(cursors)+named > 0 {
+			w.Errorf("partition %d: of %s are left %v, %v, %d entries", p.number, user, waiting, cursors, named)
+		}
+	}
+	if removals != told {
+		w.Errorf("%d events say that %s has left, want %d", removals, user, told)
+	}
+}
+
+func TestDeleteEndsEverything(t *testing.T) {
+	w := newWorld(t, nil)
+	w.liveAsZoe()
+	kicked := 0
+	err := w.stepWhile(w.set.partitions, func() error {
+		done, err := w.set.Delete(w.Context(), "zoe", func() int {
+			if from, _, err := w.set.TokensFrom("zoe", ""); err != nil || from <= w.now {
+				t.Errorf("sessions are ended while tokens count: from %d, %v", from, err)
+			}
+			kicked++
+			return 3
+		})
+		if done != (Deleted{Sessions: 3, Conversations: zoes}) {
+			t.Errorf("%+v", done)
+		}
+		return err
+	})
+	if w.must(err); kicked != 1 {
+		t.Errorf("kicked %d times", kicked)
+	}
+	w.gone("zoe", zoes)
+	if done, err := w.delete("zoe"); err != nil || done != (Deleted{}) {
+		t.Errorf("again: %+v, %v", done, err)
+	}
+	if _, err := w.delete("nobody"); err == nil || err.(*tidemark.Error).Reason != tidemark.UnknownUser {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+// Broken off in any partition, it goes on: by deleting again, or when the id is to begin anew.
+func TestDeletionGoesOn(t *testing.T) {
+	for at := range 4 {
+		for _, anew := range []bool{false, true} {
+			w := newWorld(t, nil)
+			w.liveAsZoe()
+			w.do(&core.DeleteUser{User: "zoe"})
+			ctx, stop := context.WithCancel(t.Context())
+			first := 0
+			err := w.stepWhile(w.set.partitions[:at], func() (err error) {
+				go func() {
+					for w.set.partitions[at].queue.len() == 0 {
+						runtime.Gosched()
+					}
+					stop()
+				}()
+				first, err = w.set.depart(ctx, "zoe")
+				return err
+			})
+			if err != context.Canceled || first == zoes {
+				t.Fatalf("%d were left, and %v", first, err)
+			}
+			w.close() // what is queued is lost
+			w.open(nil)
+			if !anew {
+				if done, err := w.delete("zoe"); err != nil || done.Conversations != zoes-first {
+					t.Errorf("stopped at partition %d, %d were left, then %+v, %v", at, first, done, err)
+				}
+				w.gone("zoe", zoes)
+				w.close()
+				continue
+			}
+			w.must(w.stepWhile(w.set.partitions, func() error {
+				_, err := w.set.Do(t.Context(), &core.UpsertUser{User: "zoe", Nickname: "Another"})
+				return err
+			}))
+			w.gone("zoe", zoes)
+			w.do(w.text("zoe", "alice~zoe", "hello"))
+			w.do(w.text("alice", "alice~zoe", "hello"))
+			w.close()
+		}
+	}
+}
+
+// A crash at any operation of the disk leaves what deleting again finishes, each departure once.
+func TestDeletionGoesOnAfterACrash(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	var mu sync.Mutex
+	var crashes []*vfs.MemFS
+	watching := false
+	fs := faultfs.New(mem, func(op faultfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if watching {
+			crashes = append(crashes, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*31) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 3))}))
+		}
+		return nil
+	})
+	w := &world{TB: t, fs: fs, now: 1_700_000_000_000}
+	w.open(nil)
+	w.liveAsZoe()
+	mu.Lock()
+	watching = true
+	mu.Unlock()
+	_, err := w.delete("zoe")
+	w.must(err)
+	mu.Lock()
+	watching = false
+	mu.Unlock()
+	w.close()
+	lefts := map[int]bool{}
+	for _, crash := range crashes {
+		after := &world{TB: t, fs: crash, now: w.now}
+		after.open(nil)
+		done, err := after.delete("zoe")
+		after.must(err)
+		after.gone("zoe", zoes)
+		lefts[done.Conversations] = true
+		after.close()
+	}
+	if len(crashes) < 8 || len(lefts) < 4 {
+		t.Errorf("%d crashes left %v to do", len(crashes), lefts)
+	}
+}
+
+// Commands that were queued while the user still was one are held back, and no retry is refused.
+func TestCommandsUnderWayAreHeldBack(t *testing.T) {
+	w := newWorld(t, nil)
+	w.users("zoe", "alice", "bob")
+	w.group("team", "alice")
+	w.do(&core.Create{Actor: core.Actor{App: true}, Conversation: "open", Settings: &wire.Settings{Join: wire.JoinPolicy_OPEN}})
+	said := w.text("alice", "alice~zoe", "hello")
+	seq := w.do(said).Seq
+	retry := &core.Submit{Actor: said.Actor, Conversation: said.Conversation, ClientID: said.ClientID, Message: said.Message}
+	under := []core.Command{
+		&core.AddMembers{Actor: core.Actor{App: true}, Conversation: "team", Members: []tidemark.UserID{"bob", "zoe"}},
+		&core.Create{Actor: core.Actor{User: "zoe"}, Conversation: "own"},
+		&core.Create{Actor: core.Actor{User: "alice"}, Conversation: "hers", Members: []tidemark.UserID{"zoe"}},
+		&core.Join{Actor: core.Actor{User: "zoe"}, Conversation: "open"},
+		&core.Import{Conversation: "team", Entries: []*wire.ImportEntry{{TimeMs: 1, ClientId: "i", User: "zoe", Entry: &wire.ImportEntry_Join{Join: true}}}},
+		&core.Contact{User: "alice", Peer: "zoe", Action: core.AskContact},
+		w.text("zoe", "alice~zoe", "late"),
+		w.text("bob", "bob~zoe", "late"),
+		w.schedule("zoe", "alice~zoe", "later", w.now+1000),
+	}
+	refused := 0
+	for _, cmd := range under {
+		w.must(w.set.Submit(t.Context(), cmd, func(r core.Reply) {
+			if r.Err == nil || r.Err.Reason != tidemark.UnknownUser {
+				t.Errorf("%T: %v", cmd, r.Err)
+			}
+			refused++
+		}))
+	}
+	w.must(w.set.Submit(t.Context(), retry, func(r core.Reply) {
+		if r.Err != nil || !r.Duplicate || r.Seq != seq {
+			t.Errorf("a retry: %+v", r)
+		}
+	}))
+	w.set.departed.add("zoe")
+	w.step()
+	if refused != len(under) {
+		t.Errorf("%d of %d were answered", refused, len(under))
+	}
+	_, err := w.delete("zoe")
+	w.must(err)
+	w.gone("zoe", 1)
+
+	// Once deleted, the verdict is there before the command is queued.
+	w.set.departed.drop("zoe")
+	if r := w.try(w.text("alice", "alice~zoe", "are you there?")); r.Err == nil || r.Err.Reason != tidemark.UnknownUser {
+		t.Errorf("to a deleted user: %v", r.Err)
+	}
+	if r := w.try(w.text("bob", "bob~zoe", "hello")); r.Err == nil || r.Err.Reason != tidemark.UnknownUser {
+		t.Errorf("to a deleted user, for the first time: %v", r.Err)
+	}
+	again := &core.Submit{Actor: said.Actor, Conversation: said.Conversation, ClientID: said.ClientID, Message: said.Message}
+	if r := w.try(again); r.Err != nil || !r.Duplicate || r.Seq != seq {
+		t.Errorf("a retry: %+v", r)
+	}
+	if r := w.try(&core.Submit{Actor: said.Actor, Conversation: said.Conversation, ClientID: "r", Recall: &wire.Recall{Seq: uint64(seq)}}); r.Err != nil {
+		t.Errorf("taking it back: %v", r.Err)
+	}
+	if _, err := w.set.Contact(t.Context(), &core.Contact{User: "alice", Peer: "zoe", Action: core.AskContact}); err == nil || err.(*tidemark.Error).Reason != tidemark.UnknownUser {
+		t.Errorf("asking a deleted user: %v", err)
+	}
+}
+
+// Whoever adds the user meanwhile, having found out that there is one, does not bring the user back.
+func TestDeleteAmongThoseWhoAdd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.users("zoe", "alice")
+	ctx, stop := context.WithCancel(t.Context())
+	var loops, adders sync.WaitGroup
+	loops.Go(func() { _ = w.set.Run(ctx) })
+	made := make(chan int, 4)
+	for a := range 4 {
+		adders.Go(func() {
+			for i := 0; ; i++ {
+				if w.set.CheckUsers("zoe") != nil {
+					made <- i
+					return
+				}
+				id := tidemark.ConversationID(fmt.Sprint("g", a, ".", i))
+				_, _ = w.set.Do(ctx, &core.Create{Actor: core.Actor{User: "alice"}, Conversation: id, Members: []tidemark.UserID{"zoe"}})
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	done, err := w.set.Delete(ctx, "zoe", nil)
+	w.must(err)
+	adders.Wait()
+	stop()
+	loops.Wait()
+	total := 0
+	for range 4 {
+		total += <-made
+	}
+	if done.Conversations == 0 || done.Conversations > total {
+		t.Errorf("%d of %d groups were left", done.Conversations, total)
+	}
+	w.gone("zoe", done.Conversations)
+}
+
+// BenchmarkDelete tells what it costs to end an account, by conversation, and how long one batch keeps a partition busy.
+func BenchmarkDelete(b *testing.B) {
+	const groups = 2000
+	busiest := time.Duration(0)
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, nil)
+		w.users("zoe", "alice")
+		for i := range groups {
+			w.must(w.set.Submit(b.Context(), &core.Create{
+				Actor: core.Actor{User: "zoe"}, Conversation: tidemark.ConversationID(fmt.Sprint("g", i)), Members: []tidemark.UserID{"alice"},
+			}, nil))
+		}
+		w.step()
+		longest := time.Duration(0)
+		done := make(chan error, 1)
+		b.StartTimer()
+		go func() {
+			_, err := w.set.Delete(b.Context(), "zoe", nil)
+			done <- err
+		}()
+		for running := true; running; {
+			select {
+			case err := <-done:
+				w.must(err)
+				running = false
+			default:
+			}
+			for _, p := range w.set.partitions {
+				began := time.Now()
+				p.Step(w.now)
+				longest = max(longest, time.Since(began))
+			}
+		}
+		b.StopTimer()
+		w.close()
+		busiest = max(busiest, longest)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/groups/float64(b.N), "µs/conversation")
+	b.ReportMetric(float64(busiest.Microseconds()), "µs/longest-batch")
+}
