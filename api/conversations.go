@@ -200,7 +200,7 @@ func (s *conversationService) summaryOf(user tidemark.UserID, row listed) (*wire
 	}
 	summary, err := session.Summary(s.config.Set, user, info.ID)
 	var refusal *tidemark.Error
-	if errors.As(err, &refusal) && refusal.Reason == tidemark.NotMember {
+	if errors.As(err, &refusal) && (refusal.Reason == tidemark.NotMember || refusal.Reason == tidemark.UnknownConversation) {
 		return nil, nil
 	}
 	if err == nil && summary.Self != nil {

@@ -79,6 +79,7 @@ func (p *Partition) depart(ctx context.Context, user tidemark.UserID) (left int,
 	if _, err := p.do(ctx, &core.Depart{User: user}); err != nil {
 		return 0, err
 	}
+	p.rooms.endAll(p, user)
 	u, met, err := p.User(user)
 	if err != nil || !met {
 		return 0, err

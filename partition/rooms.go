@@ -352,6 +352,19 @@ func (p *Partition) takeOut(n int) {
 	}
 }
 
+// endAll ends the seats of a user in all rooms.
+func (r *rooms) endAll(p *Partition, user tidemark.UserID) {
+	var in []record.Conversation
+	r.mu.Lock()
+	for c := range r.in {
+		in = append(in, c)
+	}
+	r.mu.Unlock()
+	for _, c := range in {
+		r.end(p, c, []tidemark.UserID{user})
+	}
+}
+
 // end ends the seats of users in a room.
 func (r *rooms) end(p *Partition, c record.Conversation, users []tidemark.UserID) {
 	var ended []*Seat

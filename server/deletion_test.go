@@ -58,6 +58,12 @@ func TestDeleteUser(t *testing.T) {
 	if page := n.ok(n.as("alice", "MessageService/Fetch", `{"conversation":"alice~bob","latest":true}`)); !strings.Contains(page.text, "hello alice") {
 		t.Errorf("what bob wrote stays: %s", page.text)
 	}
+	n.beginsAnew(token)
+}
+
+// beginsAnew writes to bob, who was deleted, and then makes another.
+func (n *node) beginsAnew(token string) {
+	t := n.t
 	late := `{"toUser":"bob","clientId":"d3","message":{"text":"are you there?"}}`
 	n.refuses(n.as("alice", "MessageService/Submit", late), 404, "UNKNOWN_USER")
 	again := n.ok(n.as("alice", "MessageService/Submit", `{"toUser":"bob","clientId":"d1","message":{"text":"hello bob"}}`))
@@ -77,7 +83,7 @@ func TestDeleteUser(t *testing.T) {
 	if a := n.ok(n.as("bob", "ConversationService/List", `{}`)); strings.Contains(a.text, "team") {
 		t.Errorf("%s", a.text)
 	}
-	n.refuses(n.as("bob", "MessageService/Fetch", `{"conversation":"alice~bob","latest":true}`), 403, "NOT_MEMBER")
+	n.refuses(n.as("bob", "MessageService/Fetch", `{"conversation":"alice~bob","latest":true}`), 404, "UNKNOWN_CONVERSATION")
 	n.ok(n.as("alice", "MessageService/Submit", late))
 	page := n.ok(n.as("bob", "MessageService/Fetch", `{"conversation":"alice~bob","latest":true}`))
 	if strings.Contains(page.text, "hello") || !strings.Contains(page.text, "are you there?") {
