@@ -126,7 +126,7 @@ func (t *turn) empty(u record.User) {
 		next.GrantedFrom = old.Granted()
 		next.ClearedSeq, next.VisibleFrom = old.LeftSeq, old.LeftSeq+1
 		if next.ReadSeq < old.LeftSeq {
-			next.ReadSeq, next.ReadCounted = old.LeftSeq, counted
+			t.moveMark(&next, old.LeftSeq, counted)
 		}
 	}
 	if next != *old {
