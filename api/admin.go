@@ -10,7 +10,6 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 const (
@@ -19,10 +18,7 @@ const (
 )
 
 // adminService implements [wireconnect.AdminServiceHandler].
-type adminService struct {
-	*API
-	wireconnect.UnimplementedAdminServiceHandler
-}
+type adminService struct{ *API }
 
 // Stats answers what this server is and how it stands.
 func (s *adminService) Stats(context.Context, *wire.StatsRequest) (*wire.StatsResponse, error) {

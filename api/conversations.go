@@ -17,7 +17,6 @@ import (
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/session"
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // Sizes of pages.
@@ -27,10 +26,7 @@ const (
 )
 
 // conversationService implements [wireconnect.ConversationServiceHandler].
-type conversationService struct {
-	*API
-	wireconnect.UnimplementedConversationServiceHandler
-}
+type conversationService struct{ *API }
 
 // Create makes a conversation; without an id it gets one.
 func (s *conversationService) Create(ctx context.Context, request *wire.CreateRequest) (*wire.CreateResponse, error) {

@@ -13,14 +13,10 @@ import (
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // messageService implements [wireconnect.MessageServiceHandler].
-type messageService struct {
-	*API
-	wireconnect.UnimplementedMessageServiceHandler
-}
+type messageService struct{ *API }
 
 // Submit appends what the caller writes.
 func (s *messageService) Submit(ctx context.Context, request *wire.SubmitRequest) (*wire.Submitted, error) {

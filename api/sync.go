@@ -18,17 +18,13 @@ import (
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/session"
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // waitersMax is how many calls of Pull one user may have waiting.
 const waitersMax = 16
 
 // syncService implements [wireconnect.SyncServiceHandler].
-type syncService struct {
-	*API
-	wireconnect.UnimplementedSyncServiceHandler
-}
+type syncService struct{ *API }
 
 // Pull answers what changed since the cursor, and may wait for something to change.
 func (s *syncService) Pull(ctx context.Context, request *wire.PullRequest) (*wire.PullResponse, error) {

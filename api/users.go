@@ -15,14 +15,10 @@ import (
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // userService implements [wireconnect.UserServiceHandler].
-type userService struct {
-	*API
-	wireconnect.UnimplementedUserServiceHandler
-}
+type userService struct{ *API }
 
 // Upsert creates a user or replaces its profile.
 func (s *userService) Upsert(ctx context.Context, request *wire.UpsertUserRequest) (*wire.UpsertUserResponse, error) {

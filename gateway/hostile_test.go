@@ -253,7 +253,7 @@ func TestHostileFrames(t *testing.T) {
 		{name: "to a user outside the alphabet", send: `{"submit":{"request":"7","toUser":"bob~carol","clientId":"c","message":{"text":"a"}}}`, want: "BAD_ARGUMENT 7, goes on"},
 		{name: "to a user who does not exist", send: `{"submit":{"request":"7","toUser":"nobody","clientId":"c","message":{"text":"a"}}}`, want: "UNKNOWN_USER 7, goes on"},
 		{name: "to a conversation that does not exist", send: `{"submit":{"request":"7","conversation":"nowhere","clientId":"c","message":{"text":"a"}}}`, want: "UNKNOWN_CONVERSATION 7, goes on"},
-		{name: "into the talk of others", send: `{"submit":{"request":"7","conversation":"bob~carol","clientId":"c","message":{"text":"a"}}}`, want: "NOT_MEMBER 7, goes on"},
+		{name: "into the talk of others", send: `{"submit":{"request":"7","conversation":"bob~carol","clientId":"c","message":{"text":"a"}}}`, want: "UNKNOWN_CONVERSATION 7, goes on"},
 		{name: "a body too large", send: `{"submit":{"request":"7","conversation":"team","clientId":"c","message":{"text":"` + strings.Repeat("a", 65<<10) + `"}}}`, want: "TOO_LARGE 7, goes on"},
 		{name: "an edit of what is not there", send: `{"submit":{"request":"7","conversation":"team","clientId":"c","edit":{"seq":"99","message":{"text":"a"}}}}`, want: "UNKNOWN_EVENT 7, goes on"},
 		{name: "a recall of seq 0", send: `{"submit":{"request":"7","conversation":"team","clientId":"c","recall":{}}}`, want: "UNKNOWN_EVENT 7, goes on"},
