@@ -108,16 +108,17 @@ func (s *story) due(i record.Index, w words) string {
 	case reply.Seq > 0:
 		return fmt.Sprintf("event %d of %s", reply.Seq, cmd.Submit.Conversation)
 	}
-	for _, c := range s.changes.Scheduled {
-		switch {
-		case c.Removed:
-			return "nobody is there to send it"
-		case c.Scheduled.Reason != "":
-			return "failed, " + c.Scheduled.Reason
-		}
+	if len(s.changes.Scheduled) == 0 {
+		return "nothing is done"
+	}
+	switch c := s.changes.Scheduled[0]; {
+	case c.Removed:
+		return "nobody is there to send it"
+	case c.Scheduled.Reason != "":
+		return "failed, " + c.Scheduled.Reason
+	default:
 		return "later, for " + showDue(c.Scheduled.DueMs)
 	}
-	return "nothing is done"
 }
 
 // schedule draws a message for later.

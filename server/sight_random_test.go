@@ -306,7 +306,7 @@ func (g *gossip) forget(seq int) {
 // look asks on every path, as a user.
 func (g *gossip) look(user string) {
 	g.t.Helper()
-	c, target := `"conversation":"`+g.id+`"`, 1+g.r.IntN(len(g.log)-1)
+	c := `"conversation":"` + g.id + `"`
 	_, member := g.since[user]
 	from, head := g.from(user), len(g.log)-1
 	var want []string
@@ -326,7 +326,7 @@ func (g *gossip) look(user string) {
 	for range 3 {
 		g.ask(user, "MessageService/Fetch", fmt.Sprintf(`{%s,"after":"%d","limit":%d}`, c, g.r.IntN(head+1), 1+g.r.IntN(3)))
 		g.ask(user, "MessageService/Fetch", fmt.Sprintf(`{%s,"before":"%d","limit":%d}`, c, 1+g.r.IntN(head+2), 1+g.r.IntN(3)))
-		target = 1 + g.r.IntN(head)
+		target := 1 + g.r.IntN(head)
 		for method, named := range map[string]string{"Fetch": "thread", "Reactions": "seq", "Receipts": "seq", "Trace": "seq"} {
 			a := g.ask(user, "MessageService/"+method, fmt.Sprintf(`{%s,"%s":"%d"}`, c, named, target))
 			if a.status == 200 && target < from {
