@@ -56,9 +56,7 @@ func (p *Partition) Account(id tidemark.UserID) (*record.Account, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.accounts.find(id); r != nil {
-			a = r.base
-		}
+		a = flight.accounts.before(id, a)
 	}
 	switch {
 	case !p.unchanged(since):

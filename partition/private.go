@@ -20,9 +20,7 @@ func asBefore[K comparable, V any](p *Partition, rows func(*overlay) *table[K, V
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if f := p.mem.flight; f != nil {
-		if r := rows(f).find(k); r != nil {
-			return r.base
-		}
+		return rows(f).before(k, read)
 	}
 	return read
 }
@@ -46,9 +44,7 @@ func (p *Partition) Private(c record.Conversation, u record.User) (*record.Priva
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.privates.find(k); r != nil {
-			f = r.base
-		}
+		f = flight.privates.before(k, f)
 	}
 	if p.unchanged(since) {
 		p.mem.privates.put(k, f, privateCost(f))

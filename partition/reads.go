@@ -141,9 +141,7 @@ func (p *Partition) InfoOf(c record.Conversation) (*record.Info, error) {
 // keepInfo needs the write lock.
 func (p *Partition) keepInfo(c record.Conversation, info *record.Info, since tidemark.Position) *record.Info {
 	if f := p.mem.flight; f != nil {
-		if r := f.infos.find(c); r != nil {
-			info = r.base
-		}
+		info = f.infos.before(c, info)
 	}
 	if info != nil && p.unchanged(since) {
 		p.mem.inUse(c).info = info
@@ -182,9 +180,7 @@ func (p *Partition) head(c record.Conversation) (*record.Head, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.mem.flight; f != nil {
-		if r := f.heads.find(c); r != nil {
-			head = r.base
-		}
+		head = f.heads.before(c, head)
 	}
 	if head != nil && p.unchanged(since) {
 		p.mem.inUse(c).head = head
@@ -210,9 +206,7 @@ func (p *Partition) mark(c record.Conversation) (headMark, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.mem.flight; f != nil {
-		if r := f.heads.find(c); r != nil {
-			head = r.base
-		}
+		head = f.heads.before(c, head)
 	}
 	if head == nil {
 		return headMark{}, nil
@@ -249,9 +243,7 @@ func (p *Partition) member(c record.Conversation, u record.User) (*record.Member
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.mem.flight; f != nil {
-		if r := f.members.find(k); r != nil {
-			m = r.base.Member
-		}
+		m = f.members.before(k, member{Member: m}).Member
 	}
 	if p.unchanged(since) {
 		p.mem.members.put(k, m, 1)
@@ -307,9 +299,7 @@ func (p *Partition) Current(c record.Conversation, seq tidemark.Seq) (*record.Cu
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.currents.find(seqKey{c, seq}); r != nil {
-			return r.base, nil
-		}
+		f = flight.currents.before(seqKey{c, seq}, f)
 	}
 	return f, nil
 }
@@ -382,9 +372,7 @@ func (p *Partition) Profile(id tidemark.UserID) (*record.Profile, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.profiles.find(id); r != nil {
-			f = r.base
-		}
+		f = flight.profiles.before(id, f)
 	}
 	if p.unchanged(since) {
 		p.mem.profiles.put(id, f, 1)
@@ -410,9 +398,7 @@ func (p *Partition) Device(id tidemark.UserID, device tidemark.DeviceID) (*recor
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.devices.find(k); r != nil {
-			d = r.base
-		}
+		d = flight.devices.before(k, d)
 	}
 	if p.unchanged(since) {
 		p.mem.devices.put(k, d)

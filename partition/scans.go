@@ -130,9 +130,7 @@ func (p *Partition) memberAsCommitted(c record.Conversation, u record.User, m *r
 		return m
 	}
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.members.find(memberKey{c, u}); r != nil {
-			return r.base.Member
-		}
+		m = flight.members.before(memberKey{c, u}, member{Member: m}).Member
 	}
 	return m
 }
@@ -210,9 +208,8 @@ func (p *Partition) hourAsCommitted(c record.Conversation, h record.Hour) (row r
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if flight := p.mem.flight; flight != nil {
-		if r := flight.hours.find(hourKey{c, h.Hour}); r != nil {
-			return r.base.Hour, r.base.there
-		}
+		was := flight.hours.before(hourKey{c, h.Hour}, hour{h, true})
+		return was.Hour, was.there
 	}
 	return h, true
 }

@@ -25,6 +25,14 @@ func (t *table[K, V]) find(k K) *row[K, V] {
 	return nil
 }
 
+// before is the version of a key that is committed: read, unless the batch has touched the key.
+func (t *table[K, V]) before(k K, read V) V {
+	if r := t.find(k); r != nil {
+		return r.base
+	}
+	return read
+}
+
 // add touches a key for the first time.
 func (t *table[K, V]) add(k K, base V) *row[K, V] {
 	if t.index == nil {
