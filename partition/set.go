@@ -131,25 +131,32 @@ func (s *Set) OfUser(id tidemark.UserID) *Partition {
 // *tidemark.Error once the set has ended, or the context's; then done never runs. [core.SaveCursor] names no partition:
 // see Ack and Forget.
 func (s *Set) Submit(ctx context.Context, cmd core.Command, done func(core.Reply)) error {
-	p, err := s.route(cmd)
+	p, err := s.prepare(cmd)
 	if err != nil {
 		return err
 	}
-	s.judge(cmd)
 	return p.queue.put(ctx, request{cmd: cmd, done: done})
 }
 
 // Offer is Submit that does not wait; false: there was no room, or the command belongs nowhere.
 func (s *Set) Offer(cmd core.Command, done func(core.Reply)) bool {
-	p, err := s.route(cmd)
-	s.judge(cmd)
+	p, err := s.prepare(cmd)
 	return err == nil && p.queue.offer(request{cmd: cmd, done: done})
+}
+
+// prepare is the partition that a command goes to, after the command was told what it needs to know of others.
+func (s *Set) prepare(cmd core.Command) (*Partition, error) {
+	p, err := s.route(cmd)
+	if err == nil {
+		err = s.judge(cmd)
+	}
+	return p, err
 }
 
 func (s *Set) route(cmd core.Command) (*Partition, error) {
 	switch cmd := cmd.(type) {
 	case *core.Submit:
-		return s.Of(cmd.Conversation), s.askConsent(cmd)
+		return s.Of(cmd.Conversation), nil
 	case *core.Erase:
 		return s.Of(cmd.Conversation), nil
 	case *core.Read:
@@ -191,7 +198,7 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 	case *core.Contact:
 		return s.Of(tidemark.Direct(cmd.User, cmd.Peer)), nil
 	case *core.Schedule:
-		return s.Of(cmd.Submit.Conversation), s.askConsent(cmd.Submit)
+		return s.Of(cmd.Submit.Conversation), nil
 	case *core.Unschedule:
 		return s.Of(cmd.Conversation), nil
 	case *core.UpsertUser:
@@ -215,7 +222,7 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 // Do submits a command and waits for its reply. The error is a *tidemark.Error, or the context's; then the command may
 // have been carried out all the same. An id that begins anew is first taken out of all that its last user was in.
 func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
-	p, err := s.route(cmd)
+	p, err := s.prepare(cmd)
 	if err != nil {
 		return core.Reply{}, err
 	}
@@ -226,7 +233,6 @@ func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 			return s.beginAnew(ctx, anew)
 		}
 	}
-	s.judge(cmd)
 	return p.do(ctx, cmd)
 }
 

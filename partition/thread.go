@@ -66,26 +66,32 @@ func (g *page) fetchThread(f *wire.Fetch, answer *wire.Fetched) (*wire.Fetched, 
 	return answer, nil
 }
 
-// judge looks up what a command needs to know of other partitions, and writes the verdict into the command.
-func (s *Set) judge(cmd core.Command) {
+// judge looks up what a command needs to know of other partitions, and writes it into the command.
+func (s *Set) judge(cmd core.Command) error {
 	switch cmd := cmd.(type) {
 	case *core.Create:
 		cmd.Unwilling = s.unwilling(cmd.Actor.User, cmd.Members)
 	case *core.AddMembers:
 		cmd.Unwilling = s.unwilling(cmd.Actor.User, cmd.Members)
+	case *core.Submit:
+		return s.judgeSubmit(cmd)
+	case *core.Schedule:
+		return s.judgeSubmit(cmd.Submit)
 	}
-	submit, ok := cmd.(*core.Submit)
-	if later, scheduled := cmd.(*core.Schedule); scheduled {
-		submit, ok = later.Submit, true
-	}
-	if !ok {
-		return
+	return nil
+}
+
+// judgeSubmit is judge for a submission: whether the other user of a direct conversation exists and accepts it, and
+// whether what it forwards is there.
+func (s *Set) judgeSubmit(submit *core.Submit) error {
+	if err := s.askConsent(submit); err != nil {
+		return err
 	}
 	submit.Peer = s.judgePeer(submit)
-	if submit.Message.GetForwarded() == nil {
-		return
+	if submit.Message.GetForwarded() != nil {
+		submit.Forward = &core.Verdict{Refused: s.judgeForward(submit)}
 	}
-	submit.Forward = &core.Verdict{Refused: s.judgeForward(submit)}
+	return nil
 }
 
 // judgeForward says whether the sender sees, now, what the message says it forwards, and whether it is that.

@@ -183,9 +183,6 @@ func (p *Partition) scheduledCommand(i record.Index) (core.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.set.askConsent(cmd.Submit); err != nil {
-		return nil, err
-	}
 	row, err := p.Scheduled(i.Conversation, i.User, tidemark.ClientID(i.ID))
 	if err != nil {
 		return nil, err
@@ -193,7 +190,9 @@ func (p *Partition) scheduledCommand(i record.Index) (core.Command, error) {
 	var body wire.Body
 	if row != nil && body.UnmarshalVT(row.Body) == nil {
 		cmd.Submit.Message = body.GetMessage()
-		p.set.judge(cmd.Submit)
+		if err := p.set.judgeSubmit(cmd.Submit); err != nil {
+			return nil, err
+		}
 	}
 	gone, err := refusal(p.set.CheckUsers(user))
 	cmd.Gone = gone != nil
