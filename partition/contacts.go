@@ -145,19 +145,16 @@ func (s *Set) unwilling(by tidemark.UserID, users []tidemark.UserID) core.Unwill
 		}
 		id := tidemark.Direct(by, user)
 		p := s.Of(id)
+		blocked := false
 		info, err := p.infoByID(id)
-		if err == nil && info == nil {
-			continue
-		}
-		var m *record.Member
-		if err == nil {
-			m, err = p.Member(info.Ordinal, user)
+		if err == nil && info != nil {
+			blocked, err = p.hasBlocked(info.Ordinal, user)
 		}
 		switch {
 		case err != nil:
 			p.log.Error("a contact cannot be read", "user", user, "err", err)
 			refuse(user, tidemark.Refuse(tidemark.Unavailable, "it cannot be found out now whether %s may be added: try again", user))
-		case m != nil && m.Blocked:
+		case blocked:
 			refuse(user, tidemark.Refuse(tidemark.Blocked, "%s has blocked %s", user, by))
 		}
 	}
@@ -186,9 +183,15 @@ func (p *Partition) apart(info *record.Info) (bool, error) {
 		return false, nil
 	}
 	for _, user := range [...]tidemark.UserID{a, b} {
-		if m, err := p.Member(info.Ordinal, user); err != nil || m != nil && m.Blocked {
+		if blocked, err := p.hasBlocked(info.Ordinal, user); err != nil || blocked {
 			return true, err
 		}
 	}
 	return false, nil
+}
+
+// hasBlocked reports whether a user of a direct conversation has blocked the other.
+func (p *Partition) hasBlocked(c record.Conversation, user tidemark.UserID) (bool, error) {
+	m, err := p.Member(c, user)
+	return m != nil && m.Blocked, err
 }

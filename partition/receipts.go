@@ -415,8 +415,7 @@ func (t *Sight) Blocked() (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	m, err := t.Partition.Member(t.Info.Ordinal, peer)
-	return m != nil && m.Blocked, err
+	return t.Partition.hasBlocked(t.Info.Ordinal, peer)
 }
 
 // orderedMembers are how many members' marks are in memory.
