@@ -313,20 +313,28 @@ func (s *step) trim(c *Conversation) {
 		return
 	}
 	for excess := c.count() - keep; excess > 0; excess-- {
-		seg := &c.Segments[0]
-		n := s.entry(c.ID, seg.From)
-		if n == nil {
+		if !s.dropOldest(c) {
 			return
-		}
-		put(&s.entries, place{c.ID, seg.From}, (*entry)(nil))
-		seg.From, seg.Prev = seg.From+1, n.digest
-		if seg.From > seg.To {
-			c.Segments = c.Segments[1:]
 		}
 	}
 	if len(c.Segments) > 0 {
 		c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq < c.Segments[0].From })
 	}
+}
+
+// dropOldest drops the oldest stored event, of which there must be one; false: it cannot be read.
+func (s *step) dropOldest(c *Conversation) bool {
+	seg := &c.Segments[0]
+	n := s.entry(c.ID, seg.From)
+	if n == nil {
+		return false
+	}
+	put(&s.entries, place{c.ID, seg.From}, (*entry)(nil))
+	seg.From, seg.Prev = seg.From+1, n.digest
+	if seg.From > seg.To {
+		c.Segments = c.Segments[1:]
+	}
+	return true
 }
 
 // toDigest is the digest in a field; ok is false when the field holds none.

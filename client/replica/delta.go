@@ -185,15 +185,8 @@ func (s *step) unhide(c *Conversation) {
 func (s *step) clear(c *Conversation, before tidemark.Seq) {
 	c.Floor = max(c.Floor, before-1)
 	for len(c.Segments) > 0 && c.Segments[0].From < before {
-		seg := &c.Segments[0]
-		n := s.entry(c.ID, seg.From)
-		if n == nil {
+		if !s.dropOldest(c) {
 			return
-		}
-		put(&s.entries, place{c.ID, seg.From}, (*entry)(nil))
-		seg.From, seg.Prev = seg.From+1, n.digest
-		if seg.From > seg.To {
-			c.Segments = c.Segments[1:]
 		}
 	}
 	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq < before })
