@@ -203,6 +203,26 @@ func decodeNumbers[T ~uint32 | ~uint64](d *decoder, limit uint64) []T {
 	return list
 }
 
+// appendAscending writes a list of ascending numbers, each as its distance from the one before.
+func appendAscending[T ~uint32 | ~uint64](dst []byte, list []T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	last := T(0)
+	for _, v := range list {
+		dst = binary.AppendUvarint(dst, uint64(v-last))
+		last = v
+	}
+	return dst
+}
+
+// decodeAscending reads a list of ascending numbers, no distance greater than limit; nil if it is empty.
+func decodeAscending[T ~uint32 | ~uint64](d *decoder, limit uint64) []T {
+	list := decodeNumbers[T](d, limit)
+	for i := 1; i < len(list); i++ {
+		list[i] += list[i-1]
+	}
+	return list
+}
+
 func flag(set bool, bit byte) byte {
 	if set {
 		return bit

@@ -6,6 +6,7 @@ package store
 
 import (
 	"encoding/binary"
+	"math"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -152,12 +153,7 @@ func decodeHour(b []byte, hour uint32) (record.Hour, error) {
 func appendCurrent(dst []byte, c *record.Current) []byte {
 	dst = append(dst, currentVersion)
 	dst = binary.AppendUvarint(dst, uint64(c.EditSeq))
-	dst = binary.AppendUvarint(dst, uint64(len(c.Edits)))
-	last := tidemark.Seq(0)
-	for _, seq := range c.Edits { // ascending: each as its distance from the one before
-		dst = binary.AppendUvarint(dst, uint64(seq-last))
-		last = seq
-	}
+	dst = appendAscending(dst, c.Edits)
 	dst = appendString(dst, c.Edited)
 	dst = binary.AppendUvarint(dst, uint64(c.RecallSeq))
 	dst = binary.AppendUvarint(dst, uint64(c.EraseSeq))
@@ -168,12 +164,7 @@ func appendCurrent(dst []byte, c *record.Current) []byte {
 	for _, r := range c.Reactions {
 		dst = appendString(dst, r.Key)
 		dst = binary.AppendUvarint(dst, uint64(r.Count))
-		dst = binary.AppendUvarint(dst, uint64(len(r.Users)))
-		last := record.User(0)
-		for _, u := range r.Users { // ascending: each as its distance from the one before
-			dst = binary.AppendUvarint(dst, uint64(u-last))
-			last = u
-		}
+		dst = appendAscending(dst, r.Users)
 	}
 	return dst
 }
@@ -182,14 +173,7 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 	d := decoder{b: b}
 	d.version(currentVersion)
 	c := &record.Current{EditSeq: d.seq()}
-	if n := d.count(); n > 0 {
-		c.Edits = make([]tidemark.Seq, n)
-	}
-	last := tidemark.Seq(0)
-	for i := range c.Edits {
-		last += d.seq()
-		c.Edits[i] = last
-	}
+	c.Edits = decodeAscending[tidemark.Seq](&d, math.MaxUint64)
 	if edited := d.bytes(); len(edited) > 0 {
 		c.Edited = append([]byte{}, edited...)
 	}
@@ -205,14 +189,7 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 		r := &c.Reactions[i]
 		r.Key = d.string()
 		r.Count = uint32(d.upTo(1<<32 - 1))
-		if n := d.count(); n > 0 {
-			r.Users = make([]record.User, n)
-		}
-		last := record.User(0)
-		for j := range r.Users {
-			last += record.User(d.upTo(1<<32 - 1))
-			r.Users[j] = last
-		}
+		r.Users = decodeAscending[record.User](&d, math.MaxUint32)
 	}
 	return c, d.end()
 }

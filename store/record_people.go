@@ -6,6 +6,7 @@ package store
 
 import (
 	"encoding/binary"
+	"math"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -191,27 +192,14 @@ func appendPrivate(dst []byte, p *record.Private) []byte {
 	dst = appendString(append(dst, privateVersion), p.Draft)
 	dst = binary.AppendUvarint(dst, uint64(p.DraftReplyTo))
 	dst = binary.AppendUvarint(dst, p.DraftMs)
-	dst = binary.AppendUvarint(dst, uint64(len(p.Deleted)))
-	last := tidemark.Seq(0)
-	for _, seq := range p.Deleted { // ascending: each as its distance from the one before
-		dst = binary.AppendUvarint(dst, uint64(seq-last))
-		last = seq
-	}
-	return dst
+	return appendAscending(dst, p.Deleted)
 }
 
 func decodePrivate(b []byte) (*record.Private, error) {
 	d := decoder{b: b}
 	d.version(privateVersion)
 	p := &record.Private{Draft: d.string(), DraftReplyTo: d.seq(), DraftMs: d.uvarint()}
-	if n := d.count(); n > 0 {
-		p.Deleted = make([]tidemark.Seq, n)
-	}
-	last := tidemark.Seq(0)
-	for i := range p.Deleted {
-		last += d.seq()
-		p.Deleted[i] = last
-	}
+	p.Deleted = decodeAscending[tidemark.Seq](&d, math.MaxUint64)
 	return p, d.end()
 }
 
