@@ -6,11 +6,7 @@ package contract_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -51,64 +47,46 @@ func (k kept) text() (text string) {
 // A4: the numbers behind versions survive crashes and never repeat. A version that was handed out before a crash is good
 // after it: it names nothing that can be lost, and what the server writes afterwards is past it.
 func TestA4VersionsSurviveCrashes(t *testing.T) {
-	type crash struct {
-		op   faultfs.Op
-		fs   *vfs.MemFS
-		held kept
-	}
-	mem := vfs.NewCrashableMem()
-	var mu sync.Mutex
-	var crashes []crash
-	client, watching := newKept(), false
-	fs := faultfs.New(mem, func(op faultfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if watching {
-			clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*37) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 1))})
-			crashes = append(crashes, crash{op, clone, client.clone()})
-		}
-		return nil
-	})
+	client := newKept()
+	crashes, fs := faultfs.NewCrashes(1, func() kept { return client.clone() })
 	w := &world{tester: t, disk: fs, now: 1_700_000_000_000}
 	w.open()
 	users := []tidemark.UserID{"bob", "carol", "dave"}
 	w.users(append(users, "alice")...)
 	w.group("team", "alice")
-	watch := func(on bool) { mu.Lock(); watching = on; mu.Unlock() }
-	watch(true)
+	crashes.Watch(true)
 	for round := range 12 {
 		change(w, round, users)
 		next := client.clone()
 		next.read(w)
-		mu.Lock()
-		client = next
-		mu.Unlock()
+		crashes.Do(func() { client = next })
 	}
-	watch(false)
+	crashes.Watch(false)
 	w.close()
-	if len(crashes) < 20 {
-		t.Fatalf("there were only %d moments to crash at", len(crashes))
+	taken := crashes.Taken()
+	if len(taken) < 20 {
+		t.Fatalf("there were only %d moments to crash at", len(taken))
 	}
-	for _, c := range crashes {
-		after := &world{tester: t, disk: c.fs, now: 1_700_000_000_000}
+	for _, c := range taken {
+		after := &world{tester: t, disk: c.FS, now: 1_700_000_000_000}
 		after.open()
-		began := c.held[0].list != ""
+		began := c.Note[0].list != ""
 		for round := range 3 {
-			fulls := c.held[0].fulls + c.held[2].fulls
-			c.held.read(after)
+			fulls := c.Note[0].fulls + c.Note[2].fulls
+			c.Note.read(after)
 			fresh := newKept()
 			fresh.read(after)
-			if c.held.text() != fresh.text() {
-				t.Fatalf("after a crash at %v, round %d, the client has\n%swant\n%s", c.op, round, c.held.text(), fresh.text())
+			if c.Note.text() != fresh.text() {
+				t.Fatalf("after a crash at %v, round %d, the client has\n%swant\n%s", c.Op, round, c.Note.text(), fresh.text())
 			}
-			if began && c.held[0].fulls+c.held[2].fulls != fulls {
-				t.Fatalf("after a crash at %v a version that was handed out cannot be used", c.op)
+			if began && c.Note[0].fulls+c.Note[2].fulls != fulls {
+				t.Fatalf("after a crash at %v a version that was handed out cannot be used", c.Op)
 			}
 			change(after, 100+round, users)
 		}
 		after.close()
 	}
-	t.Logf("%d crashes", len(crashes))
+	t.Logf("%d crashes", len(taken))
 }
 
 // change changes something of every set.

@@ -6,11 +6,7 @@ package partition
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
@@ -20,41 +16,27 @@ import (
 // A1: the counter and the message are one write. Whatever a crash at any operation of the disk leaves, the head counts
 // exactly the events that are there, each event's client id is remembered, and none lies past the head.
 func TestA1CrashBetweenCounterAndMessage(t *testing.T) {
-	mem := vfs.NewCrashableMem()
-	var mu sync.Mutex
-	var crashes []*vfs.MemFS
-	watching := false
-	fs := faultfs.New(mem, func(op faultfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if watching {
-			crashes = append(crashes, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*29) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 2))}))
-		}
-		return nil
-	})
+	crashes, fs := faultfs.NewCrashes[struct{}](2, nil)
 	w := &world{TB: t, fs: fs, now: 1_700_000_000_000}
 	w.open(nil)
 	w.users("alice", "bob")
 	w.group("team", "alice", "bob")
-	mu.Lock()
-	watching = true
-	mu.Unlock()
+	crashes.Watch(true)
 	for i := range 40 {
 		for range 1 + i%3 {
 			w.must(w.set.Submit(t.Context(), w.text("alice", "team", fmt.Sprint(i)), nil))
 		}
 		w.step()
 	}
-	mu.Lock()
-	watching = false
-	mu.Unlock()
+	crashes.Watch(false)
 	w.close()
-	if len(crashes) < 40 {
-		t.Fatalf("there were only %d moments to crash at", len(crashes))
+	taken := crashes.Taken()
+	if len(taken) < 40 {
+		t.Fatalf("there were only %d moments to crash at", len(taken))
 	}
 	heads := map[tidemark.Seq]bool{}
-	for _, crash := range crashes {
-		after := &world{TB: t, fs: crash, now: w.now}
+	for _, crash := range taken {
+		after := &world{TB: t, fs: crash.FS, now: w.now}
 		after.open(nil)
 		heads[after.whole("team")] = true
 		after.close()

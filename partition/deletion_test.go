@@ -7,14 +7,11 @@ package partition
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -209,33 +206,18 @@ func TestDeletionGoesOn(t *testing.T) {
 
 // A crash at any operation of the disk leaves what deleting again finishes, each departure once.
 func TestDeletionGoesOnAfterACrash(t *testing.T) {
-	mem := vfs.NewCrashableMem()
-	var mu sync.Mutex
-	var crashes []*vfs.MemFS
-	watching := false
-	fs := faultfs.New(mem, func(op faultfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if watching {
-			crashes = append(crashes, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*31) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 3))}))
-		}
-		return nil
-	})
+	crashes, fs := faultfs.NewCrashes[struct{}](3, nil)
 	w := &world{TB: t, fs: fs, now: 1_700_000_000_000}
 	w.open(nil)
 	w.liveAsZoe()
-	mu.Lock()
-	watching = true
-	mu.Unlock()
+	crashes.Watch(true)
 	_, err := w.delete("zoe")
 	w.must(err)
-	mu.Lock()
-	watching = false
-	mu.Unlock()
+	crashes.Watch(false)
 	w.close()
 	lefts := map[int]bool{}
-	for _, crash := range crashes {
-		after := &world{TB: t, fs: crash, now: w.now}
+	for _, crash := range crashes.Taken() {
+		after := &world{TB: t, fs: crash.FS, now: w.now}
 		after.open(nil)
 		done, err := after.delete("zoe")
 		after.must(err)
@@ -243,8 +225,8 @@ func TestDeletionGoesOnAfterACrash(t *testing.T) {
 		lefts[done.Conversations] = true
 		after.close()
 	}
-	if len(crashes) < 8 || len(lefts) < 4 {
-		t.Errorf("%d crashes left %v to do", len(crashes), lefts)
+	if n := len(crashes.Taken()); n < 8 || len(lefts) < 4 {
+		t.Errorf("%d crashes left %v to do", n, lefts)
 	}
 }
 

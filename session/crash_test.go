@@ -8,11 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"sync"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
@@ -23,10 +19,8 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
-// crash is the disk as it would be found after a crash, and what had been acknowledged before it.
-type crash struct {
-	op    faultfs.Op
-	fs    *vfs.MemFS
+// stored is what had been acknowledged before a crash.
+type stored struct {
 	acked map[uint64]string // texts by event id
 	seqs  map[uint64]uint64 // event ids by seq
 }
@@ -35,72 +29,57 @@ type crash struct {
 // was acknowledged under it.
 func TestA1NumberIsNeverReusedCrashAtEveryWrite(t *testing.T) {
 	tc := &testWorld{TB: t, now: 1_700_000_000_000, format: wire.Proto}
-	mem := vfs.NewCrashableMem()
-	var mu sync.Mutex
-	var crashes []crash
-	watching := false
-	acked, seqs := map[uint64]string{}, map[uint64]uint64{}
-	fs := faultfs.New(mem, func(op faultfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if watching {
-			clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*37) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 1))})
-			crashes = append(crashes, crash{op, clone, maps.Clone(acked), maps.Clone(seqs)})
-		}
-		return nil
-	})
+	had := stored{map[uint64]string{}, map[uint64]uint64{}}
+	crashes, fs := faultfs.NewCrashes(1, func() stored { return stored{maps.Clone(had.acked), maps.Clone(had.seqs)} })
 	tc.fs = fs
 	tc.start()
 	tc.users("alice", "bob")
 	tc.group("team", "alice", "bob")
 	phone := tc.device("alice", "phone").connect()
 	phone.drain()
-	mu.Lock()
-	watching = true
-	mu.Unlock()
+	crashes.Watch(true)
 	for round := range 12 {
 		for i := range 1 + round%4 {
 			phone.submit("team", fmt.Sprint("m", round, ".", i))
 		}
 		tc.step()
 		phone.drain()
-		mu.Lock()
-		for seq, e := range phone.logs["team"].events {
-			if seq > 1 {
-				acked[e.Id], seqs[seq] = phone.logs["team"].texts[seq], e.Id
+		crashes.Do(func() {
+			for seq, e := range phone.logs["team"].events {
+				if seq > 1 {
+					had.acked[e.Id], had.seqs[seq] = phone.logs["team"].texts[seq], e.Id
+				}
 			}
-		}
-		mu.Unlock()
+		})
 	}
-	mu.Lock()
-	watching = false
-	mu.Unlock()
+	crashes.Watch(false)
 	tc.must(tc.db.Close())
-	if len(crashes) < 20 {
-		t.Fatalf("there were only %d moments to crash at", len(crashes))
+	taken := crashes.Taken()
+	if len(taken) < 20 {
+		t.Fatalf("there were only %d moments to crash at", len(taken))
 	}
-	for _, c := range crashes {
-		after := &testWorld{TB: t, fs: c.fs, now: 1_700_000_000_000 - 5000, format: wire.Proto} // and the clock has stepped back
+	for _, c := range taken {
+		after := &testWorld{TB: t, fs: c.FS, now: 1_700_000_000_000 - 5000, format: wire.Proto} // and the clock has stepped back
 		after.start()
 		desk := after.device("bob", "desk")
 		desk.tail, desk.gapless = 500, true
 		desk.connect().drain()
 		l := desk.logs["team"]
-		for seq, id := range c.seqs {
-			if e := l.events[seq]; e == nil || e.Id != id || l.texts[seq] != c.acked[id] {
-				t.Fatalf("after a crash at %v seq %d is %v, acknowledged was event %d, %q", c.op, seq, e, id, c.acked[id])
+		for seq, id := range c.Note.seqs {
+			if e := l.events[seq]; e == nil || e.Id != id || l.texts[seq] != c.Note.acked[id] {
+				t.Fatalf("after a crash at %v seq %d is %v, acknowledged was event %d, %q", c.Op, seq, e, id, c.Note.acked[id])
 			}
 		}
 		before := l.head
 		after.post("alice", "team", "after the crash")
 		desk.drain()
-		if e := l.events[before+1]; e == nil || c.acked[e.Id] != "" {
-			t.Fatalf("after a crash at %v the next event is %v", c.op, e)
+		if e := l.events[before+1]; e == nil || c.Note.acked[e.Id] != "" {
+			t.Fatalf("after a crash at %v the next event is %v", c.Op, e)
 		}
 		desk.disconnect()
 		after.must(after.db.Close())
 	}
-	t.Logf("%d crashes", len(crashes))
+	t.Logf("%d crashes", len(taken))
 }
 
 // halfway is a journal whose commit reaches the store and fails all the same, when it is told to.

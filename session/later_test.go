@@ -5,8 +5,6 @@
 package session
 
 import (
-	"math/rand/v2"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,31 +20,15 @@ import (
 func TestScheduledMessageAndACrashAtEveryWrite(t *testing.T) {
 	const begin = 1_700_000_000_000
 	tc := &testWorld{TB: t, now: begin, format: wire.Proto}
-	mem := vfs.NewCrashableMem()
-	var mu sync.Mutex
-	type moment struct {
-		op    faultfs.Op
-		fs    *vfs.MemFS
-		acked bool // the schedule was acknowledged
-	}
-	var moments []moment
-	watching, acked := false, false
-	tc.fs = faultfs.New(mem, func(op faultfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if watching {
-			clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(op.N*37) % 101, RNG: rand.New(rand.NewPCG(uint64(op.N), 1))})
-			moments = append(moments, moment{op, clone, acked})
-		}
-		return nil
-	})
+	acked := false // the schedule was acknowledged
+	crashes, fs := faultfs.NewCrashes(1, func() bool { return acked })
+	tc.fs = fs
 	tc.start()
 	tc.users("alice", "bob")
 	tc.group("team", "alice", "bob")
 	phone := tc.device("alice", "phone").connect()
 	phone.drain()
-	watch := func(on bool) { mu.Lock(); defer mu.Unlock(); watching = on }
-	watch(true)
+	crashes.Watch(true)
 	schedule := &core.Schedule{AtMs: begin + 5000, Submit: &core.Submit{
 		Actor: core.Actor{User: "alice"}, Conversation: "team", ClientID: "s1", Message: &wire.Message{Type: "text", Text: "later"},
 	}}
@@ -54,27 +36,26 @@ func TestScheduledMessageAndACrashAtEveryWrite(t *testing.T) {
 		if r.Err != nil {
 			t.Error(r.Err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		acked = true
+		crashes.Do(func() { acked = true })
 	}))
 	tc.step()
 	tc.post("bob", "team", "between")
 	tc.now = begin + 5000
 	tc.step()
 	tc.post("bob", "team", "after")
-	watch(false)
+	crashes.Watch(false)
 	phone.drain()
 	if got := phone.logs["team"]; got.texts[3] != "later" {
 		t.Errorf("the sender's device has %v", got.texts)
 	}
 	tc.must(tc.db.Close())
+	moments := crashes.Taken()
 	if len(moments) < 4 {
 		t.Fatalf("there were only %d moments to crash at", len(moments))
 	}
 	for _, m := range moments {
-		if times := timesAfter(t, m.fs, begin+6000); times > 1 || m.acked && times != 1 {
-			t.Fatalf("after a crash at %v the message is there %d times; acknowledged: %v", m.op, times, m.acked)
+		if times := timesAfter(t, m.FS, begin+6000); times > 1 || m.Note && times != 1 {
+			t.Fatalf("after a crash at %v the message is there %d times; acknowledged: %v", m.Op, times, m.Note)
 		}
 	}
 	t.Logf("%d crashes", len(moments))

@@ -7,7 +7,8 @@
 //		return nil
 //	})
 //
-// It does not decide when to fail, keeps no state but a count, and lets reads through.
+// It does not decide when to fail, keeps no state but a count, and lets reads through. [Crashes] uses it to take the disk as
+// a crash at any operation would leave it.
 package faultfs
 
 import (
