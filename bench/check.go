@@ -7,7 +7,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -63,8 +63,7 @@ func (a *App) ReadLog(ctx context.Context, m Member, conversation string, visit 
 		return tidemark.Digest{}, err
 	}
 	defer c.close()
-	_ = c.net.SetDeadline(time.Now().Add(2 * drainMax))
-	stop := context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+	stop := c.until(ctx, time.Now().Add(2*drainMax))
 	defer stop()
 	digest := chain.Start(tidemark.ConversationID(conversation))
 	for seq := uint64(0); ; {
@@ -77,7 +76,7 @@ func (a *App) ReadLog(ctx context.Context, m Member, conversation string, visit 
 				return digest, fmt.Errorf("seq %d follows %d", event.Seq, seq)
 			}
 			seq = event.Seq
-			if digest, err = chained(digest, event); err != nil {
+			if digest, err = client.NextDigest(digest, event); err != nil {
 				return digest, err
 			}
 			if err := visit(event); err != nil {
@@ -125,28 +124,4 @@ func (c *conn) fetch(request *wire.Fetch) (*wire.Fetched, error) {
 			return nil, unexpected(kind, payload)
 		}
 	}
-}
-
-// chained is the chain's value after an event.
-func chained(prev tidemark.Digest, event *wire.Event) (tidemark.Digest, error) {
-	link := chain.Link{
-		Seq: tidemark.Seq(event.Seq), ID: tidemark.EventID(event.Id), TimeMs: event.TimeMs,
-		Sender: tidemark.UserID(event.Sender), ClientID: tidemark.ClientID(event.ClientId), Kind: uint8(event.Kind),
-	}
-	switch {
-	case len(event.BodyHash) == len(link.BodyHash):
-		copy(link.BodyHash[:], event.BodyHash)
-	case len(event.Salt) == 8:
-		var body wire.Body
-		if err := body.UnmarshalVT(event.Body); err != nil {
-			return prev, fmt.Errorf("body of seq %d: %w", event.Seq, err)
-		}
-		link.BodyHash = chain.BodyHash([8]byte(event.Salt), event.Body)
-		if link.Kind == 0 {
-			link.Kind = wire.BodyKind(&body)
-		}
-	default:
-		return prev, errors.New("an event with neither body hash nor salt")
-	}
-	return chain.Next(prev, link), nil
 }

@@ -15,6 +15,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -71,15 +72,15 @@ func TestChainedFollowsTheChain(t *testing.T) {
 	hash := chain.BodyHash(salt, body)
 	erased := &wire.Event{Seq: 1, Id: 2, TimeMs: 3, Sender: "alice", ClientId: "x", BodyHash: hash[:], Kind: 1}
 	for name, event := range map[string]*wire.Event{"whole": whole, "erased": erased} {
-		if got, err := chained(start, event); err != nil || got != want {
+		if got, err := client.NextDigest(start, event); err != nil || got != want {
 			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
 		}
 	}
 	whole.Body = append(bytes.Clone(body[:len(body)-1]), 'O')
-	if got, err := chained(start, whole); err == nil && got == want {
+	if got, err := client.NextDigest(start, whole); err == nil && got == want {
 		t.Error("another body gives the same chain")
 	}
-	if _, err := chained(tidemark.Digest{}, &wire.Event{Seq: 1}); err == nil {
+	if _, err := client.NextDigest(tidemark.Digest{}, &wire.Event{Seq: 1}); err == nil {
 		t.Error("an event without body, salt and hash is no error")
 	}
 }

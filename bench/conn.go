@@ -99,6 +99,12 @@ func (c *conn) open(config dialConfig) error {
 	return c.flush()
 }
 
+// until lets the connection fail at a time, and when the context ends, unless stop is called before.
+func (c *conn) until(ctx context.Context, end time.Time) (stop func() bool) {
+	_ = c.net.SetDeadline(end)
+	return context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+}
+
 func (c *conn) readUpgrade() error {
 	for {
 		if end := bytes.Index(c.in[c.from:c.to], []byte("\r\n\r\n")); end >= 0 {

@@ -133,17 +133,13 @@ func (f *fanout) run(ctx context.Context, target *Target, output Output) (span, 
 	listening, ctx := errgroup.WithContext(ctx)
 	sending, sendingCtx := errgroup.WithContext(ctx)
 	end := time.Now().Add(f.config.WarmUp + f.config.Duration + drainMax)
-	bound := func(c *conn) {
-		_ = c.net.SetDeadline(end)
-		context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
-	}
 	f.begin = time.Now()
 	for _, l := range f.listeners {
-		bound(l.conn)
+		l.conn.until(ctx, end)
 		listening.Go(l.run)
 	}
 	for _, w := range f.writers {
-		bound(w.conn)
+		w.conn.until(ctx, end)
 		sending.Go(w.run)
 	}
 	var measured span

@@ -224,21 +224,17 @@ func (r *room) run(ctx context.Context, target *Target, output Output) (span, er
 	listening, ctx := errgroup.WithContext(ctx)
 	sending, sendingCtx := errgroup.WithContext(ctx)
 	end := time.Now().Add(r.config.WarmUp + r.config.Duration + drainMax)
-	bound := func(c *conn) {
-		_ = c.net.SetDeadline(end)
-		context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
-	}
 	sampling, stop := context.WithCancel(ctx)
 	var sampler sync.WaitGroup
 	sampler.Go(func() { r.sample(sampling, target) })
 	defer func() { stop(); sampler.Wait() }()
 	r.begin = time.Now()
 	for _, l := range r.receivers {
-		bound(l.conn)
+		l.conn.until(ctx, end)
 		listening.Go(l.run)
 	}
 	for i, s := range r.senders {
-		bound(s.conn)
+		s.conn.until(ctx, end)
 		s.start(sendingCtx, sending, i)
 	}
 	var measured span

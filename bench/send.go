@@ -171,8 +171,7 @@ func runSenders(ctx context.Context, target *Target, config SendConfig, output O
 	end := time.Now().Add(config.WarmUp + config.Duration + drainMax)
 	for i, s := range senders {
 		s.course = course
-		_ = s.net.SetDeadline(end)
-		stop := context.AfterFunc(ctx, func() { _ = s.net.SetDeadline(time.Unix(1, 0)) })
+		stop := s.until(ctx, end)
 		defer stop()
 		if config.Rate > 0 {
 			s.schedule = newOpenSchedule(config, i)

@@ -20,7 +20,7 @@ import (
 	"connectrpc.com/connect"
 
 	tidemark "github.com/tidemark-im/tidemark"
-	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/wire"
 	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
@@ -194,7 +194,7 @@ func (x *exporter) export(ctx context.Context, id string, to io.Writer) (events 
 				done = true
 				break
 			}
-			if digest, err = follow(digest, e); err != nil {
+			if digest, err = client.NextDigest(digest, e); err != nil {
 				return events, err
 			}
 			last = e.GetSeq()
@@ -214,24 +214,6 @@ func (x *exporter) export(ctx context.Context, id string, to io.Writer) (events 
 	}
 	fmt.Fprintf(out, "{\"events\":\"%d\",\"lastSeq\":\"%d\",\"digest\":\"%s\"}\n", events, last, base64.StdEncoding.EncodeToString(digest[:]))
 	return events, out.Flush()
-}
-
-// follow is the chain value after an event.
-func follow(digest tidemark.Digest, e *wire.Event) (tidemark.Digest, error) {
-	link := chain.Link{
-		Seq: tidemark.Seq(e.GetSeq()), ID: tidemark.EventID(e.GetId()), TimeMs: e.GetTimeMs(),
-		Sender: tidemark.UserID(e.GetSender()), ClientID: tidemark.ClientID(e.GetClientId()), Kind: uint8(e.GetKind()),
-	}
-	if len(e.GetBodyHash()) > 0 {
-		copy(link.BodyHash[:], e.GetBodyHash())
-		return chain.Next(digest, link), nil
-	}
-	var body wire.Body
-	if err := body.UnmarshalVT(e.GetBody()); err != nil || len(e.GetSalt()) != 8 {
-		return digest, fmt.Errorf("event %d cannot be read: %v", e.GetSeq(), err)
-	}
-	link.Kind, link.BodyHash = uint8(wire.BodyKind(&body)), chain.BodyHash([8]byte(e.GetSalt()), e.GetBody())
-	return chain.Next(digest, link), nil
 }
 
 // writeHead writes the first line: what the file is, and the chain value before its first event.
