@@ -52,6 +52,8 @@ var rooms = map[string]room{
 	"bench/schemes": {"root wire record core store store/faultfs journal partition session", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
 	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
+	"sim/invariant": {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
+
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
 }
