@@ -245,8 +245,7 @@ func (t *turn) meet(id tidemark.ConversationID, users []tidemark.UserID) *tidema
 		return nil
 	}
 	t.many = true
-	admitted, err := t.canAdmit(missing)
-	if err != nil {
+	if err := t.canAdmit(missing); err != nil {
 		return err
 	}
 	t.user = t.ordinal(t.writer)
@@ -254,10 +253,8 @@ func (t *turn) meet(id tidemark.ConversationID, users []tidemark.UserID) *tidema
 	if _, err := t.writeMembers(&body, "", tidemark.SystemUser, t.ordinal(tidemark.SystemUser), t.env.NowMs); err != nil {
 		return err
 	}
-	for _, u := range admitted {
-		if m := t.admit(u, record.MemberRole); u == t.user {
-			t.member = m
-		}
+	if m := t.memberOf(t.user); m.Active() {
+		t.member = m
 	}
 	return nil
 }

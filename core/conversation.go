@@ -51,8 +51,7 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 		return Reply{Err: err}
 	}
 	t.begin(info)
-	users, err := t.canAdmit(members)
-	if err != nil {
+	if err := t.canAdmit(members); err != nil {
 		return Reply{Err: err}
 	}
 	body := wire.Members{Added: texts(members), Created: created(cmd, info)}
@@ -62,13 +61,6 @@ func (t *turn) handleCreate(cmd *Create) Reply {
 	e, err := t.writeMembers(&body, "", t.writer, t.ordinal(t.writer), info.CreatedMs)
 	if err != nil {
 		return Reply{Err: err}
-	}
-	for i, u := range users {
-		role := record.MemberRole
-		if members[i] == owner {
-			role = record.OwnerRole
-		}
-		t.admit(u, role)
 	}
 	reply := answer(e)
 	reply.Created, reply.Members, reply.Info = true, t.head.Members, info
@@ -190,14 +182,14 @@ func (t *turn) update(cmd *Update) Reply {
 			return Reply{Err: err}
 		}
 	}
-	next, body := updated(t.info, cmd)
+	body := updated(t.info, cmd)
 	if body == nil {
 		return t.unchanged()
 	}
-	if err := t.checkCustom(next.Custom); err != nil {
+	if err := t.checkCustom(merged(t.info.Custom, body.Custom)); err != nil {
 		return Reply{Err: err}
 	}
-	return t.changeInfo(body, &next)
+	return t.changeInfo(body)
 }
 
 // mayUpdate asks for the right to each sort of data that is given. Settings are given whole, so that what counts is
@@ -217,14 +209,10 @@ func (t *turn) mayUpdate(cmd *Update) *tidemark.Error {
 	return t.may(ToChangeRules)
 }
 
-// changeInfo appends the event that tells of a change of public data, then makes the change.
-func (t *turn) changeInfo(body *wire.Info, next *record.Info) Reply {
+// changeInfo appends an event that changes public data.
+func (t *turn) changeInfo(body *wire.Info) Reply {
 	e := t.write("", record.InfoBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
-	next.InfoPosition = t.env.Position
-	if body.Dissolved {
-		next.DissolvedSeq = e.Seq
-	}
-	*t.ownInfo() = *next
+	t.infoTakesEffect(e, body)
 	reply := answer(e)
 	reply.Members, reply.Info = t.head.Members, t.info
 	return reply
@@ -242,33 +230,29 @@ func (t *turn) handleDissolve(cmd *Dissolve) Reply {
 	if t.info.DissolvedSeq > 0 {
 		return t.unchanged()
 	}
-	next := *t.info
-	return t.changeInfo(&wire.Info{Dissolved: true}, &next)
+	return t.changeInfo(&wire.Info{Dissolved: true})
 }
 
-// updated is the public data after an update and the body that tells of it: only what really changes. A nil body says
-// that nothing does.
-func updated(info *record.Info, cmd *Update) (record.Info, *wire.Info) {
-	next, body, changed := *info, new(wire.Info), false
+// updated is the body that tells of an update: only what really changes. nil says that nothing does.
+func updated(info *record.Info, cmd *Update) *wire.Info {
+	body, changed := new(wire.Info), false
 	if cmd.Title != nil && *cmd.Title != info.Title {
-		next.Title, body.Title, changed = *cmd.Title, cmd.Title, true
+		body.Title, changed = cmd.Title, true
 	}
 	if cmd.Avatar != nil && *cmd.Avatar != info.Avatar {
-		next.Avatar, body.Avatar, changed = *cmd.Avatar, cmd.Avatar, true
+		body.Avatar, changed = cmd.Avatar, true
 	}
-	custom := merged(info.Custom, cmd.Custom)
-	if set := difference(info.Custom, custom); set != nil {
-		next.Custom, body.Custom, changed = custom, set, true
+	if set := difference(info.Custom, merged(info.Custom, cmd.Custom)); set != nil {
+		body.Custom, changed = set, true
 	}
 	if s := cmd.Settings; s != nil && SettingsOf(s) != info.Settings {
-		next.Settings = SettingsOf(s)
-		body.Settings, changed = WireSettings(next.Settings), true
+		body.Settings, changed = WireSettings(SettingsOf(s)), true
 	}
 	if a := cmd.Announcement; a != nil && *a != info.Announcement {
-		next.Announcement, body.Announcement, changed = *a, a, true
+		body.Announcement, changed = a, true
 	}
 	if !changed {
-		body = nil
+		return nil
 	}
-	return next, body
+	return body
 }

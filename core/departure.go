@@ -75,7 +75,6 @@ func (t *turn) depart(id tidemark.UserID, u record.User) (seq tidemark.Seq, err 
 	if err != nil {
 		return 0, err
 	}
-	t.dismiss(u)
 	if hiding > 0 {
 		m := t.ownMember(hiding, false)
 		m.HiddenSeq, m.Position = t.head.Seq, t.env.Position

@@ -6,8 +6,6 @@
 package core
 
 import (
-	"slices"
-
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/wire"
@@ -94,14 +92,7 @@ func (t *turn) submitEdit(id tidemark.ClientID, edit *wire.Edit) Reply {
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Edit{Edit: edit}})
 	written := t.write(id, record.EditBody, body, false)
-	if e.IsCounted {
-		t.unmention(shown, e.Seq)
-		t.mention(edit.Message, e.Seq, e.SenderID)
-	}
-	current.EditSeq = written.Seq
-	current.Edits = append(slices.Clip(current.Edits), written.Seq)
-	current.Edited = edited(edit.Message, shown)
-	t.setCurrent(e.Seq, current)
+	t.editTakesEffect(written, about{e, current, shown}, edit.Message)
 	return answer(written)
 }
 
@@ -142,34 +133,6 @@ func (t *turn) submitRecall(id tidemark.ClientID, recall *wire.Recall) Reply {
 		return Reply{Err: err}
 	}
 	written := t.write(id, record.RecallBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Recall{Recall: recall}}), false)
-	if current.RecallSeq > 0 {
-		return answer(written)
-	}
-	t.withdraw(e, current, shown)
-	current.RecallSeq = written.Seq
-	t.setCurrent(e.Seq, current)
-	for _, seq := range current.Edits {
-		t.setCurrent(seq, &record.Current{RecallSeq: written.Seq})
-	}
+	t.recallTakesEffect(written, about{e, current, shown})
 	return answer(written)
-}
-
-// withdraw takes away everything that depends on a message's being shown: it no longer counts as unread, mentions
-// nobody, and its current form keeps no content, pin or reaction.
-func (t *turn) withdraw(e *record.Event, current *record.Current, shown *wire.Message) {
-	if e.IsCounted {
-		t.unmention(shown, e.Seq)
-		t.out.Recalls = append(t.out.Recalls, record.RecallChange{
-			Conversation: t.info.Ordinal, Seq: e.Seq, Counted: e.Counted,
-		})
-		t.ownHead().Recalled++
-	}
-	t.unanswered(shown)
-	t.unpin(e.Seq)
-	if len(current.Reactions) > 0 {
-		t.out.Indexes = append(t.out.Indexes, record.IndexChange{Removed: true, Index: record.Index{
-			Kind: record.ReactionIndex, Conversation: t.info.Ordinal, Seq: e.Seq,
-		}})
-	}
-	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
 }

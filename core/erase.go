@@ -31,18 +31,7 @@ func (t *turn) handleErase(cmd *Erase) Reply {
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Erased{Erased: &wire.Erased{Seq: uint64(e.Seq)}}})
 	written := t.write("", record.ErasedBody, body, false)
-	if current.RecallSeq == 0 {
-		t.withdraw(e, current, shown)
-	}
-	current.EraseSeq = written.Seq
-	t.setCurrent(e.Seq, current)
-	t.blank(e)
-	for _, seq := range current.Edits {
-		t.setCurrent(seq, &record.Current{RecallSeq: current.RecallSeq, EraseSeq: written.Seq})
-		if edit, kept := t.view.Event(t.info.Ordinal, seq); kept && !edit.Erased {
-			t.blank(edit)
-		}
-	}
+	t.erasureTakesEffect(written, about{e, current, shown})
 	return answer(written)
 }
 

@@ -106,10 +106,7 @@ func (im *importing) message(at draft, m *wire.Message) *tidemark.Error {
 	if at.counted && at.writer != tidemark.SystemUser {
 		im.readBy(im.ownMember(at.user, true))
 	}
-	if at.counted {
-		im.mention(m, e.Seq, at.writer)
-	}
-	im.answered(m, e.Seq)
+	im.messageTakesEffect(e, m)
 	return nil
 }
 
@@ -129,14 +126,10 @@ func (im *importing) join(at draft) *tidemark.Error {
 	if im.memberOf(at.user).Active() {
 		return im.tell(at, &wire.Members{})
 	}
-	if _, err := im.canAdmit([]tidemark.UserID{at.writer}); err != nil {
+	if err := im.canAdmit([]tidemark.UserID{at.writer}); err != nil {
 		return err
 	}
-	if err := im.tell(at, &wire.Members{Added: []string{string(at.writer)}}); err != nil {
-		return err
-	}
-	im.admit(at.user, record.MemberRole)
-	return nil
+	return im.tell(at, &wire.Members{Added: []string{string(at.writer)}})
 }
 
 func (im *importing) leave(at draft) *tidemark.Error {
@@ -146,11 +139,7 @@ func (im *importing) leave(at draft) *tidemark.Error {
 	if at.writer == tidemark.SystemUser {
 		return tidemark.Refuse(tidemark.BadArgument, "the user %q is reserved and cannot be a member", at.writer)
 	}
-	if err := im.tell(at, &wire.Members{Removed: []string{string(at.writer)}}); err != nil {
-		return err
-	}
-	im.dismiss(at.user)
-	return nil
+	return im.tell(at, &wire.Members{Removed: []string{string(at.writer)}})
 }
 
 // tell appends an event about members, written by the author.

@@ -32,11 +32,10 @@ func (t *turn) handleJoin(cmd *Join) Reply {
 	if joinPolicy(t.info) == wire.JoinPolicy_REQUEST {
 		return t.askToJoin(cmd.Text)
 	}
-	users, err := t.canAdmit([]tidemark.UserID{t.writer})
-	if err != nil {
+	if err := t.canAdmit([]tidemark.UserID{t.writer}); err != nil {
 		return Reply{Err: err}
 	}
-	return t.changeMembers(&wire.Members{Added: []string{string(t.writer)}}, func() { t.admit(users[0], member) })
+	return t.changeMembers(&wire.Members{Added: []string{string(t.writer)}})
 }
 
 // arrive sets who asks and where, for those who may be no members. The system neither joins nor leaves.
@@ -124,15 +123,10 @@ func (t *turn) handleAnswerJoin(cmd *AnswerJoin) Reply {
 		reply.Position = t.env.Position
 		return reply
 	}
-	users, err := t.canAdmit(named)
-	if err != nil {
+	if err := t.canAdmit(named); err != nil {
 		return Reply{Err: err}
 	}
-	return t.changeMembers(&wire.Members{Added: texts(named)}, func() {
-		for _, u := range users {
-			t.admit(u, member)
-		}
-	})
+	return t.changeMembers(&wire.Members{Added: texts(named)})
 }
 
 // handleLeave removes the asking user, or takes the user's request to join back. Who has left already gets the event
@@ -163,5 +157,5 @@ func (t *turn) handleLeave(cmd *Leave) Reply {
 		return refuse(tidemark.NotAllowed, "%s owns %s: transfer it to another member first, or dissolve it",
 			t.writer, t.info.ID)
 	}
-	return t.changeMembers(&wire.Members{Removed: []string{string(t.writer)}}, func() { t.dismiss(t.user) })
+	return t.changeMembers(&wire.Members{Removed: []string{string(t.writer)}})
 }

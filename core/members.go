@@ -36,9 +36,9 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 	if err := cmd.Unwilling.check(members); err != nil {
 		return Reply{Err: err}
 	}
-	users, err := t.canAdmit(members)
+	err = t.canAdmit(members)
 	if err == nil && role > member {
-		err = t.checkStaff(len(users))
+		err = t.checkStaff(len(members))
 	}
 	if err != nil {
 		return Reply{Err: err}
@@ -50,11 +50,7 @@ func (t *turn) handleAddMembers(cmd *AddMembers) Reply {
 			body.Roles[string(id)] = wire.Role(role)
 		}
 	}
-	return t.changeMembers(&body, func() {
-		for _, u := range users {
-			t.admit(u, role)
-		}
-	})
+	return t.changeMembers(&body)
 }
 
 // mayAdd refuses who may not add members with a role: it takes the right to give that role as well.
@@ -85,31 +81,26 @@ func (t *turn) handleRemoveMembers(cmd *RemoveMembers) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	var users []record.User
 	members := named[:0]
 	for _, id := range named {
-		u, m := t.removable(id)
+		_, m := t.removable(id)
 		if m == nil {
 			continue
 		}
 		if err := t.mayTo(ToRemove, "remove", id, m); err != nil {
 			return Reply{Err: err}
 		}
-		members, users = append(members, id), append(users, u)
+		members = append(members, id)
 	}
 	if len(members) == 0 {
 		return t.unchanged()
 	}
-	t.expect(len(users))
-	return t.changeMembers(&wire.Members{Removed: texts(members)}, func() {
-		for _, u := range users {
-			t.dismiss(u)
-		}
-	})
+	t.expect(len(members))
+	return t.changeMembers(&wire.Members{Removed: texts(members)})
 }
 
-// changeMembers appends the event that tells of a change of the member list, then makes the change.
-func (t *turn) changeMembers(body *wire.Members, change func()) Reply {
+// changeMembers appends the event that changes the member list.
+func (t *turn) changeMembers(body *wire.Members) Reply {
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
 	}
@@ -117,13 +108,13 @@ func (t *turn) changeMembers(body *wire.Members, change func()) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	change()
 	reply := answer(e)
 	reply.Members, reply.Info = t.head.Members, t.info
 	return reply
 }
 
-// writeMembers appends an event about members. Its body may be larger than a message, but must fit a frame.
+// writeMembers appends an event about members, which takes effect. Its body may be larger than a message, but must fit a
+// frame.
 func (t *turn) writeMembers(
 	body *wire.Members, clientID tidemark.ClientID, writer tidemark.UserID, user record.User, timeMs uint64,
 ) (*record.Event, *tidemark.Error) {
@@ -132,31 +123,31 @@ func (t *turn) writeMembers(
 		return nil, tidemark.Refuse(tidemark.TooLarge, "the list of members takes %d bytes, at most %d fit one event: "+
 			"name fewer users, and add the others by further requests", len(data), bytesMax)
 	}
-	t.ownInfo().MembersPosition = t.env.Position
-	return t.append(draft{
+	e := t.append(draft{
 		writer: writer, user: user, clientID: clientID, kind: record.MembersBody, body: data, timeMs: timeMs,
-	}), nil
+	})
+	t.membersTakeEffect(body)
+	return e, nil
 }
 
-// canAdmit gives the ordinals of users who are to join, if there is room for them.
-func (t *turn) canAdmit(members []tidemark.UserID) ([]record.User, *tidemark.Error) {
+// canAdmit refuses users who are to join if there is no room for them, and gives them their ordinals.
+func (t *turn) canAdmit(members []tidemark.UserID) *tidemark.Error {
 	most := t.limits.MembersMax
 	if set := t.info.Settings.MembersMax; set > 0 {
 		most = min(most, set)
 	}
 	if total := int(t.head.Members) + len(members); total > int(most) {
-		return nil, tidemark.Refuse(tidemark.TooMany, "%s would have %d members, at most %d are allowed", t.info.ID, total, most)
+		return tidemark.Refuse(tidemark.TooMany, "%s would have %d members, at most %d are allowed", t.info.ID, total, most)
 	}
 	t.expect(len(members))
-	users := make([]record.User, len(members))
-	for i, id := range members {
-		users[i] = t.ordinal(id)
-		if id != tidemark.SystemUser && t.info.Kind != record.Room && t.view.ConversationsOf(users[i]) >= int(t.limits.ConversationsMax) {
-			return nil, tidemark.Refuse(tidemark.TooMany, "%s is in %d conversations already, more are not allowed",
+	for _, id := range members {
+		u := t.ordinal(id)
+		if id != tidemark.SystemUser && t.info.Kind != record.Room && t.view.ConversationsOf(u) >= int(t.limits.ConversationsMax) {
+			return tidemark.Refuse(tidemark.TooMany, "%s is in %d conversations already, more are not allowed",
 				id, t.limits.ConversationsMax)
 		}
 	}
-	return users, nil
+	return nil
 }
 
 // expect prepares for changing so many member records.

@@ -35,11 +35,8 @@ func (t *turn) submitMessage(id tidemark.ClientID, m *wire.Message, forward *Ver
 	}
 	normal := m.Class == wire.MessageClass_NORMAL
 	e := t.write(id, record.MessageBody, marshalMessage(m), normal)
-	if normal {
-		t.mention(m, e.Seq, e.SenderID)
-	}
-	t.notePost()
-	t.answered(m, e.Seq)
+	t.notePost(t.env.NowMs)
+	t.messageTakesEffect(e, m)
 	return answer(e)
 }
 
@@ -56,12 +53,12 @@ func (t *turn) mayPost(m *wire.Message) *tidemark.Error {
 }
 
 // notePost keeps the time of a member's message where slow mode counts from it.
-func (t *turn) notePost() {
+func (t *turn) notePost(atMs uint64) {
 	if t.info.Settings.SlowModeMs == 0 || t.member == nil || t.member.Role > member {
 		return
 	}
 	m := t.ownMember(t.user, true)
-	m.LastPostMs, m.Position = t.env.NowMs, t.env.Position
+	m.LastPostMs, m.Position = atMs, t.env.Position
 }
 
 // checkMessage holds the limits of a message, new or as an edit.

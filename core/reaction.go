@@ -36,25 +36,20 @@ func (t *turn) submitReaction(id tidemark.ClientID, reaction *wire.Reaction) Rep
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
 	}
-	changed := t.view.Reacted(t.info.Ordinal, e.Seq, reaction.Key, t.user) == reaction.Removed
-	switch {
-	case changed && reaction.Removed:
-		current.Reactions = t.withoutReaction(e.Seq, current.Reactions, reaction.Key)
-	case changed:
-		current.Reactions = withReaction(current.Reactions, reaction.Key, t.user)
-		if err := t.checkReactions(e.Seq, current.Reactions); err != nil {
+	if t.reacts(e.Seq, reaction) && !reaction.Removed {
+		if err := t.checkReactions(e.Seq, withReaction(current.Reactions, reaction.Key, t.user)); err != nil {
 			return Reply{Err: err}
 		}
 	}
 	body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Reaction{Reaction: reaction}})
 	written := t.write(id, record.ReactionBody, body, false)
-	if changed {
-		t.out.Indexes = append(t.out.Indexes, record.IndexChange{Removed: reaction.Removed, Index: record.Index{
-			Kind: record.ReactionIndex, Conversation: t.info.Ordinal, Seq: e.Seq, ID: reaction.Key, User: t.user,
-		}})
-		t.setCurrent(e.Seq, current)
-	}
+	t.reactionTakesEffect(about{e, current, nil}, reaction)
 	return answer(written)
+}
+
+// reacts reports whether a reaction of the asking user to the event at seq changes anything.
+func (t *turn) reacts(seq tidemark.Seq, reaction *wire.Reaction) bool {
+	return t.view.Reacted(t.info.Ordinal, seq, reaction.Key, t.user) == reaction.Removed
 }
 
 func (t *turn) checkReactions(seq tidemark.Seq, reactions []record.Reaction) *tidemark.Error {
@@ -137,22 +132,11 @@ func (t *turn) submitPin(id tidemark.ClientID, pin *wire.Pin) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	changed := current.PinSeq > 0 == pin.Removed
-	if changed && !pin.Removed && len(t.info.Pins) >= pinsMax {
+	if !pin.Removed && current.PinSeq == 0 && len(t.info.Pins) >= pinsMax {
 		return refuse(tidemark.TooMany, "%s has %d pinned messages, more are not allowed: unpin one first",
 			t.info.ID, len(t.info.Pins))
 	}
 	written := t.write(id, record.PinBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Pin{Pin: pin}}), false)
-	if !changed {
-		return answer(written)
-	}
-	t.unpin(e.Seq)
-	current.PinSeq = 0
-	if !pin.Removed {
-		current.PinSeq = written.Seq
-		t.ownInfo().Pins = append(slices.Clip(t.info.Pins), e.Seq)
-	}
-	t.ownInfo().InfoPosition = t.env.Position
-	t.setCurrent(e.Seq, current)
+	t.pinTakesEffect(written, about{e, current, nil}, pin)
 	return answer(written)
 }

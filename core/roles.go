@@ -83,10 +83,9 @@ func (t *turn) handleSetRole(cmd *SetRole) Reply {
 	if err != nil {
 		return Reply{Err: err}
 	}
-	var users []record.User
 	more, roles := 0, make(map[string]wire.Role, len(named))
 	for _, id := range named {
-		u, m, err := t.activeMember(id)
+		_, m, err := t.activeMember(id)
 		if err == nil && m.Role != cmd.Role {
 			err = t.mayTo(action, "change the role of", id, m)
 		}
@@ -98,20 +97,16 @@ func (t *turn) handleSetRole(cmd *SetRole) Reply {
 		case m.Role == member:
 			more++
 		}
-		users, roles[string(id)] = append(users, u), wire.Role(cmd.Role)
+		roles[string(id)] = wire.Role(cmd.Role)
 	}
-	if len(users) == 0 {
+	if len(roles) == 0 {
 		return t.unchanged()
 	}
 	if err := t.checkStaff(more); err != nil {
 		return Reply{Err: err}
 	}
-	t.expect(len(users))
-	return t.changeMembers(&wire.Members{Roles: roles}, func() {
-		for _, u := range users {
-			t.setRole(u, cmd.Role)
-		}
-	})
+	t.expect(len(roles))
+	return t.changeMembers(&wire.Members{Roles: roles})
 }
 
 // setRole changes a member's role by the event just appended.
@@ -159,12 +154,7 @@ func (t *turn) handleTransfer(cmd *Transfer) Reply {
 	for _, u := range from {
 		roles[string(t.view.UserID(u))] = wire.Role_ADMIN
 	}
-	return t.changeMembers(&wire.Members{Roles: roles}, func() {
-		for _, u := range from {
-			t.setRole(u, admin)
-		}
-		t.setRole(heir, owner)
-	})
+	return t.changeMembers(&wire.Members{Roles: roles})
 }
 
 // owners are the owners of a conversation but one.

@@ -146,7 +146,7 @@ func (t *turn) handleSetAttributes(cmd *SetAttributes) Reply {
 	if err := checkAttributesTotal(next); err != nil {
 		return Reply{Err: err}
 	}
-	return t.writeAttributes(next, set)
+	return t.writeAttributes(set)
 }
 
 // handleDropAttributes removes, in the name of the system, the attributes that were to go with their owner, who has
@@ -156,8 +156,8 @@ func (t *turn) handleDropAttributes(cmd *DropAttributes) Reply {
 	if found, err := t.find(cmd.Conversation); err != nil || !found {
 		return Reply{Err: err}
 	}
-	next, set := t.withoutGone(cmd.Gone)
-	return t.writeAttributes(next, set)
+	_, set := t.withoutGone(cmd.Gone)
+	return t.writeAttributes(set)
 }
 
 // withoutGone are the room's attributes, to be changed, without those that were to go with an owner who is not in it any
@@ -174,16 +174,15 @@ func (t *turn) withoutGone(seen []record.Attribute) (next []record.Attribute, go
 }
 
 // writeAttributes appends the event that tells of changed attributes.
-func (t *turn) writeAttributes(next []record.Attribute, set []*wire.Attribute) Reply {
+func (t *turn) writeAttributes(set []*wire.Attribute) Reply {
 	if len(set) == 0 {
 		return t.unchanged()
 	}
-	body := &wire.Body{Body: &wire.Body_Info{Info: &wire.Info{Attributes: set}}}
-	e := t.write("", record.InfoBody, wire.MarshalBody(body), false)
-	info := t.ownInfo()
-	info.Attributes, info.InfoPosition = next, t.env.Position
+	body := &wire.Info{Attributes: set}
+	e := t.write("", record.InfoBody, wire.MarshalBody(&wire.Body{Body: &wire.Body_Info{Info: body}}), false)
+	t.infoTakesEffect(e, body)
 	reply := answer(e)
-	reply.Info = info
+	reply.Info = t.info
 	return reply
 }
 
