@@ -66,6 +66,7 @@ func (a *API) submitted(conversation tidemark.ConversationID, reply core.Reply) 
 	}
 	if !reply.Transient {
 		answer.Digest, answer.Salt = reply.Digest[:], reply.Salt[:]
+		answer.Seal = a.config.Set.SealBytes(conversation, reply.Seq, reply.Digest)
 	}
 	return answer
 }

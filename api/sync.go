@@ -151,6 +151,7 @@ func (s *syncService) Verify(ctx context.Context, request *wire.VerifyRequest) (
 	}
 	return &wire.VerifyResponse{
 		Seq: uint64(seq), Digest: digest[:], HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
+		HeadSeal: s.config.Set.SealBytes(sight.Info.ID, sight.Head.Seq, sight.Head.Digest),
 	}, nil
 }
 

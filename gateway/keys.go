@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Where keys come from: the two key files of the data directory, and PEM.
+// Where keys come from: the key files of the data directory, and PEM.
 
 package gateway
 
@@ -33,6 +33,16 @@ type publicKey struct {
 	kid       string // "": fits any token
 	algorithm string // EdDSA or RS256
 	key       jwt.VerificationKey
+}
+
+// SealKey reads the key of the seals of a data directory, making it at the first start. Who loses it loses what devices
+// could give back after a restore, and nothing else. log may be nil.
+func SealKey(dir string, log *slog.Logger) ([]byte, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	key, _, err := keyFile(dir, "seal.key", secretBytesMin, log)
+	return key, err
 }
 
 // keyFile reads a secret of at least bytesMin bytes from a file of one line, making it when it does not exist.
@@ -80,10 +90,21 @@ func makeKeyFile(path string) ([]byte, error) {
 	if err == nil {
 		err = os.Link(f.Name(), path) // fs.ErrExist if another process was faster
 	}
-	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+	if err = errors.Join(err, os.Remove(f.Name())); err == nil {
+		err = syncDir(filepath.Dir(path)) // what was signed with a key that a power cut takes away counts no more
+	}
+	if err != nil {
 		return nil, fmt.Errorf("gateway: make %s: %w", path, err)
 	}
 	return []byte(key), nil
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // parsePublicKeys reads every PEM block in data.

@@ -97,6 +97,7 @@ func (s *Set) Fetch(user tidemark.UserID, f *wire.Fetch) (*wire.Fetched, error) 
 	answer := &wire.Fetched{
 		Request: f.GetRequest(), Conversation: f.GetConversation(),
 		HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
+		HeadSeal: s.SealBytes(sight.Info.ID, sight.Head.Seq, sight.Head.Digest),
 	}
 	if f.GetThread() > 0 {
 		return page.fetchThread(f, answer)

@@ -32,6 +32,8 @@ type Config struct {
 	Log      *slog.Logger    // nil: none
 
 	ContactsOnly bool // in direct conversations only contacts may write to each other
+
+	SealKey []byte // of the data directory, 32 bytes or more, for the seals of heads; empty: there are none
 }
 
 // Set is all partitions of this node. Its methods are safe for concurrent use.
@@ -43,6 +45,7 @@ type Set struct {
 	db           *store.DB
 	devices      Devices
 	partitions   []*Partition // immutable
+	seals        *seals       // nil: there are none
 
 	asking [64]sync.Mutex // by user: held while one asks for a contact; before every other
 
@@ -76,7 +79,7 @@ func Open(cfg Config) (*Set, error) {
 	cfg.Cache.fill()
 	s := &Set{
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), contactsOnly: cfg.ContactsOnly, nowMs: cfg.NowMs,
-		db: cfg.DB, devices: cfg.Devices,
+		db: cfg.DB, devices: cfg.Devices, seals: newSeals(cfg.SealKey),
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
 		ending: make(turnstile, 1), departed: departed{users: newGenerations[tidemark.UserID, struct{}](departedKept)},
 		watches: newWatches(), typings: typings{told: newGenerations[typingKey, uint64](typingsKnown)},

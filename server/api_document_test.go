@@ -242,7 +242,7 @@ func (n *node) quiet() {
 // stable replaces what differs from run to run.
 func stable(text string) string {
 	for _, r := range []struct{ find, put string }{
-		{`"(\w*[dD]igest|salt|bodyHash)":"[^"]+"`, `"$1":"…"`},
+		{`"(\w*[dD]igest|salt|bodyHash|seal|headSeal)":"[^"]+"`, `"$1":"…"`},
 		{`"(token|sessionId|address|version|pageToken|nextPageToken|listVersion|infoVersion|membersVersion|nickname|avatar|custom)":"[A-Za-z0-9_\-.+/=]{9,}"`, `"$1":"…"`},
 		{`"(id)":"\d{12,}"`, `"$1":"7312849104"`},
 		{`"(epoch)":"\d+"`, `"$1":"1"`},

@@ -103,10 +103,15 @@ func (s *Server) open() (err error) {
 	if err != nil {
 		return err
 	}
+	sealKey, err := gateway.SealKey(c.DataDir, c.Log)
+	if err != nil {
+		return err
+	}
 	s.set, err = partition.Open(partition.Config{
 		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
 		Devices:      devices,
 		ContactsOnly: c.ContactsOnly,
+		SealKey:      sealKey,
 	})
 	if err != nil {
 		return err

@@ -212,9 +212,6 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 			}
 		}
 	}
-	if t.Head.Floor > 0 {
-		dst = appendUint(dst, conversationFloorSeq, uint64(t.Head.Floor+1))
-	}
 	for _, e := range events {
 		if s.isOwn(k, t, e.Seq) {
 			continue
@@ -226,12 +223,24 @@ func (s *Session) appendStretch(dst []byte, k key, t *stretch, entries []*partit
 		}
 		s.name(e.SenderID)
 	}
-	if t.Info.Kind == record.Direct {
-		if peer, ok := t.Info.ID.Peer(s.cfg.User); ok {
-			s.name(peer)
-		}
+	if t.Head.Floor > 0 {
+		dst = appendUint(dst, conversationFloorSeq, uint64(t.Head.Floor+1))
 	}
+	if digest != (tidemark.Digest{}) {
+		dst = s.appendSeal(dst, conversationHeadSeal, t.Info.ID, t.last, digest)
+	}
+	s.namePeer(t.Info)
 	return closeField(dst, mark), nil
+}
+
+// namePeer has the profile of the other user of a direct conversation given.
+func (s *Session) namePeer(info *record.Info) {
+	if info.Kind != record.Direct {
+		return
+	}
+	if peer, ok := info.ID.Peer(s.cfg.User); ok {
+		s.name(peer)
+	}
 }
 
 // end is the chain value and the time of the stretch's last event; zero if that is no longer kept.

@@ -35,6 +35,7 @@ const (
 	conversationPrevDigest = 11
 	conversationRemoved    = 13
 	conversationFloorSeq   = 14
+	conversationHeadSeal   = 15
 
 	syncedCursor    = 1
 	cursorEpoch     = 1
@@ -51,6 +52,7 @@ const (
 	submittedDuplicate    = 9
 	submittedSalt         = 10
 	submittedCounted      = 11
+	submittedSeal         = 12
 )
 
 // openField begins a nested message, whose length is not known yet.
@@ -106,7 +108,7 @@ func appendPosition(dst []byte, number protowire.Number, partition uint32, posit
 }
 
 // appendSubmitted writes the frame that answers a submission.
-func appendSubmitted(dst []byte, r *reply) []byte {
+func (s *Session) appendSubmitted(dst []byte, r *reply) []byte {
 	a := &r.submitted.reply
 	dst, mark := openField(dst, frameSubmitted)
 	dst = appendUint(dst, submittedRequest, r.request)
@@ -124,7 +126,16 @@ func appendSubmitted(dst []byte, r *reply) []byte {
 		dst = appendBytes(dst, submittedSalt, a.Salt[:])
 	}
 	dst = appendUint(dst, submittedCounted, a.Counted)
+	dst = s.appendSeal(dst, submittedSeal, r.submitted.conversation, a.Seq, a.Digest)
 	return closeField(dst, mark)
+}
+
+// appendSeal writes the server's seal of an event, where it makes any.
+func (s *Session) appendSeal(dst []byte, number protowire.Number, id tidemark.ConversationID, seq tidemark.Seq, digest tidemark.Digest) []byte {
+	if seal, ok := s.cfg.Set.Seal(id, seq, digest); ok {
+		return appendBytes(dst, number, seal[:])
+	}
+	return dst
 }
 
 // message is what generated messages offer.

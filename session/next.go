@@ -171,7 +171,7 @@ func (s *Session) appendReply(dst []byte, r *reply) []byte {
 			r.seat.place.Own(r.submitted.reply.Seq, r.submitted.message)
 		}
 		s.remember(r)
-		return appendSubmitted(dst, r)
+		return s.appendSubmitted(dst, r)
 	case r.fetch != nil:
 		page, err := s.cfg.Set.Fetch(s.cfg.User, r.fetch)
 		if err != nil {

@@ -97,6 +97,7 @@ func (tc *testWorld) say(id tidemark.ConversationID, text string, priority wire.
 
 func (d *device) storeFetched(f *wire.Fetched) {
 	d.tc.Helper()
+	d.checkSeal("fetched", f.Conversation, f.HeadSeq, f.HeadDigest, f.HeadSeal)
 	r := d.rooms[f.Conversation]
 	if r == nil || r.request != f.Request {
 		return

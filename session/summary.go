@@ -22,6 +22,7 @@ func Summary(set *partition.Set, user tidemark.UserID, id tidemark.ConversationI
 	d := &wire.ConversationDelta{
 		Id: string(id), Partition: sight.Partition.Number(), Info: sight.Partition.WireInfo(sight.Info, head.Members),
 		HeadSeq: uint64(head.Seq), HeadDigest: head.Digest[:], LastTimeMs: head.TimeMs,
+		HeadSeal: set.SealBytes(id, head.Seq, head.Digest),
 	}
 	if head.Floor > 0 {
 		d.FloorSeq = uint64(head.Floor + 1)

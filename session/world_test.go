@@ -6,6 +6,7 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -62,6 +63,7 @@ func (tc *testWorld) start() {
 	tc.must(err)
 	cfg := partition.Config{
 		DB: db, Journal: journal.NewLocal(db), NowMs: tc.clock, Entropy: rand.NewChaCha8([32]byte{}), Limits: tc.limits,
+		SealKey: bytes.Repeat([]byte("seal"), 8),
 	}
 	if tc.config != nil {
 		tc.config(&cfg)
@@ -336,6 +338,9 @@ func (d *device) storeDelta(delta *wire.Delta) {
 			d.tc.Fatalf("%s: %d live events of %s with one digest", d.name, len(c.Events), c.Id)
 		}
 		d.storeConversation(c)
+		if d.rooms[c.Id] == nil {
+			d.checkSeal("delta", c.Id, c.HeadSeq, c.HeadDigest, c.HeadSeal)
+		}
 	}
 	if len(delta.Checkpoints) == 0 {
 		return
@@ -430,6 +435,17 @@ func (d *device) storeEvent(l *log, e *wire.Event) {
 	}
 }
 
+// checkSeal holds that a digest of a head comes with the server's own seal of it.
+func (d *device) checkSeal(in, id string, seq uint64, digest, seal []byte) {
+	d.tc.Helper()
+	if len(digest) == 0 && len(seal) == 0 {
+		return
+	}
+	if len(digest) != 32 || !d.tc.set.Sealed(tidemark.ConversationID(id), tidemark.Seq(seq), tidemark.Digest(digest), seal) {
+		d.tc.Fatalf("%s: %s of %s tells the digest %x of %d with the seal %x", d.name, in, id, digest, seq, seal)
+	}
+}
+
 func (d *device) storeSubmitted(f *wire.Submitted) {
 	d.tc.Helper()
 	m := d.pending[f.Request]
@@ -437,6 +453,7 @@ func (d *device) storeSubmitted(f *wire.Submitted) {
 		d.tc.Fatalf("%s: submitted for request %d, which waits for nothing", d.name, f.Request)
 	}
 	delete(d.pending, f.Request)
+	d.checkSeal("submitted", f.Conversation, f.Seq, f.Digest, f.Seal)
 	if f.Duplicate || f.Seq == 0 {
 		return // the event itself comes, or came, by delta
 	}

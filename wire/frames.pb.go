@@ -1652,6 +1652,7 @@ type Submitted struct {
 	Duplicate     bool                   `protobuf:"varint,9,opt,name=duplicate,proto3" json:"duplicate,omitempty"` // stored by an earlier submit with this client_id
 	Salt          []byte                 `protobuf:"bytes,10,opt,name=salt,proto3" json:"salt,omitempty"`           // with the body as sent: what is hashed
 	Counted       uint64                 `protobuf:"varint,11,opt,name=counted,proto3" json:"counted,omitempty"`
+	Seal          []byte                 `protobuf:"bytes,12,opt,name=seal,proto3" json:"seal,omitempty"` // with digest: the server's own mark on it, 16 bytes, which it can check again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1763,6 +1764,13 @@ func (x *Submitted) GetCounted() uint64 {
 	return 0
 }
 
+func (x *Submitted) GetSeal() []byte {
+	if x != nil {
+		return x.Seal
+	}
+	return nil
+}
+
 // Fetched answers fetch: events in ascending order, in their current form.
 type Fetched struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1774,6 +1782,7 @@ type Fetched struct {
 	PrevDigest    []byte                 `protobuf:"bytes,6,opt,name=prev_digest,json=prevDigest,proto3" json:"prev_digest,omitempty"` // chain value before the first event
 	FloorSeq      uint64                 `protobuf:"varint,7,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing below is kept, or visible to this user
 	HasMore       bool                   `protobuf:"varint,8,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`         // further in the direction asked
+	HeadSeal      []byte                 `protobuf:"bytes,9,opt,name=head_seal,json=headSeal,proto3" json:"head_seal,omitempty"`       // with head_digest: see Submitted.seal
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1862,6 +1871,13 @@ func (x *Fetched) GetHasMore() bool {
 		return x.HasMore
 	}
 	return false
+}
+
+func (x *Fetched) GetHeadSeal() []byte {
+	if x != nil {
+		return x.HeadSeal
+	}
+	return nil
 }
 
 // Signal carries what is not stored.
@@ -2548,7 +2564,7 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"5\n" +
 	"\x06Synced\x12+\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x13.tidemark.v1.CursorR\x06cursor\"\xa2\x02\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x13.tidemark.v1.CursorR\x06cursor\"\xb6\x02\n" +
 	"\tSubmitted\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\tR\fconversation\x12\x10\n" +
@@ -2561,7 +2577,8 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\tduplicate\x18\t \x01(\bR\tduplicate\x12\x12\n" +
 	"\x04salt\x18\n" +
 	" \x01(\fR\x04salt\x12\x18\n" +
-	"\acounted\x18\v \x01(\x04R\acounted\"\x88\x02\n" +
+	"\acounted\x18\v \x01(\x04R\acounted\x12\x12\n" +
+	"\x04seal\x18\f \x01(\fR\x04seal\"\xa5\x02\n" +
 	"\aFetched\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\tR\fconversation\x12*\n" +
@@ -2572,7 +2589,8 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\vprev_digest\x18\x06 \x01(\fR\n" +
 	"prevDigest\x12\x1b\n" +
 	"\tfloor_seq\x18\a \x01(\x04R\bfloorSeq\x12\x19\n" +
-	"\bhas_more\x18\b \x01(\bR\ahasMore\"\xb0\x02\n" +
+	"\bhas_more\x18\b \x01(\bR\ahasMore\x12\x1b\n" +
+	"\thead_seal\x18\t \x01(\fR\bheadSeal\"\xb0\x02\n" +
 	"\x06Signal\x123\n" +
 	"\x06typing\x18\x01 \x01(\v2\x19.tidemark.v1.TypingSignalH\x00R\x06typing\x129\n" +
 	"\bpresence\x18\x02 \x01(\v2\x1b.tidemark.v1.PresenceSignalH\x00R\bpresence\x126\n" +

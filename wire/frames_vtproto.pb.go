@@ -1486,6 +1486,13 @@ func (m *Submitted) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Seal) > 0 {
+		i -= len(m.Seal)
+		copy(dAtA[i:], m.Seal)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Seal)))
+		i--
+		dAtA[i] = 0x62
+	}
 	if m.Counted != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Counted))
 		i--
@@ -1584,6 +1591,13 @@ func (m *Fetched) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.HeadSeal) > 0 {
+		i -= len(m.HeadSeal)
+		copy(dAtA[i:], m.HeadSeal)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.HeadSeal)))
+		i--
+		dAtA[i] = 0x4a
 	}
 	if m.HasMore {
 		i--
@@ -2894,6 +2908,10 @@ func (m *Submitted) SizeVT() (n int) {
 	if m.Counted != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Counted))
 	}
+	l = len(m.Seal)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2933,6 +2951,10 @@ func (m *Fetched) SizeVT() (n int) {
 	}
 	if m.HasMore {
 		n += 2
+	}
+	l = len(m.HeadSeal)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -6671,6 +6693,40 @@ func (m *Submitted) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Seal", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Seal = append(m.Seal[:0], dAtA[iNdEx:postIndex]...)
+			if m.Seal == nil {
+				m.Seal = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -6933,6 +6989,40 @@ func (m *Fetched) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.HasMore = bool(v != 0)
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HeadSeal", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.HeadSeal = append(m.HeadSeal[:0], dAtA[iNdEx:postIndex]...)
+			if m.HeadSeal == nil {
+				m.HeadSeal = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -2659,6 +2659,7 @@ type ConversationDelta struct {
 	Events        []*Event               `protobuf:"bytes,12,rep,name=events,proto3" json:"events,omitempty"`
 	Removed       bool                   `protobuf:"varint,13,opt,name=removed,proto3" json:"removed,omitempty"`                   // no longer a member
 	FloorSeq      uint64                 `protobuf:"varint,14,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"` // nothing below is kept any more; 0 or 1: everything is
+	HeadSeal      []byte                 `protobuf:"bytes,15,opt,name=head_seal,json=headSeal,proto3" json:"head_seal,omitempty"`  // with head_digest: the server's own mark on it, 16 bytes, which it can check again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2789,6 +2790,13 @@ func (x *ConversationDelta) GetFloorSeq() uint64 {
 		return x.FloorSeq
 	}
 	return 0
+}
+
+func (x *ConversationDelta) GetHeadSeal() []byte {
+	if x != nil {
+		return x.HeadSeal
+	}
+	return nil
 }
 
 // Device of a user.
@@ -3095,7 +3103,7 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"joined_seq\x18\x03 \x01(\x04R\tjoinedSeq\x12\x19\n" +
 	"\bread_seq\x18\x04 \x01(\x04R\areadSeq\x12#\n" +
 	"\rdelivered_seq\x18\x05 \x01(\x04R\fdeliveredSeq\x12*\n" +
-	"\x11silenced_until_ms\x18\x06 \x01(\x04R\x0fsilencedUntilMs\"\xee\x03\n" +
+	"\x11silenced_until_ms\x18\x06 \x01(\x04R\x0fsilencedUntilMs\"\x8b\x04\n" +
 	"\x11ConversationDelta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x121\n" +
@@ -3114,7 +3122,8 @@ const file_tidemark_v1_model_proto_rawDesc = "" +
 	"prevDigest\x12*\n" +
 	"\x06events\x18\f \x03(\v2\x12.tidemark.v1.EventR\x06events\x12\x18\n" +
 	"\aremoved\x18\r \x01(\bR\aremoved\x12\x1b\n" +
-	"\tfloor_seq\x18\x0e \x01(\x04R\bfloorSeqB\t\n" +
+	"\tfloor_seq\x18\x0e \x01(\x04R\bfloorSeq\x12\x1b\n" +
+	"\thead_seal\x18\x0f \x01(\fR\bheadSealB\t\n" +
 	"\a_unreadB\v\n" +
 	"\t_mentions\"\xb7\x01\n" +
 	"\x06Device\x12\x1b\n" +

@@ -2041,6 +2041,13 @@ func (m *ConversationDelta) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.HeadSeal) > 0 {
+		i -= len(m.HeadSeal)
+		copy(dAtA[i:], m.HeadSeal)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.HeadSeal)))
+		i--
+		dAtA[i] = 0x7a
+	}
 	if m.FloorSeq != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FloorSeq))
 		i--
@@ -3129,6 +3136,10 @@ func (m *ConversationDelta) SizeVT() (n int) {
 	}
 	if m.FloorSeq != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.FloorSeq))
+	}
+	l = len(m.HeadSeal)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -9186,6 +9197,40 @@ func (m *ConversationDelta) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 15:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HeadSeal", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.HeadSeal = append(m.HeadSeal[:0], dAtA[iNdEx:postIndex]...)
+			if m.HeadSeal == nil {
+				m.HeadSeal = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -75,7 +75,8 @@ func readableFrame(m *ServerFrame) *ServerFrame {
 		if p := f.Fetched; p != nil {
 			return &ServerFrame{Frame: &ServerFrame_Fetched{Fetched: &Fetched{
 				Request: p.Request, Conversation: p.Conversation, Events: readableEvents(p.Events), HeadSeq: p.HeadSeq,
-				HeadDigest: p.HeadDigest, PrevDigest: p.PrevDigest, FloorSeq: p.FloorSeq, HasMore: p.HasMore}}}
+				HeadDigest: p.HeadDigest, PrevDigest: p.PrevDigest, FloorSeq: p.FloorSeq, HasMore: p.HasMore,
+				HeadSeal: p.HeadSeal}}}
 		}
 	}
 	return m
@@ -96,7 +97,7 @@ func readableDelta(d *ConversationDelta) *ConversationDelta {
 	return &ConversationDelta{
 		Id: d.Id, Partition: d.Partition, Info: d.Info, Self: d.Self, HeadSeq: d.HeadSeq, HeadDigest: d.HeadDigest,
 		Unread: d.Unread, Mentions: d.Mentions, LastTimeMs: d.LastTimeMs, PrevSeq: d.PrevSeq, PrevDigest: d.PrevDigest,
-		Events: readableEvents(d.Events), Removed: d.Removed, FloorSeq: d.FloorSeq,
+		Events: readableEvents(d.Events), Removed: d.Removed, FloorSeq: d.FloorSeq, HeadSeal: d.HeadSeal,
 	}
 }
 

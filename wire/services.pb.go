@@ -1262,6 +1262,7 @@ type VerifyResponse struct {
 	HeadSeq       uint64                 `protobuf:"varint,3,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
 	HeadDigest    []byte                 `protobuf:"bytes,4,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"` // chain value at head_seq
 	FloorSeq      uint64                 `protobuf:"varint,5,opt,name=floor_seq,json=floorSeq,proto3" json:"floor_seq,omitempty"`      // nothing below is kept, or visible to this user
+	HeadSeal      []byte                 `protobuf:"bytes,6,opt,name=head_seal,json=headSeal,proto3" json:"head_seal,omitempty"`       // with head_digest: see Submitted.seal
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1329,6 +1330,13 @@ func (x *VerifyResponse) GetFloorSeq() uint64 {
 		return x.FloorSeq
 	}
 	return 0
+}
+
+func (x *VerifyResponse) GetHeadSeal() []byte {
+	if x != nil {
+		return x.HeadSeal
+	}
+	return nil
 }
 
 type ReceiptsRequest struct {
@@ -7676,14 +7684,15 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\vAckResponse\"E\n" +
 	"\rVerifyRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x93\x01\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xb0\x01\n" +
 	"\x0eVerifyResponse\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x19\n" +
 	"\bhead_seq\x18\x03 \x01(\x04R\aheadSeq\x12\x1f\n" +
 	"\vhead_digest\x18\x04 \x01(\fR\n" +
 	"headDigest\x12\x1b\n" +
-	"\tfloor_seq\x18\x05 \x01(\x04R\bfloorSeq\"\xc4\x01\n" +
+	"\tfloor_seq\x18\x05 \x01(\x04R\bfloorSeq\x12\x1b\n" +
+	"\thead_seal\x18\x06 \x01(\fR\bheadSeal\"\xc4\x01\n" +
 	"\x0fReceiptsRequest\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12%\n" +
