@@ -25,21 +25,22 @@ type Seal [16]byte
 const (
 	sealPrefix  = "tidemark/seal/1\x00"
 	sealsRecent = 1024 // heads whose seal is remembered
+	sealsAtOnce = 16   // how many are made at the same time
 )
 
 // seals makes and checks seals. Whoever receives a message asks for the seal of the same head, so that of each the last is
 // remembered: one MAC a message, whatever the number of its receivers. Safe for concurrent use.
 type seals struct {
-	key    []byte
-	macs   sync.Pool // of *sealing
 	seed   maphash.Seed
+	macs   [sealsAtOnce]sealing
 	recent [sealsRecent]recentSeal
 }
 
 // sealing is what one MAC needs, kept so that none allocates.
 type sealing struct {
-	mac hash.Hash
-	buf []byte
+	mu  sync.Mutex
+	mac hash.Hash // guarded by mu
+	buf []byte    // guarded by mu
 }
 
 // recentSeal is the last seal of the conversations that share its place.
@@ -56,15 +57,17 @@ func newSeals(key []byte) *seals {
 	if len(key) == 0 {
 		return nil
 	}
-	return &seals{
-		key: key, seed: maphash.MakeSeed(),
-		macs: sync.Pool{New: func() any { return &sealing{mac: hmac.New(sha256.New, key)} }},
+	s := &seals{seed: maphash.MakeSeed()}
+	for i := range s.macs {
+		s.macs[i].mac = hmac.New(sha256.New, key)
 	}
+	return s
 }
 
 // seal is the seal of an event of the log by its chain value.
 func (s *seals) seal(id tidemark.ConversationID, seq tidemark.Seq, digest *tidemark.Digest) Seal {
-	r := &s.recent[maphash.String(s.seed, string(id))%sealsRecent]
+	place := maphash.String(s.seed, string(id))
+	r := &s.recent[place%sealsRecent]
 	r.mu.Lock()
 	if r.seq == seq && r.digest == *digest && r.conversation == id {
 		seal := r.seal
@@ -72,15 +75,18 @@ func (s *seals) seal(id tidemark.ConversationID, seq tidemark.Seq, digest *tidem
 		return seal
 	}
 	r.mu.Unlock()
-	seal := s.compute(id, seq, digest)
+	seal := s.compute(place, id, seq, digest)
 	r.mu.Lock()
 	r.conversation, r.seq, r.digest, r.seal = id, seq, *digest, seal
 	r.mu.Unlock()
 	return seal
 }
 
-func (s *seals) compute(id tidemark.ConversationID, seq tidemark.Seq, digest *tidemark.Digest) (seal Seal) {
-	with := s.macs.Get().(*sealing)
+// compute makes a seal at a place, any number.
+func (s *seals) compute(place uint64, id tidemark.ConversationID, seq tidemark.Seq, digest *tidemark.Digest) (seal Seal) {
+	with := &s.macs[place%sealsAtOnce]
+	with.mu.Lock()
+	defer with.mu.Unlock()
 	b := append(with.buf[:0], sealPrefix...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(id)))
 	b = append(b, id...)
@@ -90,7 +96,6 @@ func (s *seals) compute(id tidemark.ConversationID, seq tidemark.Seq, digest *ti
 	with.mac.Write(b)
 	with.buf = with.mac.Sum(b[:0])
 	copy(seal[:], with.buf)
-	s.macs.Put(with)
 	return seal
 }
 
@@ -118,6 +123,6 @@ func (s *Set) Sealed(id tidemark.ConversationID, seq tidemark.Seq, digest tidema
 	if s.seals == nil || seq == 0 || len(id) > math.MaxUint16 {
 		return false
 	}
-	own := s.seals.compute(id, seq, &digest)
+	own := s.seals.compute(0, id, seq, &digest)
 	return hmac.Equal(own[:], seal)
 }

@@ -85,7 +85,7 @@ func TestSealsAreNotMixedUp(t *testing.T) {
 			for i := range 4 * sealsRecent {
 				id := tidemark.ConversationID("c" + hex.EncodeToString([]byte{byte(i >> 8), byte(i)}))
 				seq, digest := tidemark.Seq(i%3+1), tidemark.Digest{byte(i % 2)}
-				if got, want := s.seal(id, seq, &digest), s.compute(id, seq, &digest); got != want {
+				if got, want := s.seal(id, seq, &digest), s.compute(uint64(i), id, seq, &digest); got != want {
 					t.Errorf("%s %d: %x, want %x", id, seq, got, want)
 					return
 				}
