@@ -217,7 +217,7 @@ func (c *conn) look(monoMs, wallMs uint64) {
 	}
 	silence := time.Duration(cfg.HeartbeatMs) * time.Millisecond * 5 / 2
 	switch expires := c.expiresMs.Load(); {
-	case !c.handling.Load() && since(c.heardMs.Load()) > silence:
+	case (c.stream() != nil || c.ending()) && !c.handling.Load() && since(c.heardMs.Load()) > silence: // before welcome nobody knows the heartbeat
 		c.cutFor(&c.owner.counts.halfOpen)
 	case c.stream() == nil && !c.handling.Load() && since(c.acceptedMs) > cfg.HelloTimeout && !c.ending():
 		c.endWith(&violation{OutOfOrder, ws.StatusPolicyViolation, "no hello came in time"})

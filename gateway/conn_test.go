@@ -155,7 +155,7 @@ func TestEarlyBytes(t *testing.T) {
 }
 
 func TestNoHelloInTime(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.HelloTimeout = 50 * time.Millisecond }, openFake)
+	w := newWorld(t, func(c *Config) { c.HelloTimeout, c.HeartbeatMs = 50*time.Millisecond, 4 }, openFake) // a heartbeat that nobody was told of yet
 	c := w.dial(wire.JSON, nil)
 	c.wantBye(wire.ByeReason_PROTOCOL)
 	c.wantClose(1008)
