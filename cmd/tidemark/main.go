@@ -31,16 +31,17 @@ import (
 type commandLine struct {
 	Config configFile `placeholder:"FILE" help:"YAML file with the flags of serve as keys, without the dashes."`
 
-	Serve   serveCommand   `cmd:"" help:"Run a server."`
-	Bench   benchCommand   `cmd:"" help:"Measure a server."`
-	Chat    chatCommand    `cmd:"" help:"Chat in a terminal."`
-	Export  exportCommand  `cmd:"" help:"Write conversations' history to files."`
-	Import  importCommand  `cmd:"" help:"Import history from elsewhere."`
-	OpenAPI openapiCommand `cmd:"" name:"openapi" help:"Print the OpenAPI document of the HTTP API."`
-	Token   tokenCommand   `cmd:"" help:"Print a token for a user."`
-	Trace   traceCommand   `cmd:"" help:"Tell where a message is, and why a device does not have it."`
-	Verify  verifyCommand  `cmd:"" help:"Check a data directory."`
-	Version versionCommand `cmd:"" help:"Print the version of this binary."`
+	Serve       serveCommand       `cmd:"" help:"Run a server."`
+	Bench       benchCommand       `cmd:"" help:"Measure a server."`
+	Chat        chatCommand        `cmd:"" help:"Chat in a terminal."`
+	Conformance conformanceCommand `cmd:"" help:"Check that a server keeps PROTOCOL.md."`
+	Export      exportCommand      `cmd:"" help:"Write conversations' history to files."`
+	Import      importCommand      `cmd:"" help:"Import history from elsewhere."`
+	OpenAPI     openapiCommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document of the HTTP API."`
+	Token       tokenCommand       `cmd:"" help:"Print a token for a user."`
+	Trace       traceCommand       `cmd:"" help:"Tell where a message is, and why a device does not have it."`
+	Verify      verifyCommand      `cmd:"" help:"Check a data directory."`
+	Version     versionCommand     `cmd:"" help:"Print the version of this binary."`
 }
 
 // Output is where a command writes: results to Out, and what people should know besides to Err.

@@ -53,6 +53,7 @@ var rooms = map[string]room{
 	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
 	"sim/invariant": {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
+	"conformance":   {"root chain wire", "the kit checks any server from outside, over the wire; whatever it took from this server's code it would believe"},
 
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
@@ -65,7 +66,7 @@ var outside = []struct {
 	why     string
 }{
 	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify bench/schemes cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
-	{"github.com/gobwas/", "gateway", "one place checks fragmentation, UTF-8 and control frames"},
+	{"github.com/gobwas/", "gateway conformance", "one place checks fragmentation, UTF-8 and control frames, and one sends what breaks the rules"},
 	{"github.com/coder/websocket", "client", "the SDK's own transport"},
 	{"github.com/golang-jwt/jwt", "gateway", "tokens are checked in one place"},
 	{"github.com/alecthomas/kong", "cmd/tidemark", "only the command line reads flags and environment"},

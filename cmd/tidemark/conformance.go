@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// tidemark conformance: does a server keep PROTOCOL.md?
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tidemark-im/tidemark/conformance"
+)
+
+type conformanceCommand struct {
+	URL      string        `arg:"" optional:"" default:"http://127.0.0.1:8080" help:"The server to check (${default})."`
+	Data     string        `default:"./tidemark-data" placeholder:"DIR" help:"Its data directory, for the admin key in it (${default})."`
+	AdminKey string        `placeholder:"KEY" help:"The admin key. Default: the one in DIR/admin.key."`
+	Only     []string      `placeholder:"N,..." help:"Check these statements and sections only, for example 2.4,3."`
+	List     bool          `help:"Print the checks and run none."`
+	JSON     bool          `name:"json" help:"Print one line of JSON for each check instead of the table."`
+	Quiet    bool          `short:"q" help:"Print no progress."`
+	Parallel int           `default:"8" placeholder:"N" help:"Checks at once, beside those that wait for time to pass (${default})."`
+	Timeout  time.Duration `default:"10s" help:"How long something may take that a server does at once (${default})."`
+	Patience time.Duration `default:"2m" help:"Skip checks that have to wait longer than this (${default})."`
+}
+
+// Help adds examples to the command's help.
+func (conformanceCommand) Help() string {
+	return `Plays the part of devices and of an app's back end, and checks each numbered statement of PROTOCOL.md. It makes users and conversations whose ids begin with "conformance-", and deletes the users at the end. Exit status 1 when a check fails.
+
+Examples:
+
+  tidemark conformance
+  tidemark conformance https://chat.example --admin-key "$KEY" --only 2.4,3 --json
+  tidemark conformance --list`
+}
+
+// Run checks the server and prints what came out.
+func (c *conformanceCommand) Run(ctx context.Context, output *Output) error {
+	listed, err := conformance.List(c.Only)
+	if err != nil {
+		return wrongUsage("--only: %v", err)
+	}
+	if c.List {
+		return c.list(output, listed)
+	}
+	if c.Parallel < 1 || c.Timeout <= 0 || c.Patience < 0 {
+		return wrongUsage("--parallel and --timeout must be above 0, --patience not below")
+	}
+	key, err := (&serverFlags{Data: c.Data, AdminKey: c.AdminKey}).key()
+	if err != nil {
+		return err
+	}
+	kit, err := conformance.New(ctx, conformance.Config{
+		URL: c.URL, AdminKey: key, Only: c.Only, Parallel: c.Parallel, Timeout: c.Timeout, Patience: c.Patience,
+	})
+	if err != nil {
+		return err
+	}
+	begun, ended := time.Now(), 0
+	results := kit.Run(ctx, func(r conformance.Result) {
+		if ended++; !c.Quiet {
+			fmt.Fprintf(output.Err, "%d/%d  %s %s\n", ended, kit.Count(), r.Statement, r.Outcome)
+		}
+	})
+	write := conformance.WriteTable
+	if c.JSON {
+		write = conformance.WriteJSON
+	}
+	if err := write(output.Out, results); err != nil {
+		return err
+	}
+	counts := conformance.Count(results)
+	if !c.Quiet {
+		fmt.Fprintf(output.Err, "%v, in %v; ids begin with %s\n", counts, time.Since(begun).Round(100*time.Millisecond), kit.Prefix())
+	}
+	if counts.Failed > 0 {
+		return fmt.Errorf("conformance: %d of %d checks failed", counts.Failed, len(results))
+	}
+	return ctx.Err()
+}
+
+// list prints the checks.
+func (c *conformanceCommand) list(output *Output, listed []conformance.Listed) error {
+	if c.JSON {
+		encoder := json.NewEncoder(output.Out)
+		for _, l := range listed {
+			if err := encoder.Encode(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(output.Out, 0, 8, 2, ' ', 0)
+	for _, l := range listed {
+		fmt.Fprintf(table, "%s\t%s\n", l.Statement, l.What)
+	}
+	return table.Flush()
+}
