@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The checker: what was seen, event by event, and what contradicts it.
+// The checker: what is known of a world, and who takes in what is observed.
 
 package invariant
 
@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	tidemark "github.com/tidemark-im/tidemark"
-	"github.com/tidemark-im/tidemark/chain"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -22,12 +21,20 @@ const violationsMax = 100
 type Checker struct {
 	mu          sync.Mutex
 	found       []*Violation           // guarded by mu, as all below
+	now         int64                  // things observed so far: the order of what is told
 	epoch       tidemark.Epoch         // of the server now; 0 before it has started
 	connections map[uint64]*connection // by number
 	calls       map[uint64]*call       // not yet answered, by number
 	called      uint64                 // calls so far
 	logs        map[place]*history     // what is known of the logs
+	devices     map[Who]*device
+	sends       map[send]*sending         // submissions, over all retries
+	marks       map[marked]*marks         // read marks
+	positions   map[tidemark.Epoch]cursor // the furthest positions that anybody was told
 }
+
+// cursor is a position for each partition.
+type cursor map[uint32]tidemark.Position
 
 // place names one log: what a conversation is under an epoch.
 type place struct {
@@ -35,30 +42,11 @@ type place struct {
 	conversation tidemark.ConversationID
 }
 
-// history is what was seen of one log, on any way.
-type history struct {
-	events  map[tidemark.Seq]*seen
-	digests map[tidemark.Seq]tidemark.Digest
-}
-
-// seen is one event of which anybody was told.
-type seen struct {
-	link  chain.Link
-	by    Who
-	acked bool // some sender was told that it is durable
-}
-
-// connection is one connection of a device.
-type connection struct {
-	who     Who
-	epoch   tidemark.Epoch // told by welcome; 0 before
-	submits map[uint64]*wire.Submit
-}
-
 // call is a request of the HTTP API that was not answered yet.
 type call struct {
 	who     Who
 	epoch   tidemark.Epoch // of the server when it was made
+	at      int64
 	request proto.Message
 }
 
@@ -68,6 +56,8 @@ var _ Observer = (*Checker)(nil)
 func New() *Checker {
 	return &Checker{
 		connections: make(map[uint64]*connection), calls: make(map[uint64]*call), logs: make(map[place]*history),
+		devices: make(map[Who]*device), sends: make(map[send]*sending), marks: make(map[marked]*marks),
+		positions: make(map[tidemark.Epoch]cursor),
 	}
 }
 
@@ -101,95 +91,75 @@ func (c *Checker) report(v *Violation) {
 	}
 }
 
-func (c *Checker) history(epoch tidemark.Epoch, in tidemark.ConversationID) *history {
-	h := c.logs[place{epoch, in}]
-	if h == nil {
-		h = &history{events: make(map[tidemark.Seq]*seen), digests: make(map[tidemark.Seq]tidemark.Digest)}
-		c.logs[place{epoch, in}] = h
-	}
-	return h
-}
-
-// Sent implements [Observer].
-func (c *Checker) Sent(who Who, number uint64, f *wire.ClientFrame) {
+// begin locks the checker for one observation; the caller unlocks.
+func (c *Checker) begin() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	conn := c.connections[number]
-	if conn == nil {
-		conn = &connection{who: who, submits: make(map[uint64]*wire.Submit)}
-		c.connections[number] = conn
-	}
-	if m := f.GetSubmit(); m != nil {
-		conn.submits[m.Request] = m
-	}
-}
-
-// Received implements [Observer].
-func (c *Checker) Received(who Who, number uint64, f *wire.ServerFrame) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	conn := c.connections[number]
-	if conn == nil {
-		return
-	}
-	switch f := f.Frame.(type) {
-	case *wire.ServerFrame_Welcome:
-		conn.epoch = tidemark.Epoch(f.Welcome.Epoch)
-	case *wire.ServerFrame_Delta:
-		for _, d := range f.Delta.Conversations {
-			c.delta(who, conn.epoch, d)
-		}
-	case *wire.ServerFrame_Submitted:
-		c.submitted(who, conn.epoch, conn.submits[f.Submitted.Request], f.Submitted)
-		delete(conn.submits, f.Submitted.Request)
-	case *wire.ServerFrame_Fetched:
-		c.fetched(who, conn.epoch, f.Fetched)
-	case *wire.ServerFrame_Error:
-		delete(conn.submits, f.Error.Request)
-	}
+	c.now++
 }
 
 // Called implements [Observer].
 func (c *Checker) Called(who Who, request proto.Message) uint64 {
-	c.mu.Lock()
+	c.begin()
 	defer c.mu.Unlock()
 	c.called++
-	c.calls[c.called] = &call{who: who, epoch: c.epoch, request: request}
+	c.calls[c.called] = &call{who: who, epoch: c.epoch, at: c.now, request: request}
+	if r, ok := request.(*wire.SubmitRequest); ok {
+		c.submits(who, frameOf(r))
+	}
 	return c.called
 }
 
-// Answered implements [Observer].
+// Answered implements [Observer]. Where the epoch has changed under way, nobody knows of which one the answer speaks.
 func (c *Checker) Answered(number uint64, answer proto.Message) {
-	c.mu.Lock()
+	c.begin()
 	defer c.mu.Unlock()
 	q := c.calls[number]
 	delete(c.calls, number)
 	if q == nil || q.epoch != c.epoch {
-		return // of which epoch the answer speaks is not known
+		return
 	}
+	from := source{who: q.who, epoch: q.epoch, at: q.at}
 	switch a := answer.(type) {
 	case *wire.Submitted:
 		if ask, ok := q.request.(*wire.SubmitRequest); ok {
-			c.submitted(q.who, q.epoch, frameOf(ask), a)
+			c.submitted(from, frameOf(ask), a)
 		}
 	case *wire.Fetched:
-		c.fetched(q.who, q.epoch, a)
+		c.fetched(from, a)
 	case *wire.PullResponse:
-		for _, d := range a.Conversations {
-			c.delta(q.who, q.epoch, d)
+		if tidemark.Epoch(a.Epoch) == q.epoch {
+			for _, d := range a.Conversations {
+				c.delta(from, d)
+			}
+		}
+	case *wire.ReadResponse:
+		if ask, ok := q.request.(*wire.ReadRequest); ok {
+			c.read(from, tidemark.ConversationID(ask.Conversation), q.who.User, tidemark.Seq(a.ReadSeq))
+		}
+	case *wire.ListMembersResponse:
+		if ask, ok := q.request.(*wire.ListMembersRequest); ok {
+			c.members(from, tidemark.ConversationID(ask.Conversation), a.Members)
 		}
 	}
 }
 
-// Stored implements [Observer].
-func (c *Checker) Stored(Who, tidemark.Cursor) {}
-
 // Happened implements [Observer].
 func (c *Checker) Happened(i Incident) {
-	c.mu.Lock()
+	c.begin()
 	defer c.mu.Unlock()
 	switch i.Kind {
 	case Started, Restored:
 		c.epoch = i.Epoch
+	case DeviceWiped:
+		d := c.device(i.Who)
+		d.wiped, d.cursor, d.told = true, tidemark.Cursor{}, make(map[place]tidemark.Seq)
 	}
+}
+
+// source says who told something: whom it was told to, of which epoch it speaks, and since when it was asked for.
+type source struct {
+	who   Who
+	epoch tidemark.Epoch
+	at    int64
+	on    *connection // nil: an answer of the HTTP API
 }

@@ -15,87 +15,154 @@ import (
 	"github.com/tidemark-im/tidemark/wire"
 )
 
+// history is what was seen of one log, on any way.
+type history struct {
+	events  map[tidemark.Seq]*seen
+	digests map[tidemark.Seq]tidemark.Digest
+	told    map[tidemark.UserID]map[tidemark.Seq]bool // events that each user was told; true: what an edit says, too
+	acked   map[uint32][]acked                        // by partition (a conversation has one), in the order of answers
+	ops     []operation                               // submissions and fetches that were answered, the last opsMax
+	untold  []*Violation                              // of S8, unless the user was not a member then
+	redone  []redone                                  // of S4, unless what was sent first is kept no longer
+}
+
+// seen is one event of which anybody was told.
+type seen struct {
+	link  chain.Link
+	by    Who
+	acked bool        // some sender was told that it is durable
+	event *wire.Event // as it was told with its body; nil while it was not
+}
+
+// redone is a message that seems to have been appended twice.
+type redone struct {
+	first tidemark.Seq
+	v     *Violation
+}
+
+// acked is an event whose sender was told at which position it is.
+type acked struct {
+	seq      tidemark.Seq
+	position tidemark.Position
+}
+
+func (c *Checker) history(epoch tidemark.Epoch, in tidemark.ConversationID) *history {
+	h := c.logs[place{epoch, in}]
+	if h == nil {
+		h = &history{
+			events: make(map[tidemark.Seq]*seen), digests: make(map[tidemark.Seq]tidemark.Digest),
+			told: make(map[tidemark.UserID]map[tidemark.Seq]bool), acked: make(map[uint32][]acked),
+		}
+		c.logs[place{epoch, in}] = h
+	}
+	return h
+}
+
 // delta takes in what somebody was told of a conversation by a delta or a pull.
-func (c *Checker) delta(who Who, epoch tidemark.Epoch, d *wire.ConversationDelta) {
+func (c *Checker) delta(from source, d *wire.ConversationDelta) {
 	in := tidemark.ConversationID(d.Id)
-	c.digest(who, epoch, in, tidemark.Seq(d.HeadSeq), d.HeadDigest)
-	c.digest(who, epoch, in, tidemark.Seq(d.PrevSeq), d.PrevDigest)
-	c.run(who, epoch, in, d.HeadSeq, d.Events)
+	c.digest(from, in, tidemark.Seq(d.HeadSeq), d.HeadDigest)
+	c.digest(from, in, tidemark.Seq(d.PrevSeq), d.PrevDigest)
+	c.run(from, in, d.HeadSeq, d.Events)
+	if s := d.Self; s != nil {
+		if s.ReadSeq > d.HeadSeq {
+			c.report(about("S10", from.who, in, tidemark.Seq(s.ReadSeq), "read up to %d, and the head is %d", s.ReadSeq, d.HeadSeq))
+		}
+		c.read(from, in, from.who.User, tidemark.Seq(s.ReadSeq))
+	}
 }
 
 // fetched takes in a page of history.
-func (c *Checker) fetched(who Who, epoch tidemark.Epoch, f *wire.Fetched) {
+func (c *Checker) fetched(from source, f *wire.Fetched) {
 	in := tidemark.ConversationID(f.Conversation)
-	c.digest(who, epoch, in, tidemark.Seq(f.HeadSeq), f.HeadDigest)
+	c.digest(from, in, tidemark.Seq(f.HeadSeq), f.HeadDigest)
 	if len(f.Events) > 0 {
-		c.digest(who, epoch, in, tidemark.Seq(f.Events[0].Seq-1), f.PrevDigest)
+		c.digest(from, in, tidemark.Seq(f.Events[0].Seq-1), f.PrevDigest)
 	}
-	c.run(who, epoch, in, f.HeadSeq, f.Events)
+	c.run(from, in, f.HeadSeq, f.Events)
+	if f.HeadSeq > 0 {
+		c.history(from.epoch, in).keep(operation{fetch: true, seq: tidemark.Seq(f.HeadSeq), call: from.at, back: c.now})
+	}
 }
 
 // run takes in events that came together.
-func (c *Checker) run(who Who, epoch tidemark.Epoch, in tidemark.ConversationID, head uint64, events []*wire.Event) {
-	last := uint64(0)
+func (c *Checker) run(from source, in tidemark.ConversationID, head uint64, events []*wire.Event) {
+	h, last := c.history(from.epoch, in), uint64(0)
+	if len(events) > 0 && h.told[from.who.User] == nil {
+		h.told[from.who.User] = make(map[tidemark.Seq]bool)
+	}
 	for _, e := range events {
 		seq := tidemark.Seq(e.Seq)
 		if e.Seq <= last {
-			c.report(about("S1", who, in, seq, "seq %d comes after seq %d", e.Seq, last))
+			c.report(about("S1", from.who, in, seq, "seq %d comes after seq %d", e.Seq, last))
 		}
 		if e.Seq > head {
-			c.report(about("S1", who, in, seq, "seq %d is past the head %d that comes with it", e.Seq, head))
+			c.report(about("S1", from.who, in, seq, "seq %d is past the head %d that comes with it", e.Seq, head))
 		}
 		last = e.Seq
-		if link, ok := LinkOf(e); ok {
-			c.event(who, epoch, in, link, false)
+		link, ok := LinkOf(e)
+		if ok {
+			c.event(from, in, link, false, e)
 		}
+		h.told[from.who.User][seq] = h.told[from.who.User][seq] || link.Kind == editKind && len(e.BodyHash) == 0
 	}
 }
 
+// editKind is the kind of an event that says what another says.
+const editKind = 2
+
 // submitted takes in the answer to a submission; m is nil when nobody knows of one.
-func (c *Checker) submitted(who Who, epoch tidemark.Epoch, m *wire.Submit, a *wire.Submitted) {
+func (c *Checker) submitted(from source, m *wire.Submit, a *wire.Submitted) {
 	if m == nil || a.Seq == 0 { // of class TRANSIENT
 		return
 	}
 	in := tidemark.ConversationID(a.Conversation)
-	c.digest(who, epoch, in, tidemark.Seq(a.Seq), a.Digest)
+	c.digest(from, in, tidemark.Seq(a.Seq), a.Digest)
+	c.answer(from, m, a)
+	h := c.history(from.epoch, in)
+	h.acked[a.Partition] = append(h.acked[a.Partition], acked{tidemark.Seq(a.Seq), tidemark.Position(a.Position)})
 	if a.Duplicate || len(a.Salt) != 8 {
 		return // what was stored is what an earlier submission said
 	}
-	body, sender := BodyOf(m), cmp.Or(who.User, tidemark.SystemUser)
-	c.event(who, epoch, in, chain.Link{
+	body, sender := BodyOf(m), cmp.Or(from.who.User, tidemark.SystemUser)
+	c.event(from, in, chain.Link{
 		Seq: tidemark.Seq(a.Seq), ID: tidemark.EventID(a.Id), TimeMs: a.TimeMs, Sender: sender,
 		ClientID: tidemark.ClientID(m.ClientId), Kind: wire.BodyKind(body),
 		BodyHash: chain.BodyHash([8]byte(a.Salt), wire.MarshalBody(body)),
-	}, true)
+	}, true, nil)
 }
 
 // event takes in one event: S1 an acknowledged header never changes, S2 no (epoch, conversation, seq) names two events.
-func (c *Checker) event(who Who, epoch tidemark.Epoch, in tidemark.ConversationID, link chain.Link, acked bool) {
-	h := c.history(epoch, in)
+func (c *Checker) event(from source, in tidemark.ConversationID, link chain.Link, acked bool, e *wire.Event) {
+	h := c.history(from.epoch, in)
 	old := h.events[link.Seq]
+	if old == nil {
+		old = &seen{link: link, by: from.who}
+		h.events[link.Seq] = old
+	}
 	switch {
-	case old == nil:
-		h.events[link.Seq] = &seen{link: link, by: who, acked: acked}
-		return
 	case old.link == link:
 	case old.acked:
-		c.report(about("S1", who, in, link.Seq, "event %d differs from what its sender was told: %s, before %s", link.Seq, show(link), show(old.link)))
+		c.report(about("S1", from.who, in, link.Seq, "the event differs from what its sender was told: %s, before %s", show(link), show(old.link)))
 	case old.link.ID != link.ID:
-		c.report(about("S2", who, in, link.Seq, "one place of the log names two events: %s, before (to %s) %s", show(link), old.by, show(old.link)))
+		c.report(about("S2", from.who, in, link.Seq, "one place of the log names two events: %s, before (to %s) %s", show(link), old.by, show(old.link)))
 	default:
-		c.report(about("S1", who, in, link.Seq, "the header has changed: %s, before (to %s) %s", show(link), old.by, show(old.link)))
+		c.report(about("S1", from.who, in, link.Seq, "the header has changed: %s, before (to %s) %s", show(link), old.by, show(old.link)))
 	}
 	old.acked = old.acked || acked
+	if e != nil && len(e.BodyHash) == 0 {
+		old.event = e
+	}
 }
 
 // digest takes in a chain value: Y3, nobody is told another history than others were. An empty one was not told.
-func (c *Checker) digest(who Who, epoch tidemark.Epoch, in tidemark.ConversationID, seq tidemark.Seq, value []byte) {
+func (c *Checker) digest(from source, in tidemark.ConversationID, seq tidemark.Seq, value []byte) {
 	if len(value) != len(tidemark.Digest{}) {
 		return
 	}
-	h, d := c.history(epoch, in), tidemark.Digest(value)
+	h, d := c.history(from.epoch, in), tidemark.Digest(value)
 	if old, known := h.digests[seq]; known && old != d {
-		c.report(about("Y3", who, in, seq, "the chain is %.8s… at %d; others were told %.8s…", d, seq, old))
+		c.report(about("Y3", from.who, in, seq, "the chain is %x… here; others were told %x…", d[:4], old[:4]))
 	}
 	h.digests[seq] = d
 }
@@ -158,5 +225,5 @@ func frameOf(r *wire.SubmitRequest) *wire.Submit {
 
 // show is an event's header for people.
 func show(l chain.Link) string {
-	return fmt.Sprintf("id %d of %s, client id %q, time %d, kind %d", l.ID, l.Sender, l.ClientID, l.TimeMs, l.Kind)
+	return fmt.Sprintf("id %d of %s, client id %q, time %d, kind %d, body %x…", l.ID, l.Sender, l.ClientID, l.TimeMs, l.Kind, l.BodyHash[:4])
 }

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What devices have in the end, against the logs and each other: C1, C3, C5, C6, Y1, Y4.
+
+package invariant
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/client/replica"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// State is what a device has stored.
+type State struct {
+	Who
+	Cursor        tidemark.Cursor
+	Conversations []*replica.Conversation // in any order; removed ones may be among them
+	Messages      map[tidemark.ConversationID][]replica.Message
+	Outbox        []replica.Outgoing
+	Pulls         bool // it hears no push, only pulls
+}
+
+// StateOf is the state of a device that is not working at the moment.
+func StateOf(who Who, r *replica.Replica, view replica.View) (*State, error) {
+	s := &State{
+		Who: who, Cursor: r.Cursor(), Conversations: r.Conversations(), Outbox: r.Outbox(),
+		Messages: make(map[tidemark.ConversationID][]replica.Message),
+	}
+	for _, c := range s.Conversations {
+		list, err := replica.Messages(view, who.User, c.ID, 1, c.Tail(), 0, false)
+		if err != nil {
+			return nil, fmt.Errorf("invariant: messages of %s: %w", c.ID, err)
+		}
+		s.Messages[c.ID] = list
+	}
+	return s, nil
+}
+
+// conversation is a conversation of the device, removed or not; nil: it knows none.
+func (s *State) conversation(id tidemark.ConversationID) *replica.Conversation {
+	for _, c := range s.Conversations {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// Segments checks what a device shows of one conversation against its log, at any moment: C1, every stored event is the
+// log's, in runs without holes whose chain is the log's; what is missing is known as missing. Events that the log keeps no
+// longer are not looked at.
+func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
+	digests := l.digests()
+	next := tidemark.Seq(0) // seqs below are looked at
+	var stored []tidemark.Seq
+	for _, seg := range c.Segments {
+		if seg.From == 0 || seg.To < seg.From || seg.From <= next && next > 0 {
+			return about("C1", s.Who, c.ID, seg.From, "segments are not ascending and apart: %v", c.Segments)
+		}
+		next = seg.To + 1
+		for seq := seg.From; seq <= seg.To; seq++ {
+			stored = append(stored, seq)
+		}
+		for seq, digest := range map[tidemark.Seq]tidemark.Digest{seg.From - 1: seg.Prev, seg.To: seg.Last} {
+			if want, kept := digests[seq]; kept && want != digest {
+				return about("C1", s.Who, c.ID, seq, "the device's chain is %x… here, the log's %x…", digest[:4], want[:4])
+			}
+		}
+		if seg.To > l.Head() {
+			return about("C1", s.Who, c.ID, seg.To, "the device has events up to %d, the log up to %d", seg.To, l.Head())
+		}
+	}
+	shown := s.Messages[c.ID]
+	for i, m := range shown {
+		if i >= len(stored) || m.Seq != stored[i] {
+			return about("C1", s.Who, c.ID, m.Seq, "the device shows %d events, and this one is not where its segments %v have one", len(shown), c.Segments)
+		}
+		if e := l.at(m.Seq); e != nil && (m.ID != tidemark.EventID(e.Id) || m.Sender != tidemark.UserID(e.Sender) || m.TimeMs != e.TimeMs) {
+			return about("C1", s.Who, c.ID, m.Seq, "the device shows event %d of %s, the log has %d of %s", m.ID, m.Sender, e.Id, e.Sender)
+		}
+	}
+	if len(shown) < len(stored) {
+		return about("C1", s.Who, c.ID, stored[len(shown)], "the device has no event where its segments %v say so", c.Segments)
+	}
+	return nil
+}
+
+// digests are the chain values from the floor to the head.
+func (l *Log) digests() map[tidemark.Seq]tidemark.Digest {
+	d := l.FloorDigest
+	if l.Floor == 0 {
+		d = chain.Start(l.Conversation)
+	}
+	all := map[tidemark.Seq]tidemark.Digest{l.Floor: d}
+	for _, e := range l.Events {
+		link, _ := LinkOf(e)
+		d = chain.Next(d, link)
+		all[tidemark.Seq(e.Seq)] = d
+	}
+	return all
+}
+
+// Converged checks all devices once nothing breaks any more and nobody writes: each has what its user may see and nothing
+// else (Y1; Y4 where it only pulls), without gaps (C6), the same as the user's other devices (C3), and nothing in its outbox
+// that the log has not exactly once (C5). Devices are ordered as they are compared: those of one user with its first.
+func (c *Checker) Converged(states []*State, logs []*Log) {
+	c.begin()
+	defer c.mu.Unlock()
+	first := make(map[tidemark.UserID]*State)
+	for _, s := range states {
+		for _, l := range logs {
+			m, known := c.model(l, c.history(c.epoch, l.Conversation))
+			if known {
+				c.report(c.converged(s, l, m))
+			}
+		}
+		c.report(c.sentOnce(s, logs))
+		if other := first[s.User]; other != nil {
+			c.report(SameView(other, s))
+		} else {
+			first[s.User] = s
+		}
+	}
+}
+
+// converged compares what a device has of one conversation with the log.
+func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
+	name := "Y1"
+	if s.Pulls {
+		name = "Y4"
+	}
+	has := s.conversation(l.Conversation)
+	stay, member := m.Member(s.User)
+	switch {
+	case !member && has != nil && !has.Removed:
+		return about(name, s.Who, l.Conversation, 0, "the user is no member, and the device has the conversation in its list")
+	case !member:
+		return nil
+	case has == nil || has.Removed:
+		return about(name, s.Who, l.Conversation, stay.Joined, "the user is a member since %d, and the device does not have the conversation", stay.Joined)
+	case has.HeadSeq != l.Head():
+		return about(name, s.Who, l.Conversation, has.HeadSeq, "the device has the head at %d, the log at %d", has.HeadSeq, l.Head())
+	case has.Doubt.Open:
+		return about(name, s.Who, l.Conversation, has.Doubt.Known, "the device still doubts its history")
+	}
+	if v := Segments(s, has, l); v != nil {
+		return v
+	}
+	if seq, digest := has.Digest(); len(has.Segments) > 0 && (seq != l.Head() || digest != l.digests()[seq]) {
+		return about(name, s.Who, l.Conversation, seq, "the device's chain ends at %d in %x…, the log's at %d in %x…",
+			seq, digest[:4], l.Head(), l.digests()[l.Head()])
+	}
+	if len(has.Segments) > 1 {
+		return about("C6", s.Who, l.Conversation, has.Segments[0].To+1, "a gap has not healed: %v", has.Segments)
+	}
+	for _, shown := range s.Messages[l.Conversation] {
+		if !m.Saw(s.User, shown.Seq) {
+			return about("S5", s.Who, l.Conversation, shown.Seq, "the device shows an event that membership never let its user see: %v", m.Stays[s.User])
+		}
+	}
+	return nil
+}
+
+// sentOnce checks C5: what a device has sent and holds no longer is in the log once, unless it was refused, or lost with the
+// history in which it was acknowledged. That it is not there twice is S4.
+func (c *Checker) sentOnce(s *State, logs []*Log) *Violation {
+	for _, o := range s.Outbox {
+		if o.State != replica.Failed {
+			return about("C5", s.Who, o.Conversation, 0, "%q is still in the outbox, %v", o.ClientID, o.State)
+		}
+	}
+	if c.device(s.Who).wiped {
+		return nil
+	}
+	for _, l := range logs {
+		there := make(map[string]bool)
+		for _, e := range l.Events {
+			if e.Sender == string(s.User) {
+				there[e.ClientId] = true
+			}
+		}
+		for _, key := range sendsOf(c.sends, l.Conversation) {
+			sent := c.sends[key]
+			lost := sent.refused || l.Floor > 0 || len(sent.answers) > 0 && sent.answers[c.epoch] == nil
+			if sent.device == s.Who && !sent.transient && !lost && !there[string(key.clientID)] {
+				return about("C5", s.Who, l.Conversation, 0, "%q was sent, was not refused, is not in the outbox, and is not in the log", key.clientID)
+			}
+		}
+	}
+	return nil
+}
+
+// SameView compares two devices of one user that are both up to date: C3, the one that began anew with a snapshot and the one
+// that followed the events show the same list, and the same form of every message that both have.
+func SameView(a, b *State) *Violation {
+	for _, x := range a.Conversations {
+		y := b.conversation(x.ID)
+		if x.Removed || y == nil || y.Removed {
+			if !x.Removed != (y != nil && !y.Removed) {
+				return about("C3", b.Who, x.ID, 0, "%s has the conversation in its list: %t, and this device: %t", a.Who, !x.Removed, x.Removed)
+			}
+			continue
+		}
+		if v := sameSummary(a, b, x, y); v != nil {
+			return v
+		}
+		if v := sameForms(a, b, x.ID); v != nil {
+			return v
+		}
+	}
+	for _, y := range b.Conversations {
+		if !y.Removed && a.conversation(y.ID) == nil {
+			return about("C3", a.Who, y.ID, 0, "%s has the conversation in its list, and this device not", b.Who)
+		}
+	}
+	return nil
+}
+
+func sameSummary(a, b *State, x, y *replica.Conversation) *Violation {
+	have, want := summary(y), summary(x)
+	switch {
+	case have != want:
+		return about("C3", b.Who, x.ID, 0, "the device shows %s; %s shows %s", have, a.Who, want)
+	case !proto.Equal(x.Info, y.Info):
+		return about("C3", b.Who, x.ID, 0, "the device shows %v; %s shows %v", y.Info, a.Who, x.Info)
+	case !proto.Equal(x.Self, y.Self):
+		return about("C3", b.Who, x.ID, 0, "the device has %v; %s has %v", y.Self, a.Who, x.Self)
+	}
+	return nil
+}
+
+func summary(c *replica.Conversation) string {
+	return fmt.Sprintf("head %d, %d unread, %d mentions, last at %d", c.HeadSeq, c.Unread, c.Mentions, c.LastTimeMs)
+}
+
+// sameForms compares the messages that both have.
+func sameForms(a, b *State, in tidemark.ConversationID) *Violation {
+	forms := make(map[tidemark.Seq]string)
+	for i := range a.Messages[in] {
+		forms[a.Messages[in][i].Seq] = Form(&a.Messages[in][i])
+	}
+	for i := range b.Messages[in] {
+		m := &b.Messages[in][i]
+		if want, both := forms[m.Seq]; both && want != Form(m) {
+			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, want)
+		}
+	}
+	return nil
+}
+
+// Form is what an app shows of a message, in one line: the same line is the same form.
+func Form(m *replica.Message) string {
+	content := []byte("nothing")
+	if m.Content != nil {
+		content, _ = proto.MarshalOptions{Deterministic: true}.Marshal(m.Content)
+	}
+	line := fmt.Sprintf("event %d of %s (kind %d), edited %d, recalled %d, erased %d, pinned %d, %d answers, hidden %t, %q",
+		m.ID, m.Sender, m.Kind, m.EditSeq, m.RecallSeq, m.EraseSeq, m.PinSeq, m.ThreadCount, m.Hidden, content)
+	for _, r := range slices.SortedFunc(slices.Values(m.Reactions), func(x, y replica.Reaction) int { return cmp.Compare(x.Key, y.Key) }) {
+		line += fmt.Sprintf(", %q × %d (own %t)", r.Key, r.Count, r.Mine)
+	}
+	return line
+}
+
+// transient reports whether a submission leaves no event.
+func transient(m *wire.Submit) bool { return m.GetMessage().GetClass() == wire.MessageClass_TRANSIENT }
