@@ -31,29 +31,32 @@ type draft struct {
 
 // append adds an event to the log of the turn's conversation. Its time never falls below that of the event before.
 func (t *turn) append(d draft) *record.Event {
-	h := t.ownHead()
-	h.Seq++
-	if d.counted {
-		h.Counted++
-	}
-	h.TimeMs = max(h.TimeMs, d.timeMs)
-	h.Position = t.env.Position
 	t.partition.LastID = t.partition.LastID.Next(t.env.NowMs, t.env.Partition)
 	e := &record.Event{
-		Seq:       h.Seq,
+		Seq:       t.head.Seq + 1,
 		ID:        t.partition.LastID,
-		TimeMs:    h.TimeMs,
+		TimeMs:    max(t.head.TimeMs, d.timeMs),
 		Sender:    d.user,
 		SenderID:  d.writer,
 		ClientID:  d.clientID,
-		Counted:   h.Counted,
 		IsCounted: d.counted,
 		Kind:      d.kind,
 		Salt:      t.salt(),
 		Body:      d.body,
-		Position:  h.Position,
 	}
 	e.BodyHash = chain.BodyHash(e.Salt, e.Body)
+	t.add(e)
+	return e
+}
+
+// add puts an event at the end of the log: the head, the memory of client ids and the hour index follow.
+func (t *turn) add(e *record.Event) {
+	h := t.ownHead()
+	h.Seq, h.TimeMs, h.Position = e.Seq, e.TimeMs, t.env.Position
+	if e.IsCounted {
+		h.Counted++
+	}
+	e.Counted, e.Position = h.Counted, h.Position
 	h.Digest = chain.Next(h.Digest, chain.Link{
 		Seq: e.Seq, ID: e.ID, TimeMs: e.TimeMs, Sender: e.SenderID, ClientID: e.ClientID,
 		Kind: uint8(e.Kind), BodyHash: e.BodyHash,
@@ -66,15 +69,9 @@ func (t *turn) append(d draft) *record.Event {
 		})
 	}
 	t.countHour(e)
-	return e
 }
 
-// write appends what the asking user (or the system) has written. A message that counts moves the writer's own read mark
-// over it: nobody's own messages are ever unread, and who answers has read. A reaction or an edit says nothing of the kind.
-// A room has no read marks.
-//
-// A scheduled message says less: its writer may be asleep. It moves the mark only if that stood at the last event;
-// otherwise it is noted as one that is not unread, for as many as [record.OwnSeqs] hold; older ones count again.
+// write appends what the asking user (or the system) has written.
 func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []byte, counted bool) *record.Event {
 	if t.user == 0 {
 		t.user = t.ordinal(t.writer)
@@ -84,11 +81,22 @@ func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []by
 		writer: t.writer, user: t.user, clientID: clientID, kind: kind, body: body, counted: counted,
 		timeMs: t.env.NowMs,
 	})
+	t.readOwn(counted, before)
+	return e
+}
+
+// readOwn moves the writer's own read mark over the message just appended, if it counts: nobody's own messages are ever
+// unread, and who answers has read. A reaction or an edit says nothing of the kind. A room has no read marks. before is
+// the seq before it.
+//
+// A scheduled message says less: its writer may be asleep. It moves the mark only if that stood at the last event;
+// otherwise it is noted as one that is not unread, for as many as [record.OwnSeqs] hold; older ones count again.
+func (t *turn) readOwn(counted bool, before tidemark.Seq) {
 	switch {
 	case t.member == nil || !counted || t.info.Kind == record.Room:
 	case t.absent && max(t.memberOf(t.user).ReadSeq, t.head.Floor) < before:
 		m := t.ownMember(t.user, true)
-		m.Own, m.Position = m.Own.With(e.Seq), t.env.Position
+		m.Own, m.Position = m.Own.With(t.head.Seq), t.env.Position
 	case t.absent:
 		m := t.ownMember(t.user, true)
 		marked := m.MarkedUnread
@@ -97,7 +105,6 @@ func (t *turn) write(clientID tidemark.ClientID, kind record.BodyKind, body []by
 	default:
 		t.readBy(t.ownMember(t.user, true))
 	}
-	return e
 }
 
 // readBy moves a read mark to the head.

@@ -20,6 +20,9 @@ type Env struct {
 	Position  tidemark.Position // of the commit that is being built
 	Partition uint32            // this partition's number, part of every id
 	Limits    *tidemark.Limits  // complete (Limits.WithDefaults); nil: the defaults
+
+	// TakeBackMs is for how long yet lost events are taken back; 0: not. Meanwhile nothing but [GiveBack] appends an event.
+	TakeBackMs uint64
 }
 
 // Actor is who asks. App is the app's back end with the admin key. Without a User it may do everything, and the events

@@ -5,6 +5,8 @@
 package core
 
 import (
+	"slices"
+
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/record"
 )
@@ -22,6 +24,9 @@ func Evaluate(view View, cmd Command, env Env, out *record.Changes) Reply {
 	given := *out
 	t := turn{view: view, env: env, limits: env.Limits, out: out, partition: view.Partition()}
 	reply := t.dispatch(cmd)
+	if reply.Err == nil && env.TakeBackMs > 0 && t.appends(cmd) {
+		reply.Err = env.takingBack()
+	}
 	if reply.Err != nil {
 		*out = given
 		return Reply{Err: reply.Err}
@@ -29,6 +34,23 @@ func Evaluate(view View, cmd Command, env Env, out *record.Changes) Reply {
 	t.finish()
 	return reply
 }
+
+// appends reports whether the command has appended an event of its own: one that was not lost.
+func (t *turn) appends(cmd Command) bool {
+	_, lost := cmd.(*GiveBack)
+	return !lost && slices.ContainsFunc(t.out.Events, func(e record.EventChange) bool { return !e.Rewrite })
+}
+
+// takingBack refuses what would give the seq of a lost event to another.
+func (env *Env) takingBack() *tidemark.Error {
+	err := tidemark.Refuse(tidemark.Unavailable, "the server takes back what it lost when it was restored, and writes nothing else for %d s yet",
+		(env.TakeBackMs+999)/1000)
+	err.RetryAfterMs = uint32(min(env.TakeBackMs, takeBackRetryMaxMs))
+	return err
+}
+
+// takeBackRetryMaxMs is the longest that a client is told to wait while lost events are taken back: it may end early.
+const takeBackRetryMaxMs = 15_000
 
 var defaultLimits = tidemark.DefaultLimits()
 
@@ -72,8 +94,8 @@ func (t *turn) dispatch(cmd Command) Reply {
 		return t.handleClear(cmd)
 	case *SetAttributes, *DropAttributes:
 		return t.dispatchToRoom(cmd)
-	case *Import:
-		return t.handleImport(cmd)
+	case *Import, *GiveBack:
+		return t.dispatchToPast(cmd)
 	case *Schedule:
 		return t.handleSchedule(cmd)
 	case *Unschedule:

@@ -88,7 +88,7 @@ func TestEveryCommandIsKnownToRights(t *testing.T) {
 		"DropAttributes": "it has no actor: the server asks for it",
 		"Delete":         "as Read: of one's own", "Clear": "as Read: of one's own",
 		"Schedule": "as Submit, which it asks", "SubmitScheduled": "as Submit, which it asks", "Unschedule": "of one's own",
-		"Trim": "nobody asks for it",
+		"Trim": "nobody asks for it", "GiveBack": "the seal proves what it appends; who may offer it is asked before",
 	}
 	files, err := filepath.Glob("*.go")
 	if err != nil {

@@ -201,6 +201,9 @@ func (t *turn) handleSubmitScheduled(cmd *SubmitScheduled) Reply {
 		return Reply{}
 	}
 	reply := Reply{Err: cmd.Refused}
+	if t.env.TakeBackMs > 0 {
+		reply.Err = t.env.takingBack()
+	}
 	if reply.Err == nil {
 		reply = t.submitKept(cmd.Submit)
 	}

@@ -73,10 +73,10 @@ func (t *turn) checkRoot(seq tidemark.Seq) *tidemark.Error {
 
 // answered adds the message just appended to its thread.
 func (t *turn) answered(m *wire.Message, seq tidemark.Seq) {
-	if m.Thread == 0 {
+	root := tidemark.Seq(m.Thread)
+	if root <= t.head.Floor { // none; or of an event that was taken back, and whose root is no longer kept
 		return
 	}
-	root := tidemark.Seq(m.Thread)
 	t.out.Indexes = append(t.out.Indexes, record.IndexChange{Index: record.Index{
 		Kind: record.ThreadIndex, Conversation: t.info.Ordinal, Root: root, Seq: seq,
 	}})

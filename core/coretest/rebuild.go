@@ -58,6 +58,10 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 			return r, nil
 		}
 		r.seq = seq
+		if e.Erased { // taken back without its content
+			r.nameless(e)
+			continue
+		}
 		var body wire.Body
 		if err := body.UnmarshalVT(e.Body); err != nil {
 			return nil, fmt.Errorf("event %d: %w", seq, err)
@@ -71,6 +75,28 @@ func (m *Memory) rebuild(c record.Conversation) (*rebuilt, error) {
 		}
 		r.hour(e)
 		r.body(e, &body)
+	}
+}
+
+// nameless takes the next event, of which only the hash came back: a message, or an edit of one, that the log takes back
+// further on. Which message an edit was of, only the current form tells.
+func (r *rebuilt) nameless(e *record.Event) {
+	if e.IsCounted {
+		r.counted++
+		r.own[e.Sender] = append(r.own[e.Sender], e.Seq)
+	}
+	if e.ClientID != "" {
+		r.clients[clientKey{r.info.Ordinal, e.Sender, e.ClientID}] = e.Seq
+	}
+	r.hour(e)
+	if e.Kind == record.MessageBody {
+		r.texts[e.Seq] = new(wire.Message)
+	}
+	for key, current := range r.memory.currents {
+		if key.c == r.info.Ordinal && key.seq < e.Seq && slices.Contains(current.Edits, e.Seq) {
+			of := r.current(key.seq)
+			of.EditSeq, of.Edits = e.Seq, append(of.Edits, e.Seq)
+		}
 	}
 }
 
