@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -26,6 +27,9 @@ const (
 	metaTempName = "TIDEMARK.tmp"
 	lockName     = "LOCK"
 	pebbleName   = "db"
+
+	backupName    = "BACKUP"    // makes a directory a backup: what it holds; written last
+	restoringName = "RESTORING" // a directory in which one is restored; gone when it is whole
 )
 
 // Meta says what a data directory is.
@@ -39,8 +43,10 @@ type Meta struct {
 
 // directory is what stands in the place of a data directory.
 type directory struct {
-	exists bool
-	meta   *Meta // nil: it is new
+	exists    bool
+	meta      *Meta // nil: it is new
+	backup    bool
+	restoring bool // a restore into it was interrupted; meta is nil
 }
 
 // inspect finds out what is at dir and refuses what is not ours to use. It changes nothing.
@@ -59,12 +65,16 @@ func inspect(fs vfs.FS, dir string) (directory, error) {
 	if err != nil {
 		return directory{}, fmt.Errorf("store: open %s: %w", dir, err)
 	}
+	found := directory{exists: true, backup: slices.Contains(names, backupName), restoring: slices.Contains(names, restoringName)}
+	if found.restoring {
+		return found, nil
+	}
 	var foreign []string
 	for _, name := range names {
 		switch {
 		case name == metaName:
-			meta, err := readMeta(fs, dir)
-			return directory{exists: true, meta: meta}, err
+			found.meta, err = readMeta(fs, dir)
+			return found, err
 		case name == lockName, name == metaTempName, name == "lost+found", strings.HasSuffix(name, ".key"):
 		default:
 			foreign = append(foreign, name)
@@ -74,7 +84,7 @@ func inspect(fs vfs.FS, dir string) (directory, error) {
 		return directory{}, fmt.Errorf("store: open %s: it is not empty and holds no Tidemark data (no file %s, but %s); "+
 			"name an empty or new directory, or the one that holds the data", dir, metaName, someOf(foreign))
 	}
-	return directory{exists: true}, nil
+	return found, nil
 }
 
 // someOf names the first few.

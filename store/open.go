@@ -6,7 +6,6 @@ package store
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -102,6 +101,13 @@ func (cfg Config) look() (directory, error) {
 	if err != nil {
 		return found, err
 	}
+	if found.restoring {
+		return found, fmt.Errorf("store: open %s: a restore into it was interrupted, and it is not whole: run tidemark restore again", cfg.Dir)
+	}
+	if found.backup && !cfg.ReadOnly {
+		return found, fmt.Errorf("store: open %s: it is a backup, which stays as it is: make a data directory of it by "+
+			"tidemark restore --from %s --data DIR", cfg.Dir, cfg.Dir)
+	}
 	if cfg.MustExist && (found.meta == nil || found.meta.Unfinished) {
 		return found, fmt.Errorf("store: open %s: there is no Tidemark data; check the path, or start a server on it once", cfg.Dir)
 	}
@@ -134,7 +140,7 @@ func (cfg Config) openLocked() (*DB, error) {
 		}
 	}
 	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom(cfg.memTableBytes)}
-	db.fs = newStopFS(cfg.fs(), db.failure, cfg.spaceRetry)
+	db.fs = newStopFS(cfg.fs(), cfg.fs().PathJoin(cfg.Dir, pebbleName), db.failure, cfg.spaceRetry)
 	db.space = newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log)
 	db.pebble, err = openPebble(db, cfg.pebbleOptions(db, fresh))
 	if err != nil {
@@ -177,14 +183,11 @@ func openPebble(db *DB, options *pebble.Options) (_ *pebble.DB, err error) {
 
 // begin marks the directory as ours, with nothing in it yet.
 func (cfg Config) begin() (*Meta, error) {
-	var b [8]byte
-	if _, err := io.ReadFull(cfg.Entropy, b[:]); err != nil {
-		return nil, fmt.Errorf("choose an epoch: %w", err)
+	epoch, err := chooseEpoch(cfg.Entropy)
+	if err != nil {
+		return nil, err
 	}
-	meta := &Meta{
-		FormatVersion: FormatVersion, Partitions: cfg.Partitions, CreatedMs: cfg.NowMs(), Unfinished: true,
-		Epoch: tidemark.Epoch(binary.BigEndian.Uint64(b[:])>>1 | 1), // never 0, and fits in a signed integer
-	}
+	meta := &Meta{FormatVersion: FormatVersion, Partitions: cfg.Partitions, CreatedMs: cfg.NowMs(), Unfinished: true, Epoch: epoch}
 	if meta.Partitions == 0 {
 		meta.Partitions = DefaultPartitions
 	}

@@ -143,7 +143,7 @@ func (db *DB) checkReached() error {
 		if reached := db.reached.at(uint32(n)); state.Position < reached {
 			return fmt.Errorf("%w: partition %d ends at position %d, and commits up to %d were acknowledged: a file of the "+
 				"database (%s) is damaged, missing or older than the rest; nothing was removed: keep a copy of the directory, "+
-				"and restore it from a backup", ErrDamaged, n, state.Position, reached, pebbleName)
+				"and restore it from a backup, or go on without those commits by tidemark restore --accept-loss", ErrDamaged, n, state.Position, reached, pebbleName)
 		}
 		db.reached.positions[n].Store(uint64(state.Position))
 	}

@@ -21,9 +21,13 @@ import (
 // stopFS passes everything on to the file system below it until a write fails. Then the log is written into nothing,
 // other writers wait for the end, and nothing is removed or renamed any more. A full disk does not stop the writing of
 // tables, which can wait for room in the middle of it, but that of the log.
+//
+// What Pebble writes outside its own directory is a copy for a backup: that may fail, and nothing stops for it.
 type stopFS struct {
 	vfs.FS
+	dir     string // Pebble's own
 	failure *failure
+	leaving atomic.Bool   // the store is being closed: what writes outside is to end
 	retry   time.Duration // how often a writer that waits for room tries again
 	waiting atomic.Int32  // writers of tables and of the manifest that wait for room
 	held    atomic.Int32  // of them, those of the manifest: Pebble holds the lock on its versions meanwhile
@@ -34,14 +38,28 @@ type stopFS struct {
 	kept    map[string]func() error // guarded by mu; removals that were held back, by name
 }
 
-func newStopFS(fs vfs.FS, f *failure, retry time.Duration) *stopFS {
+func newStopFS(fs vfs.FS, dir string, f *failure, retry time.Duration) *stopFS {
 	return &stopFS{
-		FS: fs, failure: f, retry: retry, changed: make(chan struct{}, 1), opening: true, kept: make(map[string]func() error),
+		FS: fs, dir: dir, failure: f, retry: retry, changed: make(chan struct{}, 1), opening: true, kept: make(map[string]func() error),
 	}
 }
 
 // Unwrap implements vfs.FS.
 func (fs *stopFS) Unwrap() vfs.FS { return fs.FS }
+
+// errLeaving ends a copy because the store is being closed.
+var errLeaving = errors.New("the store is being closed")
+
+// outside reports whether a file is none of Pebble's directory; err is not nil where nothing is to be written there any more.
+func (fs *stopFS) outside(name string) (bool, error) {
+	if name == fs.dir || strings.HasPrefix(name, fs.dir) && os.IsPathSeparator(name[len(fs.dir)]) {
+		return false, nil
+	}
+	if fs.leaving.Load() {
+		return true, errLeaving
+	}
+	return true, nil
+}
 
 // isLog reports whether a file is one of the write-ahead log.
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
@@ -115,6 +133,12 @@ func (fs *stopFS) write(what, name string, write func() error) error {
 
 // Create implements vfs.FS.
 func (fs *stopFS) Create(name string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
+	if out, err := fs.outside(name); out {
+		if err != nil {
+			return nil, err
+		}
+		return fs.FS.Create(name, category)
+	}
 	return fs.opened("create", name, func() (vfs.File, error) { return fs.FS.Create(name, category) })
 }
 
@@ -149,6 +173,9 @@ func (fs *stopFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if out, _ := fs.outside(name); out {
+		return f, nil
+	}
 	return &stopDir{File: f, fs: fs, name: name}, nil
 }
 
@@ -165,6 +192,9 @@ func (fs *stopFS) RemoveAll(name string) error {
 // remove holds back what is asked for while the directory is opened: it may turn out that what is left has lost
 // something that the file has.
 func (fs *stopFS) remove(name string, remove func() error) error {
+	if out, _ := fs.outside(name); out {
+		return remove()
+	}
 	if fs.failure.err() != nil {
 		return nil
 	}
@@ -198,12 +228,24 @@ func (fs *stopFS) written(name string) {
 
 // Rename implements vfs.FS.
 func (fs *stopFS) Rename(oldname, newname string) error {
+	if out, err := fs.outside(newname); out {
+		if err != nil {
+			return err
+		}
+		return fs.FS.Rename(oldname, newname)
+	}
 	fs.written(newname)
 	return fs.write("rename", newname, func() error { return fs.FS.Rename(oldname, newname) })
 }
 
 // Link implements vfs.FS.
 func (fs *stopFS) Link(oldname, newname string) error {
+	if out, err := fs.outside(newname); out {
+		if err != nil {
+			return err
+		}
+		return fs.FS.Link(oldname, newname)
+	}
 	fs.written(newname)
 	return fs.write("link", newname, func() error { return fs.FS.Link(oldname, newname) })
 }
