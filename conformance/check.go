@@ -23,6 +23,7 @@ type check struct {
 var tables = [][]check{
 	checksOfWays,
 	checksOfConnection,
+	checksOfGroups,
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.
