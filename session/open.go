@@ -74,15 +74,25 @@ func (s *Session) open(ctx context.Context, h *wire.Hello, subscribe bool, event
 		tail: cmp.Or(h.GetTail(), tailDefault), full: int(cmp.Or(h.GetFull(), fullDefault)),
 	}
 	s.round.tail = min(s.round.tail, set.Limits().PageEventsMax)
-	for n := range set.Partitions() {
-		s.round.upTo[n] = set.At(n).Published()
-	}
+	s.readPublished()
 	reset := s.takeCursor(h.GetCursor(), known)
 	if err := s.compare(); err != nil {
 		return err
 	}
 	s.welcome = s.makeWelcome(reset)
 	return nil
+}
+
+// readPublished sets where the first round ends. What has become dirty by now is forgotten: the wakes came after their
+// commits were applied, so that the comparison finds it all. Otherwise it would stay dirty after synced although the device
+// has it, until the next commit.
+func (s *Session) readPublished() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty = dirtySet{}
+	for n := range s.cfg.Set.Partitions() {
+		s.round.upTo[n] = s.cfg.Set.At(n).Published()
+	}
 }
 
 // register makes the session one that is known, can be kicked, and is woken. Whoever takes away its right to be does so

@@ -243,3 +243,27 @@ func TestLeavingAndComingBack(t *testing.T) {
 		}
 	}
 }
+
+// TestCleanAfterSynced: a commit whose wake comes between registering and reading what is published is given by the first
+// round, and nothing of it is left dirty.
+func TestCleanAfterSynced(t *testing.T) {
+	tc := newTest(t)
+	tc.users("alice", "bob")
+	tc.group("team", "alice", "bob")
+	phone := tc.device("alice", "phone")
+	phone.admit = func() error {
+		tc.must(tc.set.Subscribe("alice", phone.s)) // as Open is about to
+		tc.post("bob", "team", "in the midst of it")
+		tc.set.Unsubscribe("alice", phone.s)
+		return nil
+	}
+	phone.connect().drain()
+	phone.want("the first round gives it", "team", "in the midst of it")
+	if behind := phone.s.Info().Behind; behind != 0 {
+		t.Errorf("after synced %d conversations are dirty, and the device has everything", behind)
+	}
+	phone.admit = nil
+	tc.post("bob", "team", "and on")
+	phone.drain()
+	phone.want("and it goes on", "team", "in the midst of it", "and on")
+}

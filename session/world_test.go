@@ -151,6 +151,7 @@ type device struct {
 	seen     map[string]bool     // events given in this connection: none may come twice
 	rooms    map[string]*inRoom  // that the device has entered in this connection
 	gapless  bool                // hello asks for so long a tail that nothing may be left out
+	admit    func() error        // asked while the session is being opened; nil: it may
 }
 
 // log is what a device has of one conversation.
@@ -191,7 +192,7 @@ func (d *device) hello() {
 	}
 	d.s = New(Config{
 		User: d.user, Device: d.name, Platform: cmp.Or(d.platform, "test"), Client: "test/1", Format: d.tc.format, Set: d.tc.set,
-		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready.Add(1) },
+		Registry: d.tc.registry, NowMs: d.tc.clock, OnReady: func() { d.ready.Add(1) }, Admit: d.admit,
 	})
 	if d.cursor == nil {
 		d.forget() // it was never synced: what it has is not stored
