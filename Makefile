@@ -13,7 +13,7 @@ FUZZTIME  ?= 10s
 COUNT     ?= 6
 PKG       ?= ./...
 
-.PHONY: help build run test race check generate bench replay fuzz microbench clean
+.PHONY: help build run test race check generate bench replay fuzz model microbench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SE
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)
+
+model: ## check the model of the dirty set and the checkpoints with spin, and that it can fail (docs/model)
+	tools/model.sh
 
 microbench: ## run the micro-benchmarks of PKG (./...) COUNT (6) times with allocation counts, as benchstat reads them
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG)

@@ -55,6 +55,7 @@ var rooms = map[string]room{
 	"sim/invariant": {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
 	"conformance":   {"root chain wire", "the kit checks any server from outside, over the wire; whatever it took from this server's code it would believe"},
 
+	"docs/model":    {"", "it runs spin over the model, and compares its README with the code as text"},
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
 }
