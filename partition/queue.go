@@ -103,6 +103,9 @@ func (q *queue) take(dst []request, max int) []request {
 	return dst
 }
 
+// Full reports whether Submit would wait for room now.
+func (p *Partition) Full() bool { return p.queue.len() >= p.queue.max }
+
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

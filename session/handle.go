@@ -45,6 +45,24 @@ func (s *Session) Handle(ctx context.Context, f *wire.ClientFrame) error {
 	return nil
 }
 
+// Waits reports whether Handle would wait if it were given a frame now: too many frames are unanswered, or the queue of
+// a partition is full. Who steps sessions and partitions from one goroutine leaves such a frame where it is.
+func (s *Session) Waits(f *wire.ClientFrame) bool {
+	var id tidemark.ConversationID
+	switch f := f.GetFrame().(type) {
+	case *wire.ClientFrame_Submit:
+		id, _ = s.addressee(f.Submit.GetConversation(), f.Submit.GetToUser())
+	case *wire.ClientFrame_Read:
+		id = tidemark.ConversationID(f.Read.GetConversation())
+	}
+	if id != "" && s.cfg.Set.Of(id).Full() {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inFlight >= s.cfg.Set.Limits().InFlightMax && s.stage != ended && s.bye == nil
+}
+
 // reply queues an answer that is ready, or will be when it is its turn.
 func (s *Session) reply(ctx context.Context, r reply) {
 	if s.acquire(ctx) {

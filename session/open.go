@@ -7,8 +7,8 @@ package session
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/base32"
+	"io"
 	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -28,9 +28,12 @@ const idBytes = 16
 // idAlphabet is that of base 32 in lower case.
 var idAlphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
-func newID() (id [idBytes]byte) {
+// newID makes an id; entropy that ends before it has given 10 bytes is a fault of whoever configured it.
+func newID(entropy io.Reader) (id [idBytes]byte) {
 	var b [10]byte
-	_, _ = rand.Read(b[:]) // never fails
+	if _, err := io.ReadFull(entropy, b[:]); err != nil {
+		panic("session: no entropy: " + err.Error())
+	}
 	idAlphabet.Encode(id[:], b[:])
 	return id
 }

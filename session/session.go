@@ -6,6 +6,8 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,7 @@ type Config struct {
 	Set                       *partition.Set
 	Registry                  *Registry // nil: the session is in none
 	NowMs                     func() uint64
+	Entropy                   io.Reader // of the session's id; nil: crypto/rand
 	Format                    wire.Format
 	HeartbeatMs               uint32       // told in welcome
 	Log                       *slog.Logger // nil: none
@@ -152,9 +155,12 @@ func New(cfg Config) *Session {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Entropy == nil {
+		cfg.Entropy = rand.Reader
+	}
 	// Many sessions have the same few: they share them.
 	cfg.Platform, cfg.Client = unique.Make(cfg.Platform).Value(), unique.Make(cfg.Client).Value()
-	return &Session{cfg: cfg, id: newID(), connectedMs: cfg.NowMs(), parts: make([]part, cfg.Set.Partitions())}
+	return &Session{cfg: cfg, id: newID(cfg.Entropy), connectedMs: cfg.NowMs(), parts: make([]part, cfg.Set.Partitions())}
 }
 
 // ID is the session's id, as in welcome.
