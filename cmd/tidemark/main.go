@@ -22,9 +22,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tidemark-im/tidemark/sim"
 )
 
 // commandLine lists the commands. One file each; a command is a struct of flags with Run(context.Context, *Output) error.
@@ -38,6 +41,7 @@ type commandLine struct {
 	Export      exportCommand      `cmd:"" help:"Write conversations' history to files."`
 	Import      importCommand      `cmd:"" help:"Import history from elsewhere."`
 	OpenAPI     openapiCommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document of the HTTP API."`
+	Sim         simCommand         `cmd:"" help:"Look for broken promises in simulated worlds."`
 	Token       tokenCommand       `cmd:"" help:"Print a token for a user."`
 	Trace       traceCommand       `cmd:"" help:"Tell where a message is, and why a device does not have it."`
 	Verify      verifyCommand      `cmd:"" help:"Check a data directory."`
@@ -106,6 +110,7 @@ func newParser(ctx context.Context, output *Output) (parser *kong.Kong, leave fu
 		kong.Description("Tidemark is a synchronisation server for instant messaging: every message is written once, every reader leaves a mark.\n\n"+
 			"Exit status: 0 done; 1 failed (verify: damage found); 2 wrong command line, environment or file; 130 interrupted (import: before its end; others: twice)."),
 		kong.DefaultEnvars("TIDEMARK"),
+		kong.Vars{"simProfiles": strings.Join(sim.Profiles(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Writers(output.Out, output.Err),
 		kong.Exit(func(code int) {

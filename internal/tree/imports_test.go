@@ -56,6 +56,8 @@ var rooms = map[string]room{
 	"conformance":   {"root chain wire", "the kit checks any server from outside, over the wire; whatever it took from this server's code it would believe"},
 
 	"docs/model":    {"", "it runs spin over the model, and compares its README with the code as text"},
+	"sim": {"root record wire core store store/faultfs journal partition session contract client client/replica sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
+
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
 }
@@ -66,7 +68,7 @@ var outside = []struct {
 	rooms   string
 	why     string
 }{
-	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify bench/schemes cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
+	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify bench/schemes sim cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
 	{"github.com/gobwas/", "gateway conformance", "one place checks fragmentation, UTF-8 and control frames, and one sends what breaks the rules"},
 	{"github.com/coder/websocket", "client", "the SDK's own transport"},
 	{"github.com/golang-jwt/jwt", "gateway", "tokens are checked in one place"},

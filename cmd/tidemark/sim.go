@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// tidemark sim: seeded worlds in which everything breaks, one after the other, until one breaks a promise.
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tidemark-im/tidemark/sim"
+)
+
+type simCommand struct {
+	Seed    *uint64       `placeholder:"N" help:"Run this seed alone."`
+	Seeds   uint64        `default:"1000" help:"How many seeds."`
+	From    uint64        `default:"1" help:"The first seed."`
+	For     time.Duration `placeholder:"TIME" help:"Run seeds for so long instead."`
+	Profile string        `placeholder:"NAME" help:"Run all seeds with this profile: ${simProfiles}. Default: each seed draws one."`
+	Without string        `placeholder:"LIST" help:"Decisions to leave out, as a failure prints them: 1-4,7,9-12."`
+	Story   bool          `help:"Tell what happens. Needs --seed, or is told of the seed that fails."`
+	Shrink  bool          `default:"true" negatable:"" help:"Leave out of a failure all that it does not need."`
+	JSON    bool          `name:"json" help:"Print one line of JSON at the end."`
+	Quiet   bool          `short:"q" help:"Print no progress."`
+}
+
+// Help says what it is about.
+func (simCommand) Help() string {
+	return "Runs the server's and the devices' real code in worlds of which a seed decides everything: what users do, what breaks, and " +
+		"in which order things happen. The same seed gives the same world. Exits with 1 at the first promise that is broken.\n\n" +
+		"Examples:\n\n  tidemark sim --seeds 2000\n\n  tidemark sim --for 10m --profile crashes\n\n  tidemark sim --seed 77 --story"
+}
+
+// simOutcome is the line of JSON.
+type simOutcome struct {
+	Seeds          uint64     `json:"seeds"` // that were run
+	SeedsPerMinute float64    `json:"seedsPerMinute"`
+	Failed         bool       `json:"failed"`
+	Seed           uint64     `json:"seed,omitempty"` // that failed
+	Invariant      string     `json:"invariant,omitempty"`
+	Text           string     `json:"text,omitempty"`
+	Command        string     `json:"command,omitempty"`
+	Counts         sim.Counts `json:"counts"`
+}
+
+// Run runs the seeds.
+func (c *simCommand) Run(ctx context.Context, output *Output) error {
+	without, err := sim.ParseRanges(c.Without)
+	if err != nil {
+		return wrongUsage("sim --without %s: %v", c.Without, err)
+	}
+	if c.Profile != "" && !sim.HasProfile(c.Profile) {
+		return wrongUsage("sim --profile %s: there are %s", c.Profile, strings.Join(sim.Profiles(), ", "))
+	}
+	if c.Seed != nil {
+		c.From, c.Seeds, c.For = *c.Seed, 1, 0
+	}
+	begun, told := time.Now(), time.Now()
+	outcome := simOutcome{}
+	var failed *sim.Result
+	for seed := c.From; ctx.Err() == nil && failed == nil && (c.For > 0 && time.Since(begun) < c.For || c.For == 0 && seed < c.From+c.Seeds); seed++ {
+		result := sim.Run(ctx, sim.Config{Seed: seed, Profile: c.Profile, Without: without})
+		outcome.Seeds++
+		outcome.Counts.Add(&result.Counts)
+		if result.Failure != nil {
+			failed = &result
+		}
+		if !c.Quiet && !c.JSON && time.Since(told) > 5*time.Second {
+			told = time.Now()
+			fmt.Fprintf(output.Err, "%d seeds, %.0f a minute\n", outcome.Seeds, float64(outcome.Seeds)/time.Since(begun).Minutes())
+		}
+	}
+	outcome.SeedsPerMinute = float64(outcome.Seeds) / time.Since(begun).Minutes()
+	if failed != nil {
+		outcome.Failed, outcome.Seed = true, failed.Seed
+		outcome.Invariant, outcome.Text = failed.Failure.Invariant, failed.Failure.Error()
+	}
+	switch {
+	case failed == nil:
+	case c.Shrink:
+		config := sim.Shrink(ctx, sim.Config{Seed: failed.Seed, Profile: c.Profile, Without: without}, failed)
+		config.Story = true
+		*failed = sim.Run(ctx, config)
+	case c.Story:
+		*failed = sim.Run(ctx, sim.Config{Seed: failed.Seed, Profile: c.Profile, Without: without, Story: true})
+	}
+	if failed != nil && failed.Failure != nil {
+		outcome.Command = failed.Failure.Command
+	}
+	return c.report(output, &outcome, failed)
+}
+
+// report prints what has come out.
+func (c *simCommand) report(output *Output, outcome *simOutcome, failed *sim.Result) error {
+	if c.JSON {
+		line, err := json.Marshal(outcome)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(output.Out, string(line))
+	} else {
+		n := &outcome.Counts
+		fmt.Fprintf(output.Out, "%d seeds, %.0f a minute; %s of virtual time\n", outcome.Seeds, outcome.SeedsPerMinute, (time.Duration(n.VirtualMs) * time.Millisecond).Round(time.Second))
+		fmt.Fprintf(output.Out, "%d actions, %d calls, %d messages acknowledged, %d commits, %d connections, %d frames up, %d down\n",
+			n.Actions, n.Calls, n.Messages, n.Commits, n.Connections, n.FramesUp, n.FramesDown)
+		fmt.Fprintf(output.Out, "%d crashes of the server, %d stops, %d restores, %d deaths of devices; faults: %s\n",
+			n.Crashes, n.Stops, n.Restores, n.DeviceCrashes, n.FaultsText())
+	}
+	if failed == nil {
+		return nil
+	}
+	if f := failed.Failure; f != nil && !c.JSON {
+		fmt.Fprintf(output.Out, "\n%s\n\nseed %d, profile %s: %d decisions lead to it:\n", f.Error(), failed.Seed, failed.Profile, len(f.History))
+		for _, text := range f.History {
+			fmt.Fprintln(output.Out, "  "+text)
+		}
+		if len(f.Story) > 0 {
+			fmt.Fprintln(output.Out, "\nWhat has happened to those concerned:")
+		}
+		for _, text := range f.Story {
+			fmt.Fprintln(output.Out, "  "+text)
+		}
+		fmt.Fprintf(output.Out, "\nIt is repeated by: %s\n", f.Command)
+	}
+	return fmt.Errorf("seed %d breaks %s", outcome.Seed, outcome.Invariant)
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The calm: nothing breaks any more, and within a bound of time every device must have what the server has.
+
+package sim
+
+import (
+	"fmt"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client/replica"
+	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/sim/invariant"
+)
+
+// Times of the calm, ms.
+const (
+	calmMaxMs  = 15 * 60_000 // within which everything must converge
+	calmLookMs = 3_000       // between two looks at whether it has
+)
+
+// settle mends everything, waits until all have the same, and looks at the end.
+func (w *world) settle() {
+	if w.failure != nil {
+		return
+	}
+	w.beginCalm()
+	end := w.nowMs + calmMaxMs
+	var missing *invariant.Violation
+	for w.failure == nil && w.nowMs < end {
+		for _, d := range w.devices {
+			d.refreshSoon() // nobody is told that a profile has changed: apps ask
+		}
+		w.run(w.nowMs + calmLookMs)
+		if missing = w.unsettled(); missing == nil {
+			break
+		}
+	}
+	switch {
+	case w.failure != nil:
+		return
+	case missing != nil:
+		w.fail(missing)
+		return
+	}
+	w.trace.add("settled", w.nowMs, 0)
+	w.say(about{}, "all is settled")
+	if v := w.lost(); v != nil {
+		w.fail(v)
+	}
+}
+
+// beginCalm mends everything.
+func (w *world) beginCalm() {
+	w.calm = true
+	w.trace.add("calm", w.nowMs, 0)
+	w.say(about{}, "from now on nothing breaks")
+	w.observer.Happened(invariant.Incident{Kind: invariant.Calm})
+	clear(w.partedMs)
+	if s := w.server; s != nil {
+		s.disk.trap(noTrouble, 0)
+		enough(s.disk.mem)
+		if s.set.Health() != nil {
+			w.stop()
+		}
+	}
+	w.restart()
+	for _, d := range w.devices {
+		d.crash, d.stuckMs = noCrash, 0
+		d.on()
+	}
+}
+
+// unsettled is what is still to come, or nil.
+func (w *world) unsettled() *invariant.Violation {
+	if w.server == nil {
+		return &invariant.Violation{Invariant: "Y1", Text: "no server runs"}
+	}
+	if err := w.server.set.Health(); err != nil {
+		return &invariant.Violation{Invariant: "Y1", Text: "the server does not write: " + err.Error()}
+	}
+	for _, d := range w.devices {
+		if v := w.behind(d); v != nil {
+			v.User, v.Device = d.user, d.id
+			return v
+		}
+	}
+	for _, u := range w.users {
+		if v := w.differ(u); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// behind is what a device lacks.
+func (w *world) behind(d *device) *invariant.Violation {
+	if d.replica == nil || d.conn == nil || !d.synced || len(d.inbox) > 0 {
+		return missing("", "the device is not synced")
+	}
+	for _, o := range d.replica.Outbox() {
+		if o.State != replica.Failed {
+			return missing(o.Conversation, "%s is still in the outbox, %s", o.ClientID, o.State)
+		}
+	}
+	known := map[tidemark.ConversationID]*replica.Conversation{}
+	for _, c := range d.replica.Conversations() {
+		if !c.Removed {
+			known[c.ID] = c
+		}
+		if c.PendingRead > 0 && !c.Removed {
+			return missing(c.ID, "the read mark %d is not confirmed", c.PendingRead)
+		}
+	}
+	if v := w.compare(d, known); v != nil {
+		return v
+	}
+	for _, c := range d.replica.Conversations() { // in no order, but any will do
+		if known[c.ID] != nil {
+			return missing(c.ID, "the device has a conversation that its user is not in")
+		}
+	}
+	return nil
+}
+
+// missing is what is still to come of a conversation.
+func missing(in tidemark.ConversationID, format string, args ...any) *invariant.Violation {
+	return &invariant.Violation{Invariant: "Y1", Text: fmt.Sprintf(format, args...), Conversation: in}
+}
+
+// compare compares the conversations of a user at the server with those that a device knows, and takes them out of these.
+func (w *world) compare(d *device, known map[tidemark.ConversationID]*replica.Conversation) *invariant.Violation {
+	for n := range w.server.set.Partitions() {
+		p := w.server.set.At(n)
+		rows, err := p.Conversations(d.user)
+		if err != nil {
+			return missing("", "the server cannot list: %v", err)
+		}
+		for _, row := range rows {
+			info, err := p.InfoOf(row.Conversation)
+			if err != nil {
+				return missing("", "the server cannot read: %v", err)
+			}
+			if m, err := p.Member(row.Conversation, d.user); err != nil || !m.Active() {
+				continue
+			}
+			head, err := p.Head(row.Conversation)
+			if err != nil {
+				return missing(info.ID, "the server cannot read: %v", err)
+			}
+			c := known[info.ID]
+			delete(known, info.ID)
+			if v := d.compareOne(c, info.ID, &head); v != nil {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// compareOne compares a conversation on a device with its head at the server.
+func (d *device) compareOne(c *replica.Conversation, id tidemark.ConversationID, head *record.Head) *invariant.Violation {
+	switch {
+	case c == nil:
+		return missing(id, "the device does not know it")
+	case c.HeadSeq != head.Seq:
+		return missing(id, "the device has head %d, the server %d", c.HeadSeq, head.Seq)
+	case c.Doubt.Open:
+		return missing(id, "the device doubts its history")
+	case d.config.Backfill == replica.FillAll && len(c.Gaps()) > 0:
+		return missing(id, "the device has gaps: %v", c.Gaps())
+	}
+	seq, digest := c.Digest()
+	if seq == head.Seq && digest != head.Digest {
+		return missing(id, "at %d the device's chain is %.8s…, the server's %.8s…", seq, digest, head.Digest)
+	}
+	if seq != head.Seq && len(c.Segments) > 0 && head.Seq > head.Floor && head.Seq > c.Floor {
+		return missing(id, "the device has events up to %d, the server up to %d", seq, head.Seq)
+	}
+	return nil
+}
+
+// differ is how the devices of a user differ from each other.
+func (w *world) differ(u *person) *invariant.Violation {
+	var lists, all []tidemark.Digest
+	for _, d := range u.devices {
+		err := d.store.View(func(v replica.View) error {
+			list, err := d.replica.Fingerprint(v, -1)
+			if err != nil {
+				return err
+			}
+			lists = append(lists, list)
+			if d.config.Backfill == replica.FillAll {
+				whole, err := d.replica.Fingerprint(v, 0)
+				all = append(all, whole)
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return &invariant.Violation{Invariant: "C2", Text: err.Error(), User: u.id, Device: d.id}
+		}
+	}
+	for i := range lists {
+		if lists[i] != lists[0] {
+			return &invariant.Violation{
+				Invariant: "Y1", User: u.id,
+				Text: fmt.Sprintf("%s and %s have other lists: %s", u.devices[0].id, u.devices[i].id, difference(u.devices[0], u.devices[i])),
+			}
+		}
+	}
+	for i := range all {
+		if all[i] != all[0] {
+			return &invariant.Violation{Invariant: "Y1", User: u.id, Text: "devices that store all have other messages"}
+		}
+	}
+	return nil
+}
+
+// difference says where the lists of two devices differ.
+func difference(a, b *device) string {
+	for _, c := range a.replica.Conversations() {
+		o := b.replica.Conversation(c.ID)
+		one, other := fmt.Sprint(c.HeadSeq, c.Unread, c.Mentions, c.LastTimeMs, c.Self, c.Info, c.Removed), "nothing"
+		if o != nil {
+			other = fmt.Sprint(o.HeadSeq, o.Unread, o.Mentions, o.LastTimeMs, o.Self, o.Info, o.Removed)
+		}
+		if one != other {
+			return fmt.Sprintf("%s: %s, and %s", c.ID, one, other)
+		}
+	}
+	return "profiles"
+}
+
+// lost is an acknowledged message that the server does not have: Y2.
+func (w *world) lost() *invariant.Violation {
+	for _, a := range w.acked {
+		v := &invariant.Violation{Invariant: "Y2", Conversation: a.conversation, User: a.user, Seq: a.seq}
+		p := w.server.set.Of(a.conversation)
+		info, err := p.Info(a.conversation)
+		if err != nil || info == nil {
+			v.Text = fmt.Sprintf("%s was acknowledged, and the conversation is not there (%v)", a.clientID, err)
+			return v
+		}
+		head, err := p.Head(info.Ordinal)
+		if err == nil && a.seq <= head.Floor {
+			continue
+		}
+		e, err := w.server.db.Partition(p.Number()).Event(info.Ordinal, a.seq)
+		switch {
+		case err != nil:
+			v.Text = err.Error()
+		case e == nil:
+			v.Text = fmt.Sprintf("%s was acknowledged, and there is no such event", a.clientID)
+		case e.ClientID != a.clientID:
+			v.Text = fmt.Sprintf("%s was acknowledged, and there is %s in its place", a.clientID, e.ClientID)
+		default:
+			continue
+		}
+		return v
+	}
+	return nil
+}
