@@ -8,6 +8,7 @@ package partition
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -250,11 +251,11 @@ func (p *Partition) listening(c record.Conversation, u record.User, kind record.
 // tellCounts tells the authors in large conversations how many have their last message, where marks have moved over it.
 // The loop calls it; it answers whether there was anything to do.
 func (p *Partition) tellCounts(nowMs uint64) (did bool) {
-	for c, m := range p.telling.take(nowMs) {
-		did = true
-		p.tellCountsOf(c, m)
+	moves := p.telling.take(nowMs)
+	for _, c := range slices.Sorted(maps.Keys(moves)) {
+		p.tellCountsOf(c, moves[c])
 	}
-	return did
+	return len(moves) > 0
 }
 
 func (p *Partition) tellCountsOf(c record.Conversation, m moved) {

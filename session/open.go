@@ -165,7 +165,11 @@ func (s *Session) takeCursor(c *wire.Cursor, known bool) wire.ResetReason {
 		return wire.ResetReason_UNKNOWN_DEVICE
 	}
 	s.round.newDevice = false
-	for n, position := range c.GetPositions() {
+	for n := range s.cfg.Set.Partitions() { // not in the order of a map: what follows is told to others
+		position, told := c.GetPositions()[n]
+		if !told {
+			continue
+		}
 		s.round.from[n] = tidemark.Position(position)
 		if !s.round.bounded { // it also acknowledges: an ack before may have been lost with its connection, or not saved
 			s.cfg.Set.Ack(s.cfg.User, s.cfg.Device, n, tidemark.Position(position))

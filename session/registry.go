@@ -190,6 +190,7 @@ func (r *Registry) Drain(spreadMs uint32, message string) {
 		all = append(all, of...)
 	}
 	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Session) int { return order(a.cfg.User, a.cfg.Device, b.cfg.User, b.cfg.Device) })
 	for i, s := range all {
 		s.Bye(wire.ByeReason_SHUTDOWN, uint32(uint64(spreadMs)*uint64(i)/uint64(len(all))), message)
 	}
