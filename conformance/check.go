@@ -24,6 +24,7 @@ var tables = [][]check{
 	checksOfWays,
 	checksOfConnection,
 	checksOfGroups,
+	checksOfContracts,
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.
