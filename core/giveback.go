@@ -148,11 +148,11 @@ func (t *turn) effect(e *record.Event, body *wire.Body, editOf tidemark.Seq) {
 			t.erasureTakesEffect(e, of)
 		}
 	case *wire.Body_Reaction:
-		if to, kept := t.about(tidemark.Seq(b.Reaction.GetSeq())); kept && to.current.RecallSeq == 0 && !to.event.Erased {
+		if to, kept := t.about(tidemark.Seq(b.Reaction.GetSeq())); kept && to.isShown() {
 			t.reactionTakesEffect(to, b.Reaction)
 		}
 	case *wire.Body_Pin:
-		if of, kept := t.about(tidemark.Seq(b.Pin.GetSeq())); kept && of.current.RecallSeq == 0 && !of.event.Erased {
+		if of, kept := t.about(tidemark.Seq(b.Pin.GetSeq())); kept && of.isShown() {
 			t.pinTakesEffect(e, of, b.Pin)
 		}
 	case *wire.Body_Members:
@@ -182,6 +182,9 @@ func (t *turn) about(seq tidemark.Seq) (of about, kept bool) {
 	of.shown = shown
 	return of, true
 }
+
+// isShown reports whether the message was neither recalled nor erased yet. One that came without its content will be.
+func (of about) isShown() bool { return of.current.RecallSeq == 0 && of.current.EraseSeq == 0 }
 
 // membersTakeBack changes the member list. What a direct conversation begins with, or goes on with after a while, is
 // no message: who had it hidden, and whom it is new to, goes on not to see it in the list until there is one.
