@@ -33,6 +33,8 @@ func (s *adminService) Stats(context.Context, *wire.StatsRequest) (*wire.StatsRe
 	if s.config.Disk != nil {
 		answer.DiskBytes, answer.DiskFreeBytes = s.config.Disk()
 	}
+	answer.TakeBackMs = set.TakeBackMs()
+	answer.TakenBackEvents, answer.TakenBackConversations = set.TakenBack()
 	answer.Partitions = s.partitions()
 	return answer, nil
 }

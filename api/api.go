@@ -25,6 +25,7 @@ const (
 	callTimeout    = 30 * time.Second // of a call, not counting what Pull waits
 	waitMax        = 60 * time.Second // what Pull may wait
 	importBytesMax = 32 << 20         // request of Import, bytes
+	offerBytesMax  = 8 << 20          // request of GiveBack, bytes
 	compressMin    = 1 << 10          // smaller answers are not compressed, bytes
 )
 
@@ -59,6 +60,7 @@ type API struct {
 	calls    *limiter
 	failures *limiter
 	waiting  waiters
+	offers   chan struct{} // as many as calls of GiveBack are being carried out
 	mux      *http.ServeMux
 }
 
@@ -77,7 +79,7 @@ func New(config Config) *API {
 	}
 	a := &API{
 		config: config, limits: config.Set.Limits(), mux: http.NewServeMux(),
-		calls: newLimiter(config.Calls), failures: newLimiter(config.Failures),
+		calls: newLimiter(config.Calls), failures: newLimiter(config.Failures), offers: make(chan struct{}, offersMax),
 	}
 	if config.Observe == nil {
 		a.config.Observe = func(string, string, time.Duration) {}

@@ -64,8 +64,11 @@ var accessOf = map[string]access{
 
 // bodyBytesMax is how large the request of a method may be, given the server's limit on frames.
 func bodyBytesMax(procedure string, frameBytesMax uint32) int {
-	if procedure == wireconnect.AdminServiceImportProcedure {
+	switch procedure {
+	case wireconnect.AdminServiceImportProcedure:
 		return importBytesMax
+	case wireconnect.SyncServiceGiveBackProcedure:
+		return max(offerBytesMax, int(frameBytesMax))
 	}
 	return int(frameBytesMax)
 }

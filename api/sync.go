@@ -23,6 +23,9 @@ import (
 // waitersMax is how many calls of Pull one user may have waiting.
 const waitersMax = 16
 
+// offersMax is how many calls of GiveBack are carried out at once.
+const offersMax = 4
+
 // syncService implements [wireconnect.SyncServiceHandler].
 type syncService struct{ *API }
 
@@ -153,6 +156,19 @@ func (s *syncService) Verify(ctx context.Context, request *wire.VerifyRequest) (
 		Seq: uint64(seq), Digest: digest[:], HeadSeq: uint64(sight.Head.Seq), HeadDigest: sight.Head.Digest[:], FloorSeq: uint64(sight.Floor + 1),
 		HeadSeal: s.config.Set.SealBytes(sight.Info.ID, sight.Head.Seq, sight.Head.Digest),
 	}, nil
+}
+
+// GiveBack takes events that the server had and lost. Few are taken at once: each offer may be large.
+func (s *syncService) GiveBack(ctx context.Context, request *wire.GiveBackRequest) (*wire.GiveBackResponse, error) {
+	select {
+	case s.offers <- struct{}{}:
+		defer func() { <-s.offers }()
+	default:
+		refusal := tidemark.Refuse(tidemark.RateLimited, "%d offers are being read already; offer it again", offersMax)
+		refusal.RetryAfterMs = 1000
+		return nil, refusal
+	}
+	return s.config.Set.GiveBack(ctx, caller(ctx).User, request)
 }
 
 // ownDevice checks a device id, and that the caller's token counts for it.

@@ -33,6 +33,9 @@ type Config struct {
 
 	ContactsOnly bool // in direct conversations only contacts may write to each other
 
+	// TakeBackUntilMs is until when, Unix ms, events that the data lost are taken back, and no others written; 0: not.
+	TakeBackUntilMs uint64
+
 	SealKey []byte // of the data directory, 32 bytes or more, for the seals of heads; empty: there are none
 }
 
@@ -60,6 +63,8 @@ type Set struct {
 
 	ending   turnstile // through which accounts end, one after the other
 	departed departed
+
+	taking takingBack
 }
 
 // Open makes the partitions ready to read; nothing is written until Run or Step.
@@ -82,6 +87,7 @@ func Open(cfg Config) (*Set, error) {
 		db: cfg.DB, devices: cfg.Devices, seals: newSeals(cfg.SealKey),
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
 		ending: make(turnstile, 1), departed: departed{users: newGenerations[tidemark.UserID, struct{}](departedKept)},
+		taking:  takingBack{untilMs: cfg.TakeBackUntilMs},
 		watches: newWatches(), typings: typings{told: newGenerations[typingKey, uint64](typingsKnown)},
 	}
 	for n := range cfg.DB.Meta().Partitions {
@@ -197,6 +203,8 @@ func (s *Set) route(cmd core.Command) (*Partition, error) {
 	case *core.Clear:
 		return s.Of(cmd.Conversation), nil
 	case *core.Import:
+		return s.Of(cmd.Conversation), nil
+	case *core.GiveBack:
 		return s.Of(cmd.Conversation), nil
 	case *core.Contact:
 		return s.Of(tidemark.Direct(cmd.User, cmd.Peer)), nil

@@ -25,6 +25,7 @@ type attempt struct {
 	why      string // reason for it
 	admin    bool   // the app only
 	user     bool   // not by the app for itself
+	closed   string // reason for everybody who may call it; "": the good request is answered
 }
 
 var attempts = map[string]attempt{
@@ -33,6 +34,8 @@ var attempts = map[string]attempt{
 	"SyncService/Changes": {body: `{"groups":{},"groupMembers":[{"conversation":"team"}],"contacts":{},"profiles":{"users":["bob"]}}`,
 		unknown: `{"groups":{"pageToken":"nonsense"}}`, why: "BAD_ARGUMENT", user: true}, // a stranger's refusal is in the member list's place
 	"SyncService/Verify": {body: `{"conversation":"team"}`, stranger: "NOT_MEMBER", unknown: `{"conversation":"none"}`, why: "UNKNOWN_CONVERSATION"},
+
+	"SyncService/GiveBack": {body: `{"conversation":"team"}`, stranger: "NOT_ALLOWED", closed: "NOT_ALLOWED"}, // only when the server is told to
 
 	"MessageService/Submit": {body: `{"conversation":"team","clientId":"x","message":{"text":"x"}}`, stranger: "NOT_MEMBER",
 		unknown: `{"toUser":"nobody","clientId":"y","message":{"text":"x"}}`, why: "UNKNOWN_USER"},
@@ -146,6 +149,16 @@ func TestEveryMethodHasItsCallers(t *testing.T) {
 	}
 }
 
+// answers wants success, or a refusal with a reason.
+func (n *node) answers(a answer, reason string) {
+	n.t.Helper()
+	if reason == "" {
+		n.ok(a)
+		return
+	}
+	n.refuses(a, statusOf[reason], reason)
+}
+
 // tryMethod calls one method as everybody.
 func tryMethod(t *testing.T, n *node, method string, try attempt, tokens map[string]string) {
 	n.t = t
@@ -160,7 +173,7 @@ func tryMethod(t *testing.T, n *node, method string, try attempt, tokens map[str
 		n.refuses(n.post(method, try.body, "Authorization: Bearer "+tokens["alice"]), 403, "NOT_ALLOWED")
 		n.ok(n.app(method, try.body))
 	} else {
-		n.ok(n.post(method, try.body, "Authorization: Bearer "+tokens["alice"]))
+		n.answers(n.post(method, try.body, "Authorization: Bearer "+tokens["alice"]), try.closed)
 	}
 	switch {
 	case try.user:
@@ -168,7 +181,7 @@ func tryMethod(t *testing.T, n *node, method string, try attempt, tokens map[str
 	case method == "ConversationService/Create":
 		n.refuses(n.app(method, try.body), 409, "ALREADY_EXISTS")
 	default:
-		n.ok(n.app(method, try.body)) // the app may do everything
+		n.answers(n.app(method, try.body), try.closed) // the app may do everything
 	}
 	n.refuses(n.post(method, try.body, "Authorization: Bearer "+tokens["mallory"]), statusOf[try.stranger], try.stranger)
 

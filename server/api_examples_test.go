@@ -121,6 +121,9 @@ var examples = []example{
 	{method: "SyncService/Changes", as: "bob", body: `{"groups":{},"groupMembers":[{"conversation":"team"}],"contacts":{},"profiles":{"users":["alice"]}}`,
 		cost: "the first time the sets, later what changed in them"},
 
+	{method: "SyncService/GiveBack", as: "bob", body: `{"conversation":"team","events":[{"seq":"99","id":"99","timeMs":"1795341600000","sender":"alice","kind":1,"bodyHash":"AAAA"}],"seal":"AAAA"}`, status: 403,
+		cost: "grows with the events that are taken", refused: []refuse{{"bob", `{"conversation":"team"}`, "while the server takes nothing back, which it does only when it is told to"}}},
+
 	{method: "UserService/Devices", as: "bob", body: `{}`, refused: []refuse{{"mallory", `{"userId":"bob"}`, "another user's devices"}}},
 	{method: "UserService/Presence", as: "bob", body: `{"users":["alice","carol"]}`, cost: "grows with the number asked", refused: []refuse{{"bob", `{"users":["nobody"]}`, "a user who does not exist"}}},
 	{method: "UserService/Kick", settle: true, as: "bob", body: `{"deviceId":"bot","revoke":true}`, refused: []refuse{{"mallory", `{"userId":"bob"}`, "another user's devices"}}},

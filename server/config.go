@@ -55,6 +55,10 @@ type Config struct {
 	Drain     time.Duration // a shutdown waits this long for what is in flight; up to 10 min, default 10 s
 	Spread    time.Duration // clients are told to come back spread over this time; up to 10 min, default 5 s
 
+	// TakeBack is for how long after the start events that a restored server lost are taken back from devices; nothing else is
+	// written meanwhile. Up to 24 h; 0: not at all.
+	TakeBack time.Duration
+
 	Version string           // shown to clients and operators
 	Out     io.Writer        // gets the line "listening on http://HOST:PORT"; nil: nowhere
 	Err     io.Writer        // gets what an operator should know at the first start; nil: nowhere
@@ -183,9 +187,15 @@ func (c *Config) complete() error {
 			return wrong(d.name, "is %v: allowed are %v to %v", *d.value, d.least, d.utmost)
 		}
 	}
+	if c.TakeBack < 0 || c.TakeBack > takeBackMax {
+		return wrong("TakeBack", "is %v: allowed are 0 (not at all) to %v", c.TakeBack, takeBackMax)
+	}
 	c.completeWorld()
 	return nil
 }
+
+// takeBackMax is the longest that a server writes nothing but what it lost.
+const takeBackMax = 24 * time.Hour
 
 // completeWorld fills in what was not given of the outside world.
 func (c *Config) completeWorld() {

@@ -167,6 +167,8 @@ var ofStore = []struct {
 }
 
 var (
+	takeBackFamily   = family("take_back_seconds", "For so long yet lost events are taken back, and nothing else is written.", gauge)
+	takenFamily      = family("taken_back_events_total", "Lost events that came back.", counter)
 	sessionsFamily   = family("sessions", "Sessions on this node.", gauge)
 	shedFamily       = family("room_shed_total", "Messages of rooms that were left out for a receiver which was behind, by priority.", counter, "priority")
 	readyFamily      = family("ready", "1 while writes are accepted.", gauge)
@@ -184,6 +186,8 @@ func (c counted) Describe(out chan<- *prometheus.Desc) {
 	for _, f := range ofStore {
 		out <- f.desc
 	}
+	out <- takeBackFamily.desc
+	out <- takenFamily.desc
 	out <- sessionsFamily.desc
 	out <- readyFamily.desc
 	out <- shedFamily.desc
@@ -213,6 +217,9 @@ func (c counted) Collect(out chan<- prometheus.Metric) {
 	for _, f := range ofStore {
 		out <- f.of(float64(f.value(disk)))
 	}
+	taken, _ := c.set.TakenBack()
+	out <- takeBackFamily.of(float64(c.set.TakeBackMs()) / 1000)
+	out <- takenFamily.of(float64(taken))
 	out <- sessionsFamily.of(float64(c.registry.Count()))
 	ready := 0.0
 	if _, ok := c.state(); ok {

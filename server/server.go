@@ -111,7 +111,7 @@ func (s *Server) open() (err error) {
 		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
 		Devices:      devices,
 		ContactsOnly: c.ContactsOnly,
-		SealKey:      sealKey,
+		SealKey:      sealKey, TakeBackUntilMs: s.takeBackUntilMs(),
 	})
 	if err != nil {
 		return err
@@ -210,6 +210,7 @@ func (s *Server) Run(ctx context.Context) error {
 		run(&below, func() error { return serve(debug, s.debug) })
 	}
 	s.announce()
+	defer s.tellTakeBack()()
 
 	var cause error
 	select {
@@ -280,6 +281,27 @@ func (s *Server) announce() {
 		s.tellFirstSteps()
 	}
 	_, _ = fmt.Fprintf(s.config.Out, "listening on %s\n", s.URL()) // who does not read it need not
+}
+
+// takeBackUntilMs is until when lost events are taken back; 0: not at all.
+func (s *Server) takeBackUntilMs() uint64 {
+	if s.config.TakeBack == 0 {
+		return 0
+	}
+	return s.config.nowMs() + uint64(s.config.TakeBack.Milliseconds())
+}
+
+// tellTakeBack tells that lost events are taken back, and when that is over. stop must be called.
+func (s *Server) tellTakeBack() (stop func() bool) {
+	left := time.Duration(s.set.TakeBackMs()) * time.Millisecond
+	if left == 0 {
+		return func() bool { return false }
+	}
+	s.config.Log.Warn("lost events are taken back, nothing else is written", "for", left)
+	return time.AfterFunc(left, func() {
+		events, conversations := s.set.TakenBack()
+		s.config.Log.Info("lost events are taken back no longer", "events", events, "conversations", conversations)
+	}).Stop
 }
 
 // tellFirstSteps tells how to begin, with the shorter form of the path to the admin key.

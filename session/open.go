@@ -209,6 +209,7 @@ func (s *Session) makeWelcome(reset wire.ResetReason) *wire.Welcome {
 	w := &wire.Welcome{
 		SessionId: s.ID(), User: string(s.cfg.User), DeviceId: string(s.cfg.Device), Epoch: uint64(s.cfg.Set.Epoch()),
 		Partitions: s.cfg.Set.Partitions(), ServerTimeMs: s.cfg.NowMs(), HeartbeatMs: s.cfg.HeartbeatMs,
+		TakeBack: s.cfg.Set.TakeBackMs() > 0,
 		Limits: &wire.Limits{
 			BodyBytesMax: l.BodyBytesMax, FrameBytesMax: l.FrameBytesMax, PageEventsMax: l.PageEventsMax,
 			PageBytesMax: l.PageBytesMax, MembersMax: l.MembersMax, ConversationsMax: l.ConversationsMax,

@@ -1427,6 +1427,7 @@ type Welcome struct {
 	HeartbeatMs   uint32                 `protobuf:"varint,7,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"` // ping at least this often when nothing else is sent
 	Limits        *Limits                `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	Reset_        *Reset                 `protobuf:"bytes,9,opt,name=reset,proto3" json:"reset,omitempty"`
+	TakeBack      bool                   `protobuf:"varint,10,opt,name=take_back,json=takeBack,proto3" json:"take_back,omitempty"` // the server takes back events that it lost: SyncService/GiveBack
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1522,6 +1523,13 @@ func (x *Welcome) GetReset_() *Reset {
 		return x.Reset_
 	}
 	return nil
+}
+
+func (x *Welcome) GetTakeBack() bool {
+	if x != nil {
+		return x.TakeBack
+	}
+	return false
 }
 
 // Delta carries changes. checkpoints say how far each partition is covered once this delta is stored.
@@ -2541,7 +2549,7 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x04Ping\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\"9\n" +
 	"\x05Reset\x120\n" +
-	"\x06reason\x18\x01 \x01(\x0e2\x18.tidemark.v1.ResetReasonR\x06reason\"\xaf\x02\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x18.tidemark.v1.ResetReasonR\x06reason\"\xcc\x02\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
@@ -2554,7 +2562,9 @@ const file_tidemark_v1_frames_proto_rawDesc = "" +
 	"\x0eserver_time_ms\x18\x06 \x01(\x04R\fserverTimeMs\x12!\n" +
 	"\fheartbeat_ms\x18\a \x01(\rR\vheartbeatMs\x12+\n" +
 	"\x06limits\x18\b \x01(\v2\x13.tidemark.v1.LimitsR\x06limits\x12(\n" +
-	"\x05reset\x18\t \x01(\v2\x12.tidemark.v1.ResetR\x05reset\"\x9a\x02\n" +
+	"\x05reset\x18\t \x01(\v2\x12.tidemark.v1.ResetR\x05reset\x12\x1b\n" +
+	"\ttake_back\x18\n" +
+	" \x01(\bR\btakeBack\"\x9a\x02\n" +
 	"\x05Delta\x12D\n" +
 	"\rconversations\x18\x01 \x03(\v2\x1e.tidemark.v1.ConversationDeltaR\rconversations\x120\n" +
 	"\bprofiles\x18\x02 \x03(\v2\x14.tidemark.v1.ProfileR\bprofiles\x12E\n" +

@@ -75,6 +75,128 @@ func (Mark) EnumDescriptor() ([]byte, []int) {
 	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
 }
 
+// GiveBackRequest offers a stretch of a conversation's log, up to an event whose seal is held.
+type GiveBackRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Events        []*Event               `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"` // in log form, ascending without a gap; the first is at most the one after the server's head
+	Seal          []byte                 `protobuf:"bytes,3,opt,name=seal,proto3" json:"seal,omitempty"`     // of the last event and the chain value there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiveBackRequest) Reset() {
+	*x = GiveBackRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiveBackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiveBackRequest) ProtoMessage() {}
+
+func (x *GiveBackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiveBackRequest.ProtoReflect.Descriptor instead.
+func (*GiveBackRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GiveBackRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *GiveBackRequest) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *GiveBackRequest) GetSeal() []byte {
+	if x != nil {
+		return x.Seal
+	}
+	return nil
+}
+
+// GiveBackResponse says where the conversation stands now. If that is below the last event offered, go on from there.
+type GiveBackResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HeadSeq       uint64                 `protobuf:"varint,1,opt,name=head_seq,json=headSeq,proto3" json:"head_seq,omitempty"`
+	HeadDigest    []byte                 `protobuf:"bytes,2,opt,name=head_digest,json=headDigest,proto3" json:"head_digest,omitempty"` // chain value at head_seq
+	Taken         uint64                 `protobuf:"varint,3,opt,name=taken,proto3" json:"taken,omitempty"`                            // events that were taken now; the others were there already, or come next
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiveBackResponse) Reset() {
+	*x = GiveBackResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiveBackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiveBackResponse) ProtoMessage() {}
+
+func (x *GiveBackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiveBackResponse.ProtoReflect.Descriptor instead.
+func (*GiveBackResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GiveBackResponse) GetHeadSeq() uint64 {
+	if x != nil {
+		return x.HeadSeq
+	}
+	return 0
+}
+
+func (x *GiveBackResponse) GetHeadDigest() []byte {
+	if x != nil {
+		return x.HeadDigest
+	}
+	return nil
+}
+
+func (x *GiveBackResponse) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
 // ChangesRequest names sets and the versions held of each; a version that is absent means that nothing is held.
 type ChangesRequest struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
@@ -89,7 +211,7 @@ type ChangesRequest struct {
 
 func (x *ChangesRequest) Reset() {
 	*x = ChangesRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	mi := &file_tidemark_v1_services_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -101,7 +223,7 @@ func (x *ChangesRequest) String() string {
 func (*ChangesRequest) ProtoMessage() {}
 
 func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[0]
+	mi := &file_tidemark_v1_services_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -114,7 +236,7 @@ func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
 func (*ChangesRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{0}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ChangesRequest) GetGroups() *GroupsContract {
@@ -163,7 +285,7 @@ type GroupsContract struct {
 
 func (x *GroupsContract) Reset() {
 	*x = GroupsContract{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	mi := &file_tidemark_v1_services_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -175,7 +297,7 @@ func (x *GroupsContract) String() string {
 func (*GroupsContract) ProtoMessage() {}
 
 func (x *GroupsContract) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[1]
+	mi := &file_tidemark_v1_services_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -188,7 +310,7 @@ func (x *GroupsContract) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsContract.ProtoReflect.Descriptor instead.
 func (*GroupsContract) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{1}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GroupsContract) GetListVersion() string {
@@ -224,7 +346,7 @@ type GroupMembersContract struct {
 
 func (x *GroupMembersContract) Reset() {
 	*x = GroupMembersContract{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	mi := &file_tidemark_v1_services_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +358,7 @@ func (x *GroupMembersContract) String() string {
 func (*GroupMembersContract) ProtoMessage() {}
 
 func (x *GroupMembersContract) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[2]
+	mi := &file_tidemark_v1_services_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,7 +371,7 @@ func (x *GroupMembersContract) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMembersContract.ProtoReflect.Descriptor instead.
 func (*GroupMembersContract) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{2}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GroupMembersContract) GetConversation() string {
@@ -291,7 +413,7 @@ type ContactsContract struct {
 
 func (x *ContactsContract) Reset() {
 	*x = ContactsContract{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	mi := &file_tidemark_v1_services_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +425,7 @@ func (x *ContactsContract) String() string {
 func (*ContactsContract) ProtoMessage() {}
 
 func (x *ContactsContract) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[3]
+	mi := &file_tidemark_v1_services_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +438,7 @@ func (x *ContactsContract) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactsContract.ProtoReflect.Descriptor instead.
 func (*ContactsContract) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{3}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContactsContract) GetListVersion() string {
@@ -351,7 +473,7 @@ type ProfilesContract struct {
 
 func (x *ProfilesContract) Reset() {
 	*x = ProfilesContract{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	mi := &file_tidemark_v1_services_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +485,7 @@ func (x *ProfilesContract) String() string {
 func (*ProfilesContract) ProtoMessage() {}
 
 func (x *ProfilesContract) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[4]
+	mi := &file_tidemark_v1_services_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +498,7 @@ func (x *ProfilesContract) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfilesContract.ProtoReflect.Descriptor instead.
 func (*ProfilesContract) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{4}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProfilesContract) GetUsers() []string {
@@ -415,7 +537,7 @@ type ChangesResponse struct {
 
 func (x *ChangesResponse) Reset() {
 	*x = ChangesResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	mi := &file_tidemark_v1_services_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +549,7 @@ func (x *ChangesResponse) String() string {
 func (*ChangesResponse) ProtoMessage() {}
 
 func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[5]
+	mi := &file_tidemark_v1_services_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +562,7 @@ func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
 func (*ChangesResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{5}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ChangesResponse) GetGroups() *GroupsChanges {
@@ -493,7 +615,7 @@ type GroupsChanges struct {
 
 func (x *GroupsChanges) Reset() {
 	*x = GroupsChanges{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	mi := &file_tidemark_v1_services_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +627,7 @@ func (x *GroupsChanges) String() string {
 func (*GroupsChanges) ProtoMessage() {}
 
 func (x *GroupsChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[6]
+	mi := &file_tidemark_v1_services_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +640,7 @@ func (x *GroupsChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsChanges.ProtoReflect.Descriptor instead.
 func (*GroupsChanges) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{6}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GroupsChanges) GetListVersion() string {
@@ -587,7 +709,7 @@ type GroupMembersChanges struct {
 
 func (x *GroupMembersChanges) Reset() {
 	*x = GroupMembersChanges{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	mi := &file_tidemark_v1_services_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +721,7 @@ func (x *GroupMembersChanges) String() string {
 func (*GroupMembersChanges) ProtoMessage() {}
 
 func (x *GroupMembersChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[7]
+	mi := &file_tidemark_v1_services_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +734,7 @@ func (x *GroupMembersChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMembersChanges.ProtoReflect.Descriptor instead.
 func (*GroupMembersChanges) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{7}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GroupMembersChanges) GetConversation() string {
@@ -693,7 +815,7 @@ type MembershipEvent struct {
 
 func (x *MembershipEvent) Reset() {
 	*x = MembershipEvent{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	mi := &file_tidemark_v1_services_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +827,7 @@ func (x *MembershipEvent) String() string {
 func (*MembershipEvent) ProtoMessage() {}
 
 func (x *MembershipEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[8]
+	mi := &file_tidemark_v1_services_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +840,7 @@ func (x *MembershipEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipEvent.ProtoReflect.Descriptor instead.
 func (*MembershipEvent) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{8}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MembershipEvent) GetSeq() uint64 {
@@ -778,7 +900,7 @@ type ContactsChanges struct {
 
 func (x *ContactsChanges) Reset() {
 	*x = ContactsChanges{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	mi := &file_tidemark_v1_services_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +912,7 @@ func (x *ContactsChanges) String() string {
 func (*ContactsChanges) ProtoMessage() {}
 
 func (x *ContactsChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[9]
+	mi := &file_tidemark_v1_services_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +925,7 @@ func (x *ContactsChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactsChanges.ProtoReflect.Descriptor instead.
 func (*ContactsChanges) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{9}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ContactsChanges) GetListVersion() string {
@@ -868,7 +990,7 @@ type ProfilesChanges struct {
 
 func (x *ProfilesChanges) Reset() {
 	*x = ProfilesChanges{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	mi := &file_tidemark_v1_services_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1002,7 @@ func (x *ProfilesChanges) String() string {
 func (*ProfilesChanges) ProtoMessage() {}
 
 func (x *ProfilesChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[10]
+	mi := &file_tidemark_v1_services_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1015,7 @@ func (x *ProfilesChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfilesChanges.ProtoReflect.Descriptor instead.
 func (*ProfilesChanges) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{10}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProfilesChanges) GetInfoVersion() string {
@@ -946,7 +1068,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[11]
+	mi := &file_tidemark_v1_services_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1080,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[11]
+	mi := &file_tidemark_v1_services_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1093,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{11}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PullRequest) GetDeviceId() string {
@@ -1038,7 +1160,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[12]
+	mi := &file_tidemark_v1_services_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1172,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[12]
+	mi := &file_tidemark_v1_services_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1185,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{12}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PullResponse) GetEpoch() uint64 {
@@ -1125,7 +1247,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[13]
+	mi := &file_tidemark_v1_services_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1259,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[13]
+	mi := &file_tidemark_v1_services_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1272,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{13}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AckRequest) GetDeviceId() string {
@@ -1175,7 +1297,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[14]
+	mi := &file_tidemark_v1_services_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1309,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[14]
+	mi := &file_tidemark_v1_services_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1322,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{14}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{16}
 }
 
 type VerifyRequest struct {
@@ -1213,7 +1335,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[15]
+	mi := &file_tidemark_v1_services_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1347,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[15]
+	mi := &file_tidemark_v1_services_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1360,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{15}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyRequest) GetConversation() string {
@@ -1269,7 +1391,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[16]
+	mi := &file_tidemark_v1_services_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1403,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[16]
+	mi := &file_tidemark_v1_services_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1416,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{16}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyResponse) GetSeq() uint64 {
@@ -1353,7 +1475,7 @@ type ReceiptsRequest struct {
 
 func (x *ReceiptsRequest) Reset() {
 	*x = ReceiptsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	mi := &file_tidemark_v1_services_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1487,7 @@ func (x *ReceiptsRequest) String() string {
 func (*ReceiptsRequest) ProtoMessage() {}
 
 func (x *ReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[17]
+	mi := &file_tidemark_v1_services_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1500,7 @@ func (x *ReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*ReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{17}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReceiptsRequest) GetConversation() string {
@@ -1437,7 +1559,7 @@ type ReceiptsResponse struct {
 
 func (x *ReceiptsResponse) Reset() {
 	*x = ReceiptsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	mi := &file_tidemark_v1_services_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1571,7 @@ func (x *ReceiptsResponse) String() string {
 func (*ReceiptsResponse) ProtoMessage() {}
 
 func (x *ReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[18]
+	mi := &file_tidemark_v1_services_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1584,7 @@ func (x *ReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*ReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{18}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReceiptsResponse) GetSeq() uint64 {
@@ -1519,7 +1641,7 @@ type MentionsRequest struct {
 
 func (x *MentionsRequest) Reset() {
 	*x = MentionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	mi := &file_tidemark_v1_services_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1653,7 @@ func (x *MentionsRequest) String() string {
 func (*MentionsRequest) ProtoMessage() {}
 
 func (x *MentionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[19]
+	mi := &file_tidemark_v1_services_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1666,7 @@ func (x *MentionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MentionsRequest.ProtoReflect.Descriptor instead.
 func (*MentionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{19}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MentionsRequest) GetConversation() string {
@@ -1585,7 +1707,7 @@ type MentionsResponse struct {
 
 func (x *MentionsResponse) Reset() {
 	*x = MentionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	mi := &file_tidemark_v1_services_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1719,7 @@ func (x *MentionsResponse) String() string {
 func (*MentionsResponse) ProtoMessage() {}
 
 func (x *MentionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[20]
+	mi := &file_tidemark_v1_services_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1732,7 @@ func (x *MentionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MentionsResponse.ProtoReflect.Descriptor instead.
 func (*MentionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{20}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MentionsResponse) GetMentions() []*Mention {
@@ -1637,7 +1759,7 @@ type Mention struct {
 
 func (x *Mention) Reset() {
 	*x = Mention{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	mi := &file_tidemark_v1_services_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1771,7 @@ func (x *Mention) String() string {
 func (*Mention) ProtoMessage() {}
 
 func (x *Mention) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[21]
+	mi := &file_tidemark_v1_services_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1784,7 @@ func (x *Mention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mention.ProtoReflect.Descriptor instead.
 func (*Mention) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{21}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Mention) GetConversation() string {
@@ -1692,7 +1814,7 @@ type ReactionsRequest struct {
 
 func (x *ReactionsRequest) Reset() {
 	*x = ReactionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	mi := &file_tidemark_v1_services_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1826,7 @@ func (x *ReactionsRequest) String() string {
 func (*ReactionsRequest) ProtoMessage() {}
 
 func (x *ReactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[22]
+	mi := &file_tidemark_v1_services_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1839,7 @@ func (x *ReactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactionsRequest.ProtoReflect.Descriptor instead.
 func (*ReactionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{22}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReactionsRequest) GetConversation() string {
@@ -1765,7 +1887,7 @@ type ReactionsResponse struct {
 
 func (x *ReactionsResponse) Reset() {
 	*x = ReactionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	mi := &file_tidemark_v1_services_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1899,7 @@ func (x *ReactionsResponse) String() string {
 func (*ReactionsResponse) ProtoMessage() {}
 
 func (x *ReactionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[23]
+	mi := &file_tidemark_v1_services_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1912,7 @@ func (x *ReactionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactionsResponse.ProtoReflect.Descriptor instead.
 func (*ReactionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{23}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReactionsResponse) GetUsers() []*ReactionUser {
@@ -1817,7 +1939,7 @@ type ReactionUser struct {
 
 func (x *ReactionUser) Reset() {
 	*x = ReactionUser{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	mi := &file_tidemark_v1_services_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1951,7 @@ func (x *ReactionUser) String() string {
 func (*ReactionUser) ProtoMessage() {}
 
 func (x *ReactionUser) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[24]
+	mi := &file_tidemark_v1_services_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1964,7 @@ func (x *ReactionUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactionUser.ProtoReflect.Descriptor instead.
 func (*ReactionUser) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{24}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReactionUser) GetKey() string {
@@ -1868,7 +1990,7 @@ type PinsRequest struct {
 
 func (x *PinsRequest) Reset() {
 	*x = PinsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	mi := &file_tidemark_v1_services_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +2002,7 @@ func (x *PinsRequest) String() string {
 func (*PinsRequest) ProtoMessage() {}
 
 func (x *PinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[25]
+	mi := &file_tidemark_v1_services_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +2015,7 @@ func (x *PinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinsRequest.ProtoReflect.Descriptor instead.
 func (*PinsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{25}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PinsRequest) GetConversation() string {
@@ -1912,7 +2034,7 @@ type PinsResponse struct {
 
 func (x *PinsResponse) Reset() {
 	*x = PinsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	mi := &file_tidemark_v1_services_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2046,7 @@ func (x *PinsResponse) String() string {
 func (*PinsResponse) ProtoMessage() {}
 
 func (x *PinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[26]
+	mi := &file_tidemark_v1_services_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2059,7 @@ func (x *PinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinsResponse.ProtoReflect.Descriptor instead.
 func (*PinsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{26}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PinsResponse) GetEvents() []*Event {
@@ -1957,7 +2079,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	mi := &file_tidemark_v1_services_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2091,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[27]
+	mi := &file_tidemark_v1_services_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2104,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{27}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteRequest) GetConversation() string {
@@ -2008,7 +2130,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	mi := &file_tidemark_v1_services_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2142,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[28]
+	mi := &file_tidemark_v1_services_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2155,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{28}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteResponse) GetSelf() *Self {
@@ -2053,7 +2175,7 @@ type ClearRequest struct {
 
 func (x *ClearRequest) Reset() {
 	*x = ClearRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	mi := &file_tidemark_v1_services_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2187,7 @@ func (x *ClearRequest) String() string {
 func (*ClearRequest) ProtoMessage() {}
 
 func (x *ClearRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[29]
+	mi := &file_tidemark_v1_services_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2200,7 @@ func (x *ClearRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearRequest.ProtoReflect.Descriptor instead.
 func (*ClearRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{29}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClearRequest) GetConversation() string {
@@ -2104,7 +2226,7 @@ type ClearResponse struct {
 
 func (x *ClearResponse) Reset() {
 	*x = ClearResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	mi := &file_tidemark_v1_services_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2238,7 @@ func (x *ClearResponse) String() string {
 func (*ClearResponse) ProtoMessage() {}
 
 func (x *ClearResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[30]
+	mi := &file_tidemark_v1_services_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2251,7 @@ func (x *ClearResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearResponse.ProtoReflect.Descriptor instead.
 func (*ClearResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{30}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ClearResponse) GetSelf() *Self {
@@ -2152,7 +2274,7 @@ type ScheduleRequest struct {
 
 func (x *ScheduleRequest) Reset() {
 	*x = ScheduleRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	mi := &file_tidemark_v1_services_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2286,7 @@ func (x *ScheduleRequest) String() string {
 func (*ScheduleRequest) ProtoMessage() {}
 
 func (x *ScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[31]
+	mi := &file_tidemark_v1_services_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2299,7 @@ func (x *ScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleRequest.ProtoReflect.Descriptor instead.
 func (*ScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{31}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ScheduleRequest) GetClientId() string {
@@ -2224,7 +2346,7 @@ type ScheduleResponse struct {
 
 func (x *ScheduleResponse) Reset() {
 	*x = ScheduleResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	mi := &file_tidemark_v1_services_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2358,7 @@ func (x *ScheduleResponse) String() string {
 func (*ScheduleResponse) ProtoMessage() {}
 
 func (x *ScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[32]
+	mi := &file_tidemark_v1_services_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2371,7 @@ func (x *ScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleResponse.ProtoReflect.Descriptor instead.
 func (*ScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{32}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ScheduleResponse) GetScheduled() *ScheduledMessage {
@@ -2273,7 +2395,7 @@ type ScheduledMessage struct {
 
 func (x *ScheduledMessage) Reset() {
 	*x = ScheduledMessage{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	mi := &file_tidemark_v1_services_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2407,7 @@ func (x *ScheduledMessage) String() string {
 func (*ScheduledMessage) ProtoMessage() {}
 
 func (x *ScheduledMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[33]
+	mi := &file_tidemark_v1_services_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2420,7 @@ func (x *ScheduledMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduledMessage.ProtoReflect.Descriptor instead.
 func (*ScheduledMessage) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{33}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ScheduledMessage) GetConversation() string {
@@ -2353,7 +2475,7 @@ type UnscheduleRequest struct {
 
 func (x *UnscheduleRequest) Reset() {
 	*x = UnscheduleRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	mi := &file_tidemark_v1_services_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2487,7 @@ func (x *UnscheduleRequest) String() string {
 func (*UnscheduleRequest) ProtoMessage() {}
 
 func (x *UnscheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[34]
+	mi := &file_tidemark_v1_services_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2500,7 @@ func (x *UnscheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnscheduleRequest.ProtoReflect.Descriptor instead.
 func (*UnscheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{34}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UnscheduleRequest) GetConversation() string {
@@ -2403,7 +2525,7 @@ type UnscheduleResponse struct {
 
 func (x *UnscheduleResponse) Reset() {
 	*x = UnscheduleResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	mi := &file_tidemark_v1_services_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2537,7 @@ func (x *UnscheduleResponse) String() string {
 func (*UnscheduleResponse) ProtoMessage() {}
 
 func (x *UnscheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[35]
+	mi := &file_tidemark_v1_services_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2550,7 @@ func (x *UnscheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnscheduleResponse.ProtoReflect.Descriptor instead.
 func (*UnscheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{35}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{37}
 }
 
 type ScheduledRequest struct {
@@ -2442,7 +2564,7 @@ type ScheduledRequest struct {
 
 func (x *ScheduledRequest) Reset() {
 	*x = ScheduledRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	mi := &file_tidemark_v1_services_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2576,7 @@ func (x *ScheduledRequest) String() string {
 func (*ScheduledRequest) ProtoMessage() {}
 
 func (x *ScheduledRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[36]
+	mi := &file_tidemark_v1_services_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2589,7 @@ func (x *ScheduledRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduledRequest.ProtoReflect.Descriptor instead.
 func (*ScheduledRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{36}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ScheduledRequest) GetConversation() string {
@@ -2501,7 +2623,7 @@ type ScheduledResponse struct {
 
 func (x *ScheduledResponse) Reset() {
 	*x = ScheduledResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	mi := &file_tidemark_v1_services_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2635,7 @@ func (x *ScheduledResponse) String() string {
 func (*ScheduledResponse) ProtoMessage() {}
 
 func (x *ScheduledResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[37]
+	mi := &file_tidemark_v1_services_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2648,7 @@ func (x *ScheduledResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduledResponse.ProtoReflect.Descriptor instead.
 func (*ScheduledResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{37}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ScheduledResponse) GetScheduled() []*ScheduledMessage {
@@ -2563,7 +2685,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[38]
+	mi := &file_tidemark_v1_services_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2575,7 +2697,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[38]
+	mi := &file_tidemark_v1_services_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2588,7 +2710,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{38}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SubmitRequest) GetClientId() string {
@@ -2724,7 +2846,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[39]
+	mi := &file_tidemark_v1_services_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2858,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[39]
+	mi := &file_tidemark_v1_services_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2871,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{39}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FetchRequest) GetConversation() string {
@@ -2870,7 +2992,7 @@ type HoursRequest struct {
 
 func (x *HoursRequest) Reset() {
 	*x = HoursRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[40]
+	mi := &file_tidemark_v1_services_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +3004,7 @@ func (x *HoursRequest) String() string {
 func (*HoursRequest) ProtoMessage() {}
 
 func (x *HoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[40]
+	mi := &file_tidemark_v1_services_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +3017,7 @@ func (x *HoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoursRequest.ProtoReflect.Descriptor instead.
 func (*HoursRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{40}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HoursRequest) GetConversation() string {
@@ -2929,7 +3051,7 @@ type HoursResponse struct {
 
 func (x *HoursResponse) Reset() {
 	*x = HoursResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[41]
+	mi := &file_tidemark_v1_services_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3063,7 @@ func (x *HoursResponse) String() string {
 func (*HoursResponse) ProtoMessage() {}
 
 func (x *HoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[41]
+	mi := &file_tidemark_v1_services_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3076,7 @@ func (x *HoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoursResponse.ProtoReflect.Descriptor instead.
 func (*HoursResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{41}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HoursResponse) GetHours() []*Hour {
@@ -2984,7 +3106,7 @@ type Hour struct {
 
 func (x *Hour) Reset() {
 	*x = Hour{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[42]
+	mi := &file_tidemark_v1_services_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3118,7 @@ func (x *Hour) String() string {
 func (*Hour) ProtoMessage() {}
 
 func (x *Hour) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[42]
+	mi := &file_tidemark_v1_services_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3131,7 @@ func (x *Hour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hour.ProtoReflect.Descriptor instead.
 func (*Hour) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{42}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Hour) GetHourMs() uint64 {
@@ -3050,7 +3172,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[43]
+	mi := &file_tidemark_v1_services_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3184,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[43]
+	mi := &file_tidemark_v1_services_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3197,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{43}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadRequest) GetConversation() string {
@@ -3103,7 +3225,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[44]
+	mi := &file_tidemark_v1_services_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3237,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[44]
+	mi := &file_tidemark_v1_services_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3250,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{44}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReadResponse) GetReadSeq() uint64 {
@@ -3166,7 +3288,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[45]
+	mi := &file_tidemark_v1_services_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3300,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[45]
+	mi := &file_tidemark_v1_services_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3313,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{45}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TraceRequest) GetConversation() string {
@@ -3254,7 +3376,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[46]
+	mi := &file_tidemark_v1_services_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3266,7 +3388,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[46]
+	mi := &file_tidemark_v1_services_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3279,7 +3401,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{46}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TraceResponse) GetConversation() string {
@@ -3364,7 +3486,7 @@ type TraceMember struct {
 
 func (x *TraceMember) Reset() {
 	*x = TraceMember{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[47]
+	mi := &file_tidemark_v1_services_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3498,7 @@ func (x *TraceMember) String() string {
 func (*TraceMember) ProtoMessage() {}
 
 func (x *TraceMember) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[47]
+	mi := &file_tidemark_v1_services_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3511,7 @@ func (x *TraceMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceMember.ProtoReflect.Descriptor instead.
 func (*TraceMember) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{47}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TraceMember) GetUser() string {
@@ -3433,7 +3555,7 @@ type TraceDevice struct {
 
 func (x *TraceDevice) Reset() {
 	*x = TraceDevice{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[48]
+	mi := &file_tidemark_v1_services_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3567,7 @@ func (x *TraceDevice) String() string {
 func (*TraceDevice) ProtoMessage() {}
 
 func (x *TraceDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[48]
+	mi := &file_tidemark_v1_services_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3580,7 @@ func (x *TraceDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceDevice.ProtoReflect.Descriptor instead.
 func (*TraceDevice) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{48}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TraceDevice) GetDeviceId() string {
@@ -3506,7 +3628,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[49]
+	mi := &file_tidemark_v1_services_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3518,7 +3640,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[49]
+	mi := &file_tidemark_v1_services_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3531,7 +3653,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{49}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *EraseRequest) GetConversation() string {
@@ -3557,7 +3679,7 @@ type DissolveRequest struct {
 
 func (x *DissolveRequest) Reset() {
 	*x = DissolveRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	mi := &file_tidemark_v1_services_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3569,7 +3691,7 @@ func (x *DissolveRequest) String() string {
 func (*DissolveRequest) ProtoMessage() {}
 
 func (x *DissolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[50]
+	mi := &file_tidemark_v1_services_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3582,7 +3704,7 @@ func (x *DissolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DissolveRequest.ProtoReflect.Descriptor instead.
 func (*DissolveRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{50}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DissolveRequest) GetConversation() string {
@@ -3601,7 +3723,7 @@ type DissolveResponse struct {
 
 func (x *DissolveResponse) Reset() {
 	*x = DissolveResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	mi := &file_tidemark_v1_services_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3613,7 +3735,7 @@ func (x *DissolveResponse) String() string {
 func (*DissolveResponse) ProtoMessage() {}
 
 func (x *DissolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[51]
+	mi := &file_tidemark_v1_services_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3626,7 +3748,7 @@ func (x *DissolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DissolveResponse.ProtoReflect.Descriptor instead.
 func (*DissolveResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{51}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DissolveResponse) GetHeadSeq() uint64 {
@@ -3647,7 +3769,7 @@ type SetRoleRequest struct {
 
 func (x *SetRoleRequest) Reset() {
 	*x = SetRoleRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	mi := &file_tidemark_v1_services_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3659,7 +3781,7 @@ func (x *SetRoleRequest) String() string {
 func (*SetRoleRequest) ProtoMessage() {}
 
 func (x *SetRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[52]
+	mi := &file_tidemark_v1_services_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3672,7 +3794,7 @@ func (x *SetRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRoleRequest.ProtoReflect.Descriptor instead.
 func (*SetRoleRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{52}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetRoleRequest) GetConversation() string {
@@ -3708,7 +3830,7 @@ type MuteRequest struct {
 
 func (x *MuteRequest) Reset() {
 	*x = MuteRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	mi := &file_tidemark_v1_services_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3720,7 +3842,7 @@ func (x *MuteRequest) String() string {
 func (*MuteRequest) ProtoMessage() {}
 
 func (x *MuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[53]
+	mi := &file_tidemark_v1_services_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3733,7 +3855,7 @@ func (x *MuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteRequest.ProtoReflect.Descriptor instead.
 func (*MuteRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{53}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *MuteRequest) GetConversation() string {
@@ -3773,7 +3895,7 @@ type MuteResponse struct {
 
 func (x *MuteResponse) Reset() {
 	*x = MuteResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	mi := &file_tidemark_v1_services_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3785,7 +3907,7 @@ func (x *MuteResponse) String() string {
 func (*MuteResponse) ProtoMessage() {}
 
 func (x *MuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[54]
+	mi := &file_tidemark_v1_services_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3798,7 +3920,7 @@ func (x *MuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteResponse.ProtoReflect.Descriptor instead.
 func (*MuteResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{54}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *MuteResponse) GetUntilMs() uint64 {
@@ -3818,7 +3940,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	mi := &file_tidemark_v1_services_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3830,7 +3952,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[55]
+	mi := &file_tidemark_v1_services_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3843,7 +3965,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{55}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TransferRequest) GetConversation() string {
@@ -3871,7 +3993,7 @@ type JoinRequestsRequest struct {
 
 func (x *JoinRequestsRequest) Reset() {
 	*x = JoinRequestsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[56]
+	mi := &file_tidemark_v1_services_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3883,7 +4005,7 @@ func (x *JoinRequestsRequest) String() string {
 func (*JoinRequestsRequest) ProtoMessage() {}
 
 func (x *JoinRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[56]
+	mi := &file_tidemark_v1_services_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3896,7 +4018,7 @@ func (x *JoinRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequestsRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{56}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *JoinRequestsRequest) GetConversation() string {
@@ -3930,7 +4052,7 @@ type JoinRequestsResponse struct {
 
 func (x *JoinRequestsResponse) Reset() {
 	*x = JoinRequestsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[57]
+	mi := &file_tidemark_v1_services_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3942,7 +4064,7 @@ func (x *JoinRequestsResponse) String() string {
 func (*JoinRequestsResponse) ProtoMessage() {}
 
 func (x *JoinRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[57]
+	mi := &file_tidemark_v1_services_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3955,7 +4077,7 @@ func (x *JoinRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequestsResponse.ProtoReflect.Descriptor instead.
 func (*JoinRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{57}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *JoinRequestsResponse) GetRequests() []*JoinAsked {
@@ -3984,7 +4106,7 @@ type JoinAsked struct {
 
 func (x *JoinAsked) Reset() {
 	*x = JoinAsked{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[58]
+	mi := &file_tidemark_v1_services_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3996,7 +4118,7 @@ func (x *JoinAsked) String() string {
 func (*JoinAsked) ProtoMessage() {}
 
 func (x *JoinAsked) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[58]
+	mi := &file_tidemark_v1_services_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4009,7 +4131,7 @@ func (x *JoinAsked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinAsked.ProtoReflect.Descriptor instead.
 func (*JoinAsked) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{58}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *JoinAsked) GetUser() string {
@@ -4044,7 +4166,7 @@ type AnswerJoinRequest struct {
 
 func (x *AnswerJoinRequest) Reset() {
 	*x = AnswerJoinRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[59]
+	mi := &file_tidemark_v1_services_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4056,7 +4178,7 @@ func (x *AnswerJoinRequest) String() string {
 func (*AnswerJoinRequest) ProtoMessage() {}
 
 func (x *AnswerJoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[59]
+	mi := &file_tidemark_v1_services_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4069,7 +4191,7 @@ func (x *AnswerJoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerJoinRequest.ProtoReflect.Descriptor instead.
 func (*AnswerJoinRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{59}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *AnswerJoinRequest) GetConversation() string {
@@ -4104,7 +4226,7 @@ type SetAttributesRequest struct {
 
 func (x *SetAttributesRequest) Reset() {
 	*x = SetAttributesRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[60]
+	mi := &file_tidemark_v1_services_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4116,7 +4238,7 @@ func (x *SetAttributesRequest) String() string {
 func (*SetAttributesRequest) ProtoMessage() {}
 
 func (x *SetAttributesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[60]
+	mi := &file_tidemark_v1_services_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4129,7 +4251,7 @@ func (x *SetAttributesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAttributesRequest.ProtoReflect.Descriptor instead.
 func (*SetAttributesRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{60}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SetAttributesRequest) GetConversation() string {
@@ -4162,7 +4284,7 @@ type SetAttributesResponse struct {
 
 func (x *SetAttributesResponse) Reset() {
 	*x = SetAttributesResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[61]
+	mi := &file_tidemark_v1_services_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4174,7 +4296,7 @@ func (x *SetAttributesResponse) String() string {
 func (*SetAttributesResponse) ProtoMessage() {}
 
 func (x *SetAttributesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[61]
+	mi := &file_tidemark_v1_services_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4187,7 +4309,7 @@ func (x *SetAttributesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAttributesResponse.ProtoReflect.Descriptor instead.
 func (*SetAttributesResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{61}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SetAttributesResponse) GetAttributes() []*Attribute {
@@ -4205,7 +4327,7 @@ type BadgeRequest struct {
 
 func (x *BadgeRequest) Reset() {
 	*x = BadgeRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[62]
+	mi := &file_tidemark_v1_services_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4217,7 +4339,7 @@ func (x *BadgeRequest) String() string {
 func (*BadgeRequest) ProtoMessage() {}
 
 func (x *BadgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[62]
+	mi := &file_tidemark_v1_services_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4230,7 +4352,7 @@ func (x *BadgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadgeRequest.ProtoReflect.Descriptor instead.
 func (*BadgeRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{62}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{64}
 }
 
 type BadgeResponse struct {
@@ -4244,7 +4366,7 @@ type BadgeResponse struct {
 
 func (x *BadgeResponse) Reset() {
 	*x = BadgeResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[63]
+	mi := &file_tidemark_v1_services_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4256,7 +4378,7 @@ func (x *BadgeResponse) String() string {
 func (*BadgeResponse) ProtoMessage() {}
 
 func (x *BadgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[63]
+	mi := &file_tidemark_v1_services_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4269,7 +4391,7 @@ func (x *BadgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadgeResponse.ProtoReflect.Descriptor instead.
 func (*BadgeResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{63}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *BadgeResponse) GetUnread() uint64 {
@@ -4310,7 +4432,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[64]
+	mi := &file_tidemark_v1_services_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4322,7 +4444,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[64]
+	mi := &file_tidemark_v1_services_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4335,7 +4457,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{64}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CreateRequest) GetId() string {
@@ -4412,7 +4534,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[65]
+	mi := &file_tidemark_v1_services_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4424,7 +4546,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[65]
+	mi := &file_tidemark_v1_services_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4437,7 +4559,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{65}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateResponse) GetId() string {
@@ -4470,7 +4592,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[66]
+	mi := &file_tidemark_v1_services_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4482,7 +4604,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[66]
+	mi := &file_tidemark_v1_services_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4495,7 +4617,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{66}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *GetRequest) GetConversation() string {
@@ -4514,7 +4636,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[67]
+	mi := &file_tidemark_v1_services_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4526,7 +4648,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[67]
+	mi := &file_tidemark_v1_services_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4539,7 +4661,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{67}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GetResponse) GetConversation() *ConversationDelta {
@@ -4559,7 +4681,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[68]
+	mi := &file_tidemark_v1_services_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4571,7 +4693,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[68]
+	mi := &file_tidemark_v1_services_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4584,7 +4706,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{68}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListRequest) GetPageSize() uint32 {
@@ -4612,7 +4734,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[69]
+	mi := &file_tidemark_v1_services_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4624,7 +4746,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[69]
+	mi := &file_tidemark_v1_services_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4637,7 +4759,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{69}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListResponse) GetConversations() []*ConversationDelta {
@@ -4668,7 +4790,7 @@ type UpdateRequest struct {
 
 func (x *UpdateRequest) Reset() {
 	*x = UpdateRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[70]
+	mi := &file_tidemark_v1_services_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4680,7 +4802,7 @@ func (x *UpdateRequest) String() string {
 func (*UpdateRequest) ProtoMessage() {}
 
 func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[70]
+	mi := &file_tidemark_v1_services_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4693,7 +4815,7 @@ func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{70}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *UpdateRequest) GetConversation() string {
@@ -4748,7 +4870,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[71]
+	mi := &file_tidemark_v1_services_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4760,7 +4882,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[71]
+	mi := &file_tidemark_v1_services_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4773,7 +4895,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{71}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *UpdateResponse) GetInfo() *ConversationInfo {
@@ -4801,7 +4923,7 @@ type AddMembersRequest struct {
 
 func (x *AddMembersRequest) Reset() {
 	*x = AddMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[72]
+	mi := &file_tidemark_v1_services_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4813,7 +4935,7 @@ func (x *AddMembersRequest) String() string {
 func (*AddMembersRequest) ProtoMessage() {}
 
 func (x *AddMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[72]
+	mi := &file_tidemark_v1_services_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4826,7 +4948,7 @@ func (x *AddMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMembersRequest.ProtoReflect.Descriptor instead.
 func (*AddMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{72}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *AddMembersRequest) GetConversation() string {
@@ -4860,7 +4982,7 @@ type RemoveMembersRequest struct {
 
 func (x *RemoveMembersRequest) Reset() {
 	*x = RemoveMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[73]
+	mi := &file_tidemark_v1_services_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4872,7 +4994,7 @@ func (x *RemoveMembersRequest) String() string {
 func (*RemoveMembersRequest) ProtoMessage() {}
 
 func (x *RemoveMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[73]
+	mi := &file_tidemark_v1_services_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4885,7 +5007,7 @@ func (x *RemoveMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMembersRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{73}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RemoveMembersRequest) GetConversation() string {
@@ -4912,7 +5034,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[74]
+	mi := &file_tidemark_v1_services_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5046,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[74]
+	mi := &file_tidemark_v1_services_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5059,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{74}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *JoinRequest) GetConversation() string {
@@ -4963,7 +5085,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[75]
+	mi := &file_tidemark_v1_services_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4975,7 +5097,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[75]
+	mi := &file_tidemark_v1_services_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4988,7 +5110,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{75}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *LeaveRequest) GetConversation() string {
@@ -5009,7 +5131,7 @@ type MembersResponse struct {
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[76]
+	mi := &file_tidemark_v1_services_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5021,7 +5143,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[76]
+	mi := &file_tidemark_v1_services_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5034,7 +5156,7 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{76}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *MembersResponse) GetHeadSeq() uint64 {
@@ -5069,7 +5191,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[77]
+	mi := &file_tidemark_v1_services_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5081,7 +5203,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[77]
+	mi := &file_tidemark_v1_services_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5094,7 +5216,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{77}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListMembersRequest) GetConversation() string {
@@ -5128,7 +5250,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[78]
+	mi := &file_tidemark_v1_services_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5140,7 +5262,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[78]
+	mi := &file_tidemark_v1_services_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5153,7 +5275,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{78}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -5185,7 +5307,7 @@ type SettingsRequest struct {
 
 func (x *SettingsRequest) Reset() {
 	*x = SettingsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[79]
+	mi := &file_tidemark_v1_services_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5197,7 +5319,7 @@ func (x *SettingsRequest) String() string {
 func (*SettingsRequest) ProtoMessage() {}
 
 func (x *SettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[79]
+	mi := &file_tidemark_v1_services_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5210,7 +5332,7 @@ func (x *SettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsRequest.ProtoReflect.Descriptor instead.
 func (*SettingsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{79}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *SettingsRequest) GetConversation() string {
@@ -5271,7 +5393,7 @@ type SettingsResponse struct {
 
 func (x *SettingsResponse) Reset() {
 	*x = SettingsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[80]
+	mi := &file_tidemark_v1_services_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5283,7 +5405,7 @@ func (x *SettingsResponse) String() string {
 func (*SettingsResponse) ProtoMessage() {}
 
 func (x *SettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[80]
+	mi := &file_tidemark_v1_services_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5296,7 +5418,7 @@ func (x *SettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsResponse.ProtoReflect.Descriptor instead.
 func (*SettingsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{80}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SettingsResponse) GetSelf() *Self {
@@ -5321,7 +5443,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[81]
+	mi := &file_tidemark_v1_services_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5333,7 +5455,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[81]
+	mi := &file_tidemark_v1_services_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5346,7 +5468,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{81}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Contact) GetUser() string {
@@ -5401,7 +5523,7 @@ type ContactRequest struct {
 
 func (x *ContactRequest) Reset() {
 	*x = ContactRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[82]
+	mi := &file_tidemark_v1_services_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5413,7 +5535,7 @@ func (x *ContactRequest) String() string {
 func (*ContactRequest) ProtoMessage() {}
 
 func (x *ContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[82]
+	mi := &file_tidemark_v1_services_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5426,7 +5548,7 @@ func (x *ContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactRequest.ProtoReflect.Descriptor instead.
 func (*ContactRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{82}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ContactRequest) GetUser() string {
@@ -5452,7 +5574,7 @@ type ContactResponse struct {
 
 func (x *ContactResponse) Reset() {
 	*x = ContactResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[83]
+	mi := &file_tidemark_v1_services_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5464,7 +5586,7 @@ func (x *ContactResponse) String() string {
 func (*ContactResponse) ProtoMessage() {}
 
 func (x *ContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[83]
+	mi := &file_tidemark_v1_services_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5477,7 +5599,7 @@ func (x *ContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactResponse.ProtoReflect.Descriptor instead.
 func (*ContactResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{83}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ContactResponse) GetContact() *Contact {
@@ -5497,7 +5619,7 @@ type AnswerContactRequest struct {
 
 func (x *AnswerContactRequest) Reset() {
 	*x = AnswerContactRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[84]
+	mi := &file_tidemark_v1_services_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5509,7 +5631,7 @@ func (x *AnswerContactRequest) String() string {
 func (*AnswerContactRequest) ProtoMessage() {}
 
 func (x *AnswerContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[84]
+	mi := &file_tidemark_v1_services_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5522,7 +5644,7 @@ func (x *AnswerContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerContactRequest.ProtoReflect.Descriptor instead.
 func (*AnswerContactRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{84}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *AnswerContactRequest) GetUser() string {
@@ -5548,7 +5670,7 @@ type RemoveContactRequest struct {
 
 func (x *RemoveContactRequest) Reset() {
 	*x = RemoveContactRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[85]
+	mi := &file_tidemark_v1_services_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5560,7 +5682,7 @@ func (x *RemoveContactRequest) String() string {
 func (*RemoveContactRequest) ProtoMessage() {}
 
 func (x *RemoveContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[85]
+	mi := &file_tidemark_v1_services_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5573,7 +5695,7 @@ func (x *RemoveContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveContactRequest.ProtoReflect.Descriptor instead.
 func (*RemoveContactRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{85}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RemoveContactRequest) GetUser() string {
@@ -5592,7 +5714,7 @@ type BlockRequest struct {
 
 func (x *BlockRequest) Reset() {
 	*x = BlockRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[86]
+	mi := &file_tidemark_v1_services_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5604,7 +5726,7 @@ func (x *BlockRequest) String() string {
 func (*BlockRequest) ProtoMessage() {}
 
 func (x *BlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[86]
+	mi := &file_tidemark_v1_services_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5617,7 +5739,7 @@ func (x *BlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRequest.ProtoReflect.Descriptor instead.
 func (*BlockRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{86}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *BlockRequest) GetUser() string {
@@ -5637,7 +5759,7 @@ type RemarkRequest struct {
 
 func (x *RemarkRequest) Reset() {
 	*x = RemarkRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[87]
+	mi := &file_tidemark_v1_services_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5649,7 +5771,7 @@ func (x *RemarkRequest) String() string {
 func (*RemarkRequest) ProtoMessage() {}
 
 func (x *RemarkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[87]
+	mi := &file_tidemark_v1_services_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5662,7 +5784,7 @@ func (x *RemarkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemarkRequest.ProtoReflect.Descriptor instead.
 func (*RemarkRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{87}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *RemarkRequest) GetUser() string {
@@ -5691,7 +5813,7 @@ type ListContactsRequest struct {
 
 func (x *ListContactsRequest) Reset() {
 	*x = ListContactsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[88]
+	mi := &file_tidemark_v1_services_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5703,7 +5825,7 @@ func (x *ListContactsRequest) String() string {
 func (*ListContactsRequest) ProtoMessage() {}
 
 func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[88]
+	mi := &file_tidemark_v1_services_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5716,7 +5838,7 @@ func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsRequest.ProtoReflect.Descriptor instead.
 func (*ListContactsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{88}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListContactsRequest) GetStates() []ContactState {
@@ -5757,7 +5879,7 @@ type ListContactsResponse struct {
 
 func (x *ListContactsResponse) Reset() {
 	*x = ListContactsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[89]
+	mi := &file_tidemark_v1_services_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5769,7 +5891,7 @@ func (x *ListContactsResponse) String() string {
 func (*ListContactsResponse) ProtoMessage() {}
 
 func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[89]
+	mi := &file_tidemark_v1_services_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5782,7 +5904,7 @@ func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsResponse.ProtoReflect.Descriptor instead.
 func (*ListContactsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{89}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ListContactsResponse) GetContacts() []*Contact {
@@ -5808,7 +5930,7 @@ type DeleteUserRequest struct {
 
 func (x *DeleteUserRequest) Reset() {
 	*x = DeleteUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[90]
+	mi := &file_tidemark_v1_services_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5820,7 +5942,7 @@ func (x *DeleteUserRequest) String() string {
 func (*DeleteUserRequest) ProtoMessage() {}
 
 func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[90]
+	mi := &file_tidemark_v1_services_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5833,7 +5955,7 @@ func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
 func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{90}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *DeleteUserRequest) GetUserId() string {
@@ -5853,7 +5975,7 @@ type DeleteUserResponse struct {
 
 func (x *DeleteUserResponse) Reset() {
 	*x = DeleteUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[91]
+	mi := &file_tidemark_v1_services_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5865,7 +5987,7 @@ func (x *DeleteUserResponse) String() string {
 func (*DeleteUserResponse) ProtoMessage() {}
 
 func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[91]
+	mi := &file_tidemark_v1_services_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5878,7 +6000,7 @@ func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
 func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{91}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *DeleteUserResponse) GetSessions() uint32 {
@@ -5904,7 +6026,7 @@ type PresenceRequest struct {
 
 func (x *PresenceRequest) Reset() {
 	*x = PresenceRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[92]
+	mi := &file_tidemark_v1_services_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5916,7 +6038,7 @@ func (x *PresenceRequest) String() string {
 func (*PresenceRequest) ProtoMessage() {}
 
 func (x *PresenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[92]
+	mi := &file_tidemark_v1_services_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5929,7 +6051,7 @@ func (x *PresenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceRequest.ProtoReflect.Descriptor instead.
 func (*PresenceRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{92}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *PresenceRequest) GetUsers() []string {
@@ -5948,7 +6070,7 @@ type PresenceResponse struct {
 
 func (x *PresenceResponse) Reset() {
 	*x = PresenceResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[93]
+	mi := &file_tidemark_v1_services_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5960,7 +6082,7 @@ func (x *PresenceResponse) String() string {
 func (*PresenceResponse) ProtoMessage() {}
 
 func (x *PresenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[93]
+	mi := &file_tidemark_v1_services_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5973,7 +6095,7 @@ func (x *PresenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresenceResponse.ProtoReflect.Descriptor instead.
 func (*PresenceResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{93}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *PresenceResponse) GetUsers() []*Presence {
@@ -5995,7 +6117,7 @@ type Presence struct {
 
 func (x *Presence) Reset() {
 	*x = Presence{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[94]
+	mi := &file_tidemark_v1_services_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6007,7 +6129,7 @@ func (x *Presence) String() string {
 func (*Presence) ProtoMessage() {}
 
 func (x *Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[94]
+	mi := &file_tidemark_v1_services_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6020,7 +6142,7 @@ func (x *Presence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Presence.ProtoReflect.Descriptor instead.
 func (*Presence) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{94}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *Presence) GetUser() string {
@@ -6063,7 +6185,7 @@ type OptionsRequest struct {
 
 func (x *OptionsRequest) Reset() {
 	*x = OptionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[95]
+	mi := &file_tidemark_v1_services_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6075,7 +6197,7 @@ func (x *OptionsRequest) String() string {
 func (*OptionsRequest) ProtoMessage() {}
 
 func (x *OptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[95]
+	mi := &file_tidemark_v1_services_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6088,7 +6210,7 @@ func (x *OptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptionsRequest.ProtoReflect.Descriptor instead.
 func (*OptionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{95}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *OptionsRequest) GetUserId() string {
@@ -6128,7 +6250,7 @@ type OptionsResponse struct {
 
 func (x *OptionsResponse) Reset() {
 	*x = OptionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[96]
+	mi := &file_tidemark_v1_services_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6140,7 +6262,7 @@ func (x *OptionsResponse) String() string {
 func (*OptionsResponse) ProtoMessage() {}
 
 func (x *OptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[96]
+	mi := &file_tidemark_v1_services_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6153,7 +6275,7 @@ func (x *OptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptionsResponse.ProtoReflect.Descriptor instead.
 func (*OptionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{96}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *OptionsResponse) GetOptions() *UserOptions {
@@ -6175,7 +6297,7 @@ type UserOptions struct {
 
 func (x *UserOptions) Reset() {
 	*x = UserOptions{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[97]
+	mi := &file_tidemark_v1_services_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6187,7 +6309,7 @@ func (x *UserOptions) String() string {
 func (*UserOptions) ProtoMessage() {}
 
 func (x *UserOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[97]
+	mi := &file_tidemark_v1_services_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6200,7 +6322,7 @@ func (x *UserOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserOptions.ProtoReflect.Descriptor instead.
 func (*UserOptions) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{97}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *UserOptions) GetHidePresence() bool {
@@ -6233,7 +6355,7 @@ type UpsertUserRequest struct {
 
 func (x *UpsertUserRequest) Reset() {
 	*x = UpsertUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[98]
+	mi := &file_tidemark_v1_services_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6245,7 +6367,7 @@ func (x *UpsertUserRequest) String() string {
 func (*UpsertUserRequest) ProtoMessage() {}
 
 func (x *UpsertUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[98]
+	mi := &file_tidemark_v1_services_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6258,7 +6380,7 @@ func (x *UpsertUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertUserRequest.ProtoReflect.Descriptor instead.
 func (*UpsertUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{98}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *UpsertUserRequest) GetUser() *Profile {
@@ -6278,7 +6400,7 @@ type UpsertUserResponse struct {
 
 func (x *UpsertUserResponse) Reset() {
 	*x = UpsertUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[99]
+	mi := &file_tidemark_v1_services_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6290,7 +6412,7 @@ func (x *UpsertUserResponse) String() string {
 func (*UpsertUserResponse) ProtoMessage() {}
 
 func (x *UpsertUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[99]
+	mi := &file_tidemark_v1_services_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6303,7 +6425,7 @@ func (x *UpsertUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertUserResponse.ProtoReflect.Descriptor instead.
 func (*UpsertUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{99}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *UpsertUserResponse) GetUser() *Profile {
@@ -6329,7 +6451,7 @@ type GetUserRequest struct {
 
 func (x *GetUserRequest) Reset() {
 	*x = GetUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[100]
+	mi := &file_tidemark_v1_services_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6341,7 +6463,7 @@ func (x *GetUserRequest) String() string {
 func (*GetUserRequest) ProtoMessage() {}
 
 func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[100]
+	mi := &file_tidemark_v1_services_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6354,7 +6476,7 @@ func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
 func (*GetUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{100}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *GetUserRequest) GetUserId() string {
@@ -6373,7 +6495,7 @@ type GetUserResponse struct {
 
 func (x *GetUserResponse) Reset() {
 	*x = GetUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[101]
+	mi := &file_tidemark_v1_services_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6385,7 +6507,7 @@ func (x *GetUserResponse) String() string {
 func (*GetUserResponse) ProtoMessage() {}
 
 func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[101]
+	mi := &file_tidemark_v1_services_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6398,7 +6520,7 @@ func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
 func (*GetUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{101}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *GetUserResponse) GetUser() *Profile {
@@ -6420,7 +6542,7 @@ type UpdateUserRequest struct {
 
 func (x *UpdateUserRequest) Reset() {
 	*x = UpdateUserRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[102]
+	mi := &file_tidemark_v1_services_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6432,7 +6554,7 @@ func (x *UpdateUserRequest) String() string {
 func (*UpdateUserRequest) ProtoMessage() {}
 
 func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[102]
+	mi := &file_tidemark_v1_services_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6445,7 +6567,7 @@ func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserRequest.ProtoReflect.Descriptor instead.
 func (*UpdateUserRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{102}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *UpdateUserRequest) GetUserId() string {
@@ -6485,7 +6607,7 @@ type UpdateUserResponse struct {
 
 func (x *UpdateUserResponse) Reset() {
 	*x = UpdateUserResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[103]
+	mi := &file_tidemark_v1_services_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6497,7 +6619,7 @@ func (x *UpdateUserResponse) String() string {
 func (*UpdateUserResponse) ProtoMessage() {}
 
 func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[103]
+	mi := &file_tidemark_v1_services_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6510,7 +6632,7 @@ func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserResponse.ProtoReflect.Descriptor instead.
 func (*UpdateUserResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{103}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *UpdateUserResponse) GetUser() *Profile {
@@ -6531,7 +6653,7 @@ type IssueTokenRequest struct {
 
 func (x *IssueTokenRequest) Reset() {
 	*x = IssueTokenRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[104]
+	mi := &file_tidemark_v1_services_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6543,7 +6665,7 @@ func (x *IssueTokenRequest) String() string {
 func (*IssueTokenRequest) ProtoMessage() {}
 
 func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[104]
+	mi := &file_tidemark_v1_services_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6556,7 +6678,7 @@ func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{104}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *IssueTokenRequest) GetUserId() string {
@@ -6590,7 +6712,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[105]
+	mi := &file_tidemark_v1_services_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6602,7 +6724,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[105]
+	mi := &file_tidemark_v1_services_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6615,7 +6737,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{105}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *IssueTokenResponse) GetToken() string {
@@ -6641,7 +6763,7 @@ type DevicesRequest struct {
 
 func (x *DevicesRequest) Reset() {
 	*x = DevicesRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[106]
+	mi := &file_tidemark_v1_services_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6653,7 +6775,7 @@ func (x *DevicesRequest) String() string {
 func (*DevicesRequest) ProtoMessage() {}
 
 func (x *DevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[106]
+	mi := &file_tidemark_v1_services_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6666,7 +6788,7 @@ func (x *DevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DevicesRequest.ProtoReflect.Descriptor instead.
 func (*DevicesRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{106}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *DevicesRequest) GetUserId() string {
@@ -6685,7 +6807,7 @@ type DevicesResponse struct {
 
 func (x *DevicesResponse) Reset() {
 	*x = DevicesResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[107]
+	mi := &file_tidemark_v1_services_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6697,7 +6819,7 @@ func (x *DevicesResponse) String() string {
 func (*DevicesResponse) ProtoMessage() {}
 
 func (x *DevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[107]
+	mi := &file_tidemark_v1_services_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6710,7 +6832,7 @@ func (x *DevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DevicesResponse.ProtoReflect.Descriptor instead.
 func (*DevicesResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{107}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *DevicesResponse) GetDevices() []*Device {
@@ -6731,7 +6853,7 @@ type KickRequest struct {
 
 func (x *KickRequest) Reset() {
 	*x = KickRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[108]
+	mi := &file_tidemark_v1_services_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6743,7 +6865,7 @@ func (x *KickRequest) String() string {
 func (*KickRequest) ProtoMessage() {}
 
 func (x *KickRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[108]
+	mi := &file_tidemark_v1_services_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6756,7 +6878,7 @@ func (x *KickRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickRequest.ProtoReflect.Descriptor instead.
 func (*KickRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{108}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *KickRequest) GetUserId() string {
@@ -6789,7 +6911,7 @@ type KickResponse struct {
 
 func (x *KickResponse) Reset() {
 	*x = KickResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[109]
+	mi := &file_tidemark_v1_services_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6801,7 +6923,7 @@ func (x *KickResponse) String() string {
 func (*KickResponse) ProtoMessage() {}
 
 func (x *KickResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[109]
+	mi := &file_tidemark_v1_services_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6814,7 +6936,7 @@ func (x *KickResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickResponse.ProtoReflect.Descriptor instead.
 func (*KickResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{109}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *KickResponse) GetSessions() uint32 {
@@ -6832,7 +6954,7 @@ type PartitionsRequest struct {
 
 func (x *PartitionsRequest) Reset() {
 	*x = PartitionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[110]
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6844,7 +6966,7 @@ func (x *PartitionsRequest) String() string {
 func (*PartitionsRequest) ProtoMessage() {}
 
 func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[110]
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6857,7 +6979,7 @@ func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsRequest.ProtoReflect.Descriptor instead.
 func (*PartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{110}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{112}
 }
 
 type PartitionsResponse struct {
@@ -6869,7 +6991,7 @@ type PartitionsResponse struct {
 
 func (x *PartitionsResponse) Reset() {
 	*x = PartitionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[111]
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6881,7 +7003,7 @@ func (x *PartitionsResponse) String() string {
 func (*PartitionsResponse) ProtoMessage() {}
 
 func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[111]
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6894,7 +7016,7 @@ func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsResponse.ProtoReflect.Descriptor instead.
 func (*PartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{111}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *PartitionsResponse) GetPartitions() []*PartitionStats {
@@ -6912,7 +7034,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6924,7 +7046,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6937,26 +7059,29 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{112}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{114}
 }
 
 type StatsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	UptimeMs      uint64                 `protobuf:"varint,3,opt,name=uptime_ms,json=uptimeMs,proto3" json:"uptime_ms,omitempty"`
-	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // "serving", "stopped writing: ...", "draining"
-	Sessions      uint64                 `protobuf:"varint,5,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	Partitions    []*PartitionStats      `protobuf:"bytes,6,rep,name=partitions,proto3" json:"partitions,omitempty"`
-	DiskBytes     uint64                 `protobuf:"varint,7,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
-	DiskFreeBytes uint64                 `protobuf:"varint,8,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state                  protoimpl.MessageState `protogen:"open.v1"`
+	Version                string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Epoch                  uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	UptimeMs               uint64                 `protobuf:"varint,3,opt,name=uptime_ms,json=uptimeMs,proto3" json:"uptime_ms,omitempty"`
+	State                  string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // "serving", "stopped writing: ...", "draining"
+	Sessions               uint64                 `protobuf:"varint,5,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Partitions             []*PartitionStats      `protobuf:"bytes,6,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	DiskBytes              uint64                 `protobuf:"varint,7,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
+	DiskFreeBytes          uint64                 `protobuf:"varint,8,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
+	TakeBackMs             uint64                 `protobuf:"varint,9,opt,name=take_back_ms,json=takeBackMs,proto3" json:"take_back_ms,omitempty"`                                      // for so long yet lost events are taken back; 0: not
+	TakenBackEvents        uint64                 `protobuf:"varint,10,opt,name=taken_back_events,json=takenBackEvents,proto3" json:"taken_back_events,omitempty"`                      // since the start
+	TakenBackConversations uint64                 `protobuf:"varint,11,opt,name=taken_back_conversations,json=takenBackConversations,proto3" json:"taken_back_conversations,omitempty"` // to which they belong
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6968,7 +7093,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6981,7 +7106,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{113}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *StatsResponse) GetVersion() string {
@@ -7040,6 +7165,27 @@ func (x *StatsResponse) GetDiskFreeBytes() uint64 {
 	return 0
 }
 
+func (x *StatsResponse) GetTakeBackMs() uint64 {
+	if x != nil {
+		return x.TakeBackMs
+	}
+	return 0
+}
+
+func (x *StatsResponse) GetTakenBackEvents() uint64 {
+	if x != nil {
+		return x.TakenBackEvents
+	}
+	return 0
+}
+
+func (x *StatsResponse) GetTakenBackConversations() uint64 {
+	if x != nil {
+		return x.TakenBackConversations
+	}
+	return 0
+}
+
 type PartitionStats struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -7054,7 +7200,7 @@ type PartitionStats struct {
 
 func (x *PartitionStats) Reset() {
 	*x = PartitionStats{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[114]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7066,7 +7212,7 @@ func (x *PartitionStats) String() string {
 func (*PartitionStats) ProtoMessage() {}
 
 func (x *PartitionStats) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[114]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7079,7 +7225,7 @@ func (x *PartitionStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStats.ProtoReflect.Descriptor instead.
 func (*PartitionStats) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{114}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *PartitionStats) GetPartition() uint32 {
@@ -7135,7 +7281,7 @@ type SessionsRequest struct {
 
 func (x *SessionsRequest) Reset() {
 	*x = SessionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[115]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7147,7 +7293,7 @@ func (x *SessionsRequest) String() string {
 func (*SessionsRequest) ProtoMessage() {}
 
 func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[115]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7160,7 +7306,7 @@ func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
 func (*SessionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{115}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *SessionsRequest) GetUserId() string {
@@ -7194,7 +7340,7 @@ type SessionsResponse struct {
 
 func (x *SessionsResponse) Reset() {
 	*x = SessionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[116]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7206,7 +7352,7 @@ func (x *SessionsResponse) String() string {
 func (*SessionsResponse) ProtoMessage() {}
 
 func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[116]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7219,7 +7365,7 @@ func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsResponse.ProtoReflect.Descriptor instead.
 func (*SessionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{116}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *SessionsResponse) GetSessions() []*SessionInfo {
@@ -7253,7 +7399,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[117]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7265,7 +7411,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[117]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7278,7 +7424,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{117}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *SessionInfo) GetSessionId() string {
@@ -7354,7 +7500,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[118]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7366,7 +7512,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[118]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7379,7 +7525,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{118}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *ImportRequest) GetConversation() string {
@@ -7413,7 +7559,7 @@ type ImportEntry struct {
 
 func (x *ImportEntry) Reset() {
 	*x = ImportEntry{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[119]
+	mi := &file_tidemark_v1_services_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7425,7 +7571,7 @@ func (x *ImportEntry) String() string {
 func (*ImportEntry) ProtoMessage() {}
 
 func (x *ImportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[119]
+	mi := &file_tidemark_v1_services_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7438,7 +7584,7 @@ func (x *ImportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportEntry.ProtoReflect.Descriptor instead.
 func (*ImportEntry) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{119}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *ImportEntry) GetTimeMs() uint64 {
@@ -7529,7 +7675,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[120]
+	mi := &file_tidemark_v1_services_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7541,7 +7687,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[120]
+	mi := &file_tidemark_v1_services_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7554,7 +7700,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{120}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *ImportResponse) GetAppended() uint64 {
@@ -7582,7 +7728,16 @@ var File_tidemark_v1_services_proto protoreflect.FileDescriptor
 
 const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\n" +
-	"\x1atidemark/v1/services.proto\x12\vtidemark.v1\x1a\x18tidemark/v1/frames.proto\x1a\x17tidemark/v1/model.proto\"\x99\x02\n" +
+	"\x1atidemark/v1/services.proto\x12\vtidemark.v1\x1a\x18tidemark/v1/frames.proto\x1a\x17tidemark/v1/model.proto\"u\n" +
+	"\x0fGiveBackRequest\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12*\n" +
+	"\x06events\x18\x02 \x03(\v2\x12.tidemark.v1.EventR\x06events\x12\x12\n" +
+	"\x04seal\x18\x03 \x01(\fR\x04seal\"d\n" +
+	"\x10GiveBackResponse\x12\x19\n" +
+	"\bhead_seq\x18\x01 \x01(\x04R\aheadSeq\x12\x1f\n" +
+	"\vhead_digest\x18\x02 \x01(\fR\n" +
+	"headDigest\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\x04R\x05taken\"\x99\x02\n" +
 	"\x0eChangesRequest\x123\n" +
 	"\x06groups\x18\x01 \x01(\v2\x1b.tidemark.v1.GroupsContractR\x06groups\x12F\n" +
 	"\rgroup_members\x18\x02 \x03(\v2!.tidemark.v1.GroupMembersContractR\fgroupMembers\x129\n" +
@@ -8093,7 +8248,7 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x01 \x03(\v2\x1b.tidemark.v1.PartitionStatsR\n" +
 	"partitions\"\x0e\n" +
-	"\fStatsRequest\"\x92\x02\n" +
+	"\fStatsRequest\"\x9a\x03\n" +
 	"\rStatsResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
@@ -8105,7 +8260,12 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"partitions\x12\x1d\n" +
 	"\n" +
 	"disk_bytes\x18\a \x01(\x04R\tdiskBytes\x12&\n" +
-	"\x0fdisk_free_bytes\x18\b \x01(\x04R\rdiskFreeBytes\"\xb6\x01\n" +
+	"\x0fdisk_free_bytes\x18\b \x01(\x04R\rdiskFreeBytes\x12 \n" +
+	"\ftake_back_ms\x18\t \x01(\x04R\n" +
+	"takeBackMs\x12*\n" +
+	"\x11taken_back_events\x18\n" +
+	" \x01(\x04R\x0ftakenBackEvents\x128\n" +
+	"\x18taken_back_conversations\x18\v \x01(\x04R\x16takenBackConversations\"\xb6\x01\n" +
 	"\x0ePartitionStats\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
@@ -8150,12 +8310,13 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x04Mark\x12\x14\n" +
 	"\x10MARK_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04READ\x10\x01\x12\r\n" +
-	"\tDELIVERED\x10\x022\x8d\x02\n" +
+	"\tDELIVERED\x10\x022\xd6\x02\n" +
 	"\vSyncService\x12;\n" +
 	"\x04Pull\x12\x18.tidemark.v1.PullRequest\x1a\x19.tidemark.v1.PullResponse\x128\n" +
 	"\x03Ack\x12\x17.tidemark.v1.AckRequest\x1a\x18.tidemark.v1.AckResponse\x12A\n" +
 	"\x06Verify\x12\x1a.tidemark.v1.VerifyRequest\x1a\x1b.tidemark.v1.VerifyResponse\x12D\n" +
-	"\aChanges\x12\x1b.tidemark.v1.ChangesRequest\x1a\x1c.tidemark.v1.ChangesResponse2\x83\b\n" +
+	"\aChanges\x12\x1b.tidemark.v1.ChangesRequest\x1a\x1c.tidemark.v1.ChangesResponse\x12G\n" +
+	"\bGiveBack\x12\x1c.tidemark.v1.GiveBackRequest\x1a\x1d.tidemark.v1.GiveBackResponse2\x83\b\n" +
 	"\x0eMessageService\x12<\n" +
 	"\x06Submit\x12\x1a.tidemark.v1.SubmitRequest\x1a\x16.tidemark.v1.Submitted\x128\n" +
 	"\x05Fetch\x12\x19.tidemark.v1.FetchRequest\x1a\x14.tidemark.v1.Fetched\x12>\n" +
@@ -8234,358 +8395,363 @@ func file_tidemark_v1_services_proto_rawDescGZIP() []byte {
 }
 
 var file_tidemark_v1_services_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 126)
+var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 128)
 var file_tidemark_v1_services_proto_goTypes = []any{
 	(Mark)(0),                     // 0: tidemark.v1.Mark
-	(*ChangesRequest)(nil),        // 1: tidemark.v1.ChangesRequest
-	(*GroupsContract)(nil),        // 2: tidemark.v1.GroupsContract
-	(*GroupMembersContract)(nil),  // 3: tidemark.v1.GroupMembersContract
-	(*ContactsContract)(nil),      // 4: tidemark.v1.ContactsContract
-	(*ProfilesContract)(nil),      // 5: tidemark.v1.ProfilesContract
-	(*ChangesResponse)(nil),       // 6: tidemark.v1.ChangesResponse
-	(*GroupsChanges)(nil),         // 7: tidemark.v1.GroupsChanges
-	(*GroupMembersChanges)(nil),   // 8: tidemark.v1.GroupMembersChanges
-	(*MembershipEvent)(nil),       // 9: tidemark.v1.MembershipEvent
-	(*ContactsChanges)(nil),       // 10: tidemark.v1.ContactsChanges
-	(*ProfilesChanges)(nil),       // 11: tidemark.v1.ProfilesChanges
-	(*PullRequest)(nil),           // 12: tidemark.v1.PullRequest
-	(*PullResponse)(nil),          // 13: tidemark.v1.PullResponse
-	(*AckRequest)(nil),            // 14: tidemark.v1.AckRequest
-	(*AckResponse)(nil),           // 15: tidemark.v1.AckResponse
-	(*VerifyRequest)(nil),         // 16: tidemark.v1.VerifyRequest
-	(*VerifyResponse)(nil),        // 17: tidemark.v1.VerifyResponse
-	(*ReceiptsRequest)(nil),       // 18: tidemark.v1.ReceiptsRequest
-	(*ReceiptsResponse)(nil),      // 19: tidemark.v1.ReceiptsResponse
-	(*MentionsRequest)(nil),       // 20: tidemark.v1.MentionsRequest
-	(*MentionsResponse)(nil),      // 21: tidemark.v1.MentionsResponse
-	(*Mention)(nil),               // 22: tidemark.v1.Mention
-	(*ReactionsRequest)(nil),      // 23: tidemark.v1.ReactionsRequest
-	(*ReactionsResponse)(nil),     // 24: tidemark.v1.ReactionsResponse
-	(*ReactionUser)(nil),          // 25: tidemark.v1.ReactionUser
-	(*PinsRequest)(nil),           // 26: tidemark.v1.PinsRequest
-	(*PinsResponse)(nil),          // 27: tidemark.v1.PinsResponse
-	(*DeleteRequest)(nil),         // 28: tidemark.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 29: tidemark.v1.DeleteResponse
-	(*ClearRequest)(nil),          // 30: tidemark.v1.ClearRequest
-	(*ClearResponse)(nil),         // 31: tidemark.v1.ClearResponse
-	(*ScheduleRequest)(nil),       // 32: tidemark.v1.ScheduleRequest
-	(*ScheduleResponse)(nil),      // 33: tidemark.v1.ScheduleResponse
-	(*ScheduledMessage)(nil),      // 34: tidemark.v1.ScheduledMessage
-	(*UnscheduleRequest)(nil),     // 35: tidemark.v1.UnscheduleRequest
-	(*UnscheduleResponse)(nil),    // 36: tidemark.v1.UnscheduleResponse
-	(*ScheduledRequest)(nil),      // 37: tidemark.v1.ScheduledRequest
-	(*ScheduledResponse)(nil),     // 38: tidemark.v1.ScheduledResponse
-	(*SubmitRequest)(nil),         // 39: tidemark.v1.SubmitRequest
-	(*FetchRequest)(nil),          // 40: tidemark.v1.FetchRequest
-	(*HoursRequest)(nil),          // 41: tidemark.v1.HoursRequest
-	(*HoursResponse)(nil),         // 42: tidemark.v1.HoursResponse
-	(*Hour)(nil),                  // 43: tidemark.v1.Hour
-	(*ReadRequest)(nil),           // 44: tidemark.v1.ReadRequest
-	(*ReadResponse)(nil),          // 45: tidemark.v1.ReadResponse
-	(*TraceRequest)(nil),          // 46: tidemark.v1.TraceRequest
-	(*TraceResponse)(nil),         // 47: tidemark.v1.TraceResponse
-	(*TraceMember)(nil),           // 48: tidemark.v1.TraceMember
-	(*TraceDevice)(nil),           // 49: tidemark.v1.TraceDevice
-	(*EraseRequest)(nil),          // 50: tidemark.v1.EraseRequest
-	(*DissolveRequest)(nil),       // 51: tidemark.v1.DissolveRequest
-	(*DissolveResponse)(nil),      // 52: tidemark.v1.DissolveResponse
-	(*SetRoleRequest)(nil),        // 53: tidemark.v1.SetRoleRequest
-	(*MuteRequest)(nil),           // 54: tidemark.v1.MuteRequest
-	(*MuteResponse)(nil),          // 55: tidemark.v1.MuteResponse
-	(*TransferRequest)(nil),       // 56: tidemark.v1.TransferRequest
-	(*JoinRequestsRequest)(nil),   // 57: tidemark.v1.JoinRequestsRequest
-	(*JoinRequestsResponse)(nil),  // 58: tidemark.v1.JoinRequestsResponse
-	(*JoinAsked)(nil),             // 59: tidemark.v1.JoinAsked
-	(*AnswerJoinRequest)(nil),     // 60: tidemark.v1.AnswerJoinRequest
-	(*SetAttributesRequest)(nil),  // 61: tidemark.v1.SetAttributesRequest
-	(*SetAttributesResponse)(nil), // 62: tidemark.v1.SetAttributesResponse
-	(*BadgeRequest)(nil),          // 63: tidemark.v1.BadgeRequest
-	(*BadgeResponse)(nil),         // 64: tidemark.v1.BadgeResponse
-	(*CreateRequest)(nil),         // 65: tidemark.v1.CreateRequest
-	(*CreateResponse)(nil),        // 66: tidemark.v1.CreateResponse
-	(*GetRequest)(nil),            // 67: tidemark.v1.GetRequest
-	(*GetResponse)(nil),           // 68: tidemark.v1.GetResponse
-	(*ListRequest)(nil),           // 69: tidemark.v1.ListRequest
-	(*ListResponse)(nil),          // 70: tidemark.v1.ListResponse
-	(*UpdateRequest)(nil),         // 71: tidemark.v1.UpdateRequest
-	(*UpdateResponse)(nil),        // 72: tidemark.v1.UpdateResponse
-	(*AddMembersRequest)(nil),     // 73: tidemark.v1.AddMembersRequest
-	(*RemoveMembersRequest)(nil),  // 74: tidemark.v1.RemoveMembersRequest
-	(*JoinRequest)(nil),           // 75: tidemark.v1.JoinRequest
-	(*LeaveRequest)(nil),          // 76: tidemark.v1.LeaveRequest
-	(*MembersResponse)(nil),       // 77: tidemark.v1.MembersResponse
-	(*ListMembersRequest)(nil),    // 78: tidemark.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 79: tidemark.v1.ListMembersResponse
-	(*SettingsRequest)(nil),       // 80: tidemark.v1.SettingsRequest
-	(*SettingsResponse)(nil),      // 81: tidemark.v1.SettingsResponse
-	(*Contact)(nil),               // 82: tidemark.v1.Contact
-	(*ContactRequest)(nil),        // 83: tidemark.v1.ContactRequest
-	(*ContactResponse)(nil),       // 84: tidemark.v1.ContactResponse
-	(*AnswerContactRequest)(nil),  // 85: tidemark.v1.AnswerContactRequest
-	(*RemoveContactRequest)(nil),  // 86: tidemark.v1.RemoveContactRequest
-	(*BlockRequest)(nil),          // 87: tidemark.v1.BlockRequest
-	(*RemarkRequest)(nil),         // 88: tidemark.v1.RemarkRequest
-	(*ListContactsRequest)(nil),   // 89: tidemark.v1.ListContactsRequest
-	(*ListContactsResponse)(nil),  // 90: tidemark.v1.ListContactsResponse
-	(*DeleteUserRequest)(nil),     // 91: tidemark.v1.DeleteUserRequest
-	(*DeleteUserResponse)(nil),    // 92: tidemark.v1.DeleteUserResponse
-	(*PresenceRequest)(nil),       // 93: tidemark.v1.PresenceRequest
-	(*PresenceResponse)(nil),      // 94: tidemark.v1.PresenceResponse
-	(*Presence)(nil),              // 95: tidemark.v1.Presence
-	(*OptionsRequest)(nil),        // 96: tidemark.v1.OptionsRequest
-	(*OptionsResponse)(nil),       // 97: tidemark.v1.OptionsResponse
-	(*UserOptions)(nil),           // 98: tidemark.v1.UserOptions
-	(*UpsertUserRequest)(nil),     // 99: tidemark.v1.UpsertUserRequest
-	(*UpsertUserResponse)(nil),    // 100: tidemark.v1.UpsertUserResponse
-	(*GetUserRequest)(nil),        // 101: tidemark.v1.GetUserRequest
-	(*GetUserResponse)(nil),       // 102: tidemark.v1.GetUserResponse
-	(*UpdateUserRequest)(nil),     // 103: tidemark.v1.UpdateUserRequest
-	(*UpdateUserResponse)(nil),    // 104: tidemark.v1.UpdateUserResponse
-	(*IssueTokenRequest)(nil),     // 105: tidemark.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),    // 106: tidemark.v1.IssueTokenResponse
-	(*DevicesRequest)(nil),        // 107: tidemark.v1.DevicesRequest
-	(*DevicesResponse)(nil),       // 108: tidemark.v1.DevicesResponse
-	(*KickRequest)(nil),           // 109: tidemark.v1.KickRequest
-	(*KickResponse)(nil),          // 110: tidemark.v1.KickResponse
-	(*PartitionsRequest)(nil),     // 111: tidemark.v1.PartitionsRequest
-	(*PartitionsResponse)(nil),    // 112: tidemark.v1.PartitionsResponse
-	(*StatsRequest)(nil),          // 113: tidemark.v1.StatsRequest
-	(*StatsResponse)(nil),         // 114: tidemark.v1.StatsResponse
-	(*PartitionStats)(nil),        // 115: tidemark.v1.PartitionStats
-	(*SessionsRequest)(nil),       // 116: tidemark.v1.SessionsRequest
-	(*SessionsResponse)(nil),      // 117: tidemark.v1.SessionsResponse
-	(*SessionInfo)(nil),           // 118: tidemark.v1.SessionInfo
-	(*ImportRequest)(nil),         // 119: tidemark.v1.ImportRequest
-	(*ImportEntry)(nil),           // 120: tidemark.v1.ImportEntry
-	(*ImportResponse)(nil),        // 121: tidemark.v1.ImportResponse
-	nil,                           // 122: tidemark.v1.MembershipEvent.RolesEntry
-	nil,                           // 123: tidemark.v1.SetAttributesRequest.SetEntry
-	nil,                           // 124: tidemark.v1.CreateRequest.CustomEntry
-	nil,                           // 125: tidemark.v1.UpdateRequest.CustomEntry
-	nil,                           // 126: tidemark.v1.UpdateUserRequest.CustomEntry
-	(*Profile)(nil),               // 127: tidemark.v1.Profile
-	(*ConversationDelta)(nil),     // 128: tidemark.v1.ConversationDelta
-	(*Member)(nil),                // 129: tidemark.v1.Member
-	(*Error)(nil),                 // 130: tidemark.v1.Error
-	(*Cursor)(nil),                // 131: tidemark.v1.Cursor
-	(*Reset)(nil),                 // 132: tidemark.v1.Reset
-	(*Event)(nil),                 // 133: tidemark.v1.Event
-	(*Self)(nil),                  // 134: tidemark.v1.Self
-	(*Message)(nil),               // 135: tidemark.v1.Message
-	(*Edit)(nil),                  // 136: tidemark.v1.Edit
-	(*Recall)(nil),                // 137: tidemark.v1.Recall
-	(*Reaction)(nil),              // 138: tidemark.v1.Reaction
-	(*Pin)(nil),                   // 139: tidemark.v1.Pin
-	(*Seen)(nil),                  // 140: tidemark.v1.Seen
-	(Role)(0),                     // 141: tidemark.v1.Role
-	(*Attribute)(nil),             // 142: tidemark.v1.Attribute
-	(Kind)(0),                     // 143: tidemark.v1.Kind
-	(*Settings)(nil),              // 144: tidemark.v1.Settings
-	(*ConversationInfo)(nil),      // 145: tidemark.v1.ConversationInfo
-	(*Draft)(nil),                 // 146: tidemark.v1.Draft
-	(ContactState)(0),             // 147: tidemark.v1.ContactState
-	(*Device)(nil),                // 148: tidemark.v1.Device
-	(*Submitted)(nil),             // 149: tidemark.v1.Submitted
-	(*Fetched)(nil),               // 150: tidemark.v1.Fetched
+	(*GiveBackRequest)(nil),       // 1: tidemark.v1.GiveBackRequest
+	(*GiveBackResponse)(nil),      // 2: tidemark.v1.GiveBackResponse
+	(*ChangesRequest)(nil),        // 3: tidemark.v1.ChangesRequest
+	(*GroupsContract)(nil),        // 4: tidemark.v1.GroupsContract
+	(*GroupMembersContract)(nil),  // 5: tidemark.v1.GroupMembersContract
+	(*ContactsContract)(nil),      // 6: tidemark.v1.ContactsContract
+	(*ProfilesContract)(nil),      // 7: tidemark.v1.ProfilesContract
+	(*ChangesResponse)(nil),       // 8: tidemark.v1.ChangesResponse
+	(*GroupsChanges)(nil),         // 9: tidemark.v1.GroupsChanges
+	(*GroupMembersChanges)(nil),   // 10: tidemark.v1.GroupMembersChanges
+	(*MembershipEvent)(nil),       // 11: tidemark.v1.MembershipEvent
+	(*ContactsChanges)(nil),       // 12: tidemark.v1.ContactsChanges
+	(*ProfilesChanges)(nil),       // 13: tidemark.v1.ProfilesChanges
+	(*PullRequest)(nil),           // 14: tidemark.v1.PullRequest
+	(*PullResponse)(nil),          // 15: tidemark.v1.PullResponse
+	(*AckRequest)(nil),            // 16: tidemark.v1.AckRequest
+	(*AckResponse)(nil),           // 17: tidemark.v1.AckResponse
+	(*VerifyRequest)(nil),         // 18: tidemark.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 19: tidemark.v1.VerifyResponse
+	(*ReceiptsRequest)(nil),       // 20: tidemark.v1.ReceiptsRequest
+	(*ReceiptsResponse)(nil),      // 21: tidemark.v1.ReceiptsResponse
+	(*MentionsRequest)(nil),       // 22: tidemark.v1.MentionsRequest
+	(*MentionsResponse)(nil),      // 23: tidemark.v1.MentionsResponse
+	(*Mention)(nil),               // 24: tidemark.v1.Mention
+	(*ReactionsRequest)(nil),      // 25: tidemark.v1.ReactionsRequest
+	(*ReactionsResponse)(nil),     // 26: tidemark.v1.ReactionsResponse
+	(*ReactionUser)(nil),          // 27: tidemark.v1.ReactionUser
+	(*PinsRequest)(nil),           // 28: tidemark.v1.PinsRequest
+	(*PinsResponse)(nil),          // 29: tidemark.v1.PinsResponse
+	(*DeleteRequest)(nil),         // 30: tidemark.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 31: tidemark.v1.DeleteResponse
+	(*ClearRequest)(nil),          // 32: tidemark.v1.ClearRequest
+	(*ClearResponse)(nil),         // 33: tidemark.v1.ClearResponse
+	(*ScheduleRequest)(nil),       // 34: tidemark.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),      // 35: tidemark.v1.ScheduleResponse
+	(*ScheduledMessage)(nil),      // 36: tidemark.v1.ScheduledMessage
+	(*UnscheduleRequest)(nil),     // 37: tidemark.v1.UnscheduleRequest
+	(*UnscheduleResponse)(nil),    // 38: tidemark.v1.UnscheduleResponse
+	(*ScheduledRequest)(nil),      // 39: tidemark.v1.ScheduledRequest
+	(*ScheduledResponse)(nil),     // 40: tidemark.v1.ScheduledResponse
+	(*SubmitRequest)(nil),         // 41: tidemark.v1.SubmitRequest
+	(*FetchRequest)(nil),          // 42: tidemark.v1.FetchRequest
+	(*HoursRequest)(nil),          // 43: tidemark.v1.HoursRequest
+	(*HoursResponse)(nil),         // 44: tidemark.v1.HoursResponse
+	(*Hour)(nil),                  // 45: tidemark.v1.Hour
+	(*ReadRequest)(nil),           // 46: tidemark.v1.ReadRequest
+	(*ReadResponse)(nil),          // 47: tidemark.v1.ReadResponse
+	(*TraceRequest)(nil),          // 48: tidemark.v1.TraceRequest
+	(*TraceResponse)(nil),         // 49: tidemark.v1.TraceResponse
+	(*TraceMember)(nil),           // 50: tidemark.v1.TraceMember
+	(*TraceDevice)(nil),           // 51: tidemark.v1.TraceDevice
+	(*EraseRequest)(nil),          // 52: tidemark.v1.EraseRequest
+	(*DissolveRequest)(nil),       // 53: tidemark.v1.DissolveRequest
+	(*DissolveResponse)(nil),      // 54: tidemark.v1.DissolveResponse
+	(*SetRoleRequest)(nil),        // 55: tidemark.v1.SetRoleRequest
+	(*MuteRequest)(nil),           // 56: tidemark.v1.MuteRequest
+	(*MuteResponse)(nil),          // 57: tidemark.v1.MuteResponse
+	(*TransferRequest)(nil),       // 58: tidemark.v1.TransferRequest
+	(*JoinRequestsRequest)(nil),   // 59: tidemark.v1.JoinRequestsRequest
+	(*JoinRequestsResponse)(nil),  // 60: tidemark.v1.JoinRequestsResponse
+	(*JoinAsked)(nil),             // 61: tidemark.v1.JoinAsked
+	(*AnswerJoinRequest)(nil),     // 62: tidemark.v1.AnswerJoinRequest
+	(*SetAttributesRequest)(nil),  // 63: tidemark.v1.SetAttributesRequest
+	(*SetAttributesResponse)(nil), // 64: tidemark.v1.SetAttributesResponse
+	(*BadgeRequest)(nil),          // 65: tidemark.v1.BadgeRequest
+	(*BadgeResponse)(nil),         // 66: tidemark.v1.BadgeResponse
+	(*CreateRequest)(nil),         // 67: tidemark.v1.CreateRequest
+	(*CreateResponse)(nil),        // 68: tidemark.v1.CreateResponse
+	(*GetRequest)(nil),            // 69: tidemark.v1.GetRequest
+	(*GetResponse)(nil),           // 70: tidemark.v1.GetResponse
+	(*ListRequest)(nil),           // 71: tidemark.v1.ListRequest
+	(*ListResponse)(nil),          // 72: tidemark.v1.ListResponse
+	(*UpdateRequest)(nil),         // 73: tidemark.v1.UpdateRequest
+	(*UpdateResponse)(nil),        // 74: tidemark.v1.UpdateResponse
+	(*AddMembersRequest)(nil),     // 75: tidemark.v1.AddMembersRequest
+	(*RemoveMembersRequest)(nil),  // 76: tidemark.v1.RemoveMembersRequest
+	(*JoinRequest)(nil),           // 77: tidemark.v1.JoinRequest
+	(*LeaveRequest)(nil),          // 78: tidemark.v1.LeaveRequest
+	(*MembersResponse)(nil),       // 79: tidemark.v1.MembersResponse
+	(*ListMembersRequest)(nil),    // 80: tidemark.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 81: tidemark.v1.ListMembersResponse
+	(*SettingsRequest)(nil),       // 82: tidemark.v1.SettingsRequest
+	(*SettingsResponse)(nil),      // 83: tidemark.v1.SettingsResponse
+	(*Contact)(nil),               // 84: tidemark.v1.Contact
+	(*ContactRequest)(nil),        // 85: tidemark.v1.ContactRequest
+	(*ContactResponse)(nil),       // 86: tidemark.v1.ContactResponse
+	(*AnswerContactRequest)(nil),  // 87: tidemark.v1.AnswerContactRequest
+	(*RemoveContactRequest)(nil),  // 88: tidemark.v1.RemoveContactRequest
+	(*BlockRequest)(nil),          // 89: tidemark.v1.BlockRequest
+	(*RemarkRequest)(nil),         // 90: tidemark.v1.RemarkRequest
+	(*ListContactsRequest)(nil),   // 91: tidemark.v1.ListContactsRequest
+	(*ListContactsResponse)(nil),  // 92: tidemark.v1.ListContactsResponse
+	(*DeleteUserRequest)(nil),     // 93: tidemark.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),    // 94: tidemark.v1.DeleteUserResponse
+	(*PresenceRequest)(nil),       // 95: tidemark.v1.PresenceRequest
+	(*PresenceResponse)(nil),      // 96: tidemark.v1.PresenceResponse
+	(*Presence)(nil),              // 97: tidemark.v1.Presence
+	(*OptionsRequest)(nil),        // 98: tidemark.v1.OptionsRequest
+	(*OptionsResponse)(nil),       // 99: tidemark.v1.OptionsResponse
+	(*UserOptions)(nil),           // 100: tidemark.v1.UserOptions
+	(*UpsertUserRequest)(nil),     // 101: tidemark.v1.UpsertUserRequest
+	(*UpsertUserResponse)(nil),    // 102: tidemark.v1.UpsertUserResponse
+	(*GetUserRequest)(nil),        // 103: tidemark.v1.GetUserRequest
+	(*GetUserResponse)(nil),       // 104: tidemark.v1.GetUserResponse
+	(*UpdateUserRequest)(nil),     // 105: tidemark.v1.UpdateUserRequest
+	(*UpdateUserResponse)(nil),    // 106: tidemark.v1.UpdateUserResponse
+	(*IssueTokenRequest)(nil),     // 107: tidemark.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),    // 108: tidemark.v1.IssueTokenResponse
+	(*DevicesRequest)(nil),        // 109: tidemark.v1.DevicesRequest
+	(*DevicesResponse)(nil),       // 110: tidemark.v1.DevicesResponse
+	(*KickRequest)(nil),           // 111: tidemark.v1.KickRequest
+	(*KickResponse)(nil),          // 112: tidemark.v1.KickResponse
+	(*PartitionsRequest)(nil),     // 113: tidemark.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),    // 114: tidemark.v1.PartitionsResponse
+	(*StatsRequest)(nil),          // 115: tidemark.v1.StatsRequest
+	(*StatsResponse)(nil),         // 116: tidemark.v1.StatsResponse
+	(*PartitionStats)(nil),        // 117: tidemark.v1.PartitionStats
+	(*SessionsRequest)(nil),       // 118: tidemark.v1.SessionsRequest
+	(*SessionsResponse)(nil),      // 119: tidemark.v1.SessionsResponse
+	(*SessionInfo)(nil),           // 120: tidemark.v1.SessionInfo
+	(*ImportRequest)(nil),         // 121: tidemark.v1.ImportRequest
+	(*ImportEntry)(nil),           // 122: tidemark.v1.ImportEntry
+	(*ImportResponse)(nil),        // 123: tidemark.v1.ImportResponse
+	nil,                           // 124: tidemark.v1.MembershipEvent.RolesEntry
+	nil,                           // 125: tidemark.v1.SetAttributesRequest.SetEntry
+	nil,                           // 126: tidemark.v1.CreateRequest.CustomEntry
+	nil,                           // 127: tidemark.v1.UpdateRequest.CustomEntry
+	nil,                           // 128: tidemark.v1.UpdateUserRequest.CustomEntry
+	(*Event)(nil),                 // 129: tidemark.v1.Event
+	(*Profile)(nil),               // 130: tidemark.v1.Profile
+	(*ConversationDelta)(nil),     // 131: tidemark.v1.ConversationDelta
+	(*Member)(nil),                // 132: tidemark.v1.Member
+	(*Error)(nil),                 // 133: tidemark.v1.Error
+	(*Cursor)(nil),                // 134: tidemark.v1.Cursor
+	(*Reset)(nil),                 // 135: tidemark.v1.Reset
+	(*Self)(nil),                  // 136: tidemark.v1.Self
+	(*Message)(nil),               // 137: tidemark.v1.Message
+	(*Edit)(nil),                  // 138: tidemark.v1.Edit
+	(*Recall)(nil),                // 139: tidemark.v1.Recall
+	(*Reaction)(nil),              // 140: tidemark.v1.Reaction
+	(*Pin)(nil),                   // 141: tidemark.v1.Pin
+	(*Seen)(nil),                  // 142: tidemark.v1.Seen
+	(Role)(0),                     // 143: tidemark.v1.Role
+	(*Attribute)(nil),             // 144: tidemark.v1.Attribute
+	(Kind)(0),                     // 145: tidemark.v1.Kind
+	(*Settings)(nil),              // 146: tidemark.v1.Settings
+	(*ConversationInfo)(nil),      // 147: tidemark.v1.ConversationInfo
+	(*Draft)(nil),                 // 148: tidemark.v1.Draft
+	(ContactState)(0),             // 149: tidemark.v1.ContactState
+	(*Device)(nil),                // 150: tidemark.v1.Device
+	(*Submitted)(nil),             // 151: tidemark.v1.Submitted
+	(*Fetched)(nil),               // 152: tidemark.v1.Fetched
 }
 var file_tidemark_v1_services_proto_depIdxs = []int32{
-	2,   // 0: tidemark.v1.ChangesRequest.groups:type_name -> tidemark.v1.GroupsContract
-	3,   // 1: tidemark.v1.ChangesRequest.group_members:type_name -> tidemark.v1.GroupMembersContract
-	4,   // 2: tidemark.v1.ChangesRequest.contacts:type_name -> tidemark.v1.ContactsContract
-	5,   // 3: tidemark.v1.ChangesRequest.profiles:type_name -> tidemark.v1.ProfilesContract
-	7,   // 4: tidemark.v1.ChangesResponse.groups:type_name -> tidemark.v1.GroupsChanges
-	8,   // 5: tidemark.v1.ChangesResponse.group_members:type_name -> tidemark.v1.GroupMembersChanges
-	10,  // 6: tidemark.v1.ChangesResponse.contacts:type_name -> tidemark.v1.ContactsChanges
-	11,  // 7: tidemark.v1.ChangesResponse.profiles:type_name -> tidemark.v1.ProfilesChanges
-	127, // 8: tidemark.v1.ChangesResponse.changed_profiles:type_name -> tidemark.v1.Profile
-	128, // 9: tidemark.v1.GroupsChanges.joined:type_name -> tidemark.v1.ConversationDelta
-	128, // 10: tidemark.v1.GroupsChanges.changed:type_name -> tidemark.v1.ConversationDelta
-	9,   // 11: tidemark.v1.GroupMembersChanges.events:type_name -> tidemark.v1.MembershipEvent
-	129, // 12: tidemark.v1.GroupMembersChanges.members:type_name -> tidemark.v1.Member
-	130, // 13: tidemark.v1.GroupMembersChanges.error:type_name -> tidemark.v1.Error
-	122, // 14: tidemark.v1.MembershipEvent.roles:type_name -> tidemark.v1.MembershipEvent.RolesEntry
-	82,  // 15: tidemark.v1.ContactsChanges.contacts:type_name -> tidemark.v1.Contact
-	131, // 16: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
-	132, // 17: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
-	128, // 18: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	127, // 19: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
-	131, // 20: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
-	131, // 21: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
-	0,   // 22: tidemark.v1.ReceiptsRequest.mark:type_name -> tidemark.v1.Mark
-	22,  // 23: tidemark.v1.MentionsResponse.mentions:type_name -> tidemark.v1.Mention
-	133, // 24: tidemark.v1.Mention.event:type_name -> tidemark.v1.Event
-	25,  // 25: tidemark.v1.ReactionsResponse.users:type_name -> tidemark.v1.ReactionUser
-	133, // 26: tidemark.v1.PinsResponse.events:type_name -> tidemark.v1.Event
-	134, // 27: tidemark.v1.DeleteResponse.self:type_name -> tidemark.v1.Self
-	134, // 28: tidemark.v1.ClearResponse.self:type_name -> tidemark.v1.Self
-	135, // 29: tidemark.v1.ScheduleRequest.message:type_name -> tidemark.v1.Message
-	34,  // 30: tidemark.v1.ScheduleResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
-	135, // 31: tidemark.v1.ScheduledMessage.message:type_name -> tidemark.v1.Message
-	130, // 32: tidemark.v1.ScheduledMessage.failed:type_name -> tidemark.v1.Error
-	34,  // 33: tidemark.v1.ScheduledResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
-	135, // 34: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
-	136, // 35: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
-	137, // 36: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
-	138, // 37: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
-	139, // 38: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
-	140, // 39: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
-	43,  // 40: tidemark.v1.HoursResponse.hours:type_name -> tidemark.v1.Hour
-	48,  // 41: tidemark.v1.TraceResponse.members:type_name -> tidemark.v1.TraceMember
-	49,  // 42: tidemark.v1.TraceMember.devices:type_name -> tidemark.v1.TraceDevice
-	141, // 43: tidemark.v1.SetRoleRequest.role:type_name -> tidemark.v1.Role
-	59,  // 44: tidemark.v1.JoinRequestsResponse.requests:type_name -> tidemark.v1.JoinAsked
-	123, // 45: tidemark.v1.SetAttributesRequest.set:type_name -> tidemark.v1.SetAttributesRequest.SetEntry
-	142, // 46: tidemark.v1.SetAttributesResponse.attributes:type_name -> tidemark.v1.Attribute
-	143, // 47: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
-	124, // 48: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
-	144, // 49: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
-	145, // 50: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	128, // 51: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
-	128, // 52: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	125, // 53: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
-	144, // 54: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
-	145, // 55: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	141, // 56: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
-	129, // 57: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
-	146, // 58: tidemark.v1.SettingsRequest.draft:type_name -> tidemark.v1.Draft
-	134, // 59: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
-	147, // 60: tidemark.v1.Contact.state:type_name -> tidemark.v1.ContactState
-	82,  // 61: tidemark.v1.ContactResponse.contact:type_name -> tidemark.v1.Contact
-	147, // 62: tidemark.v1.ListContactsRequest.states:type_name -> tidemark.v1.ContactState
-	82,  // 63: tidemark.v1.ListContactsResponse.contacts:type_name -> tidemark.v1.Contact
-	95,  // 64: tidemark.v1.PresenceResponse.users:type_name -> tidemark.v1.Presence
-	98,  // 65: tidemark.v1.OptionsResponse.options:type_name -> tidemark.v1.UserOptions
-	127, // 66: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
-	127, // 67: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
-	127, // 68: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
-	126, // 69: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
-	127, // 70: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
-	148, // 71: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
-	115, // 72: tidemark.v1.PartitionsResponse.partitions:type_name -> tidemark.v1.PartitionStats
-	115, // 73: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
-	118, // 74: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
-	120, // 75: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
-	135, // 76: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
-	141, // 77: tidemark.v1.MembershipEvent.RolesEntry.value:type_name -> tidemark.v1.Role
-	12,  // 78: tidemark.v1.SyncService.Pull:input_type -> tidemark.v1.PullRequest
-	14,  // 79: tidemark.v1.SyncService.Ack:input_type -> tidemark.v1.AckRequest
-	16,  // 80: tidemark.v1.SyncService.Verify:input_type -> tidemark.v1.VerifyRequest
-	1,   // 81: tidemark.v1.SyncService.Changes:input_type -> tidemark.v1.ChangesRequest
-	39,  // 82: tidemark.v1.MessageService.Submit:input_type -> tidemark.v1.SubmitRequest
-	40,  // 83: tidemark.v1.MessageService.Fetch:input_type -> tidemark.v1.FetchRequest
-	41,  // 84: tidemark.v1.MessageService.Hours:input_type -> tidemark.v1.HoursRequest
-	44,  // 85: tidemark.v1.MessageService.Read:input_type -> tidemark.v1.ReadRequest
-	46,  // 86: tidemark.v1.MessageService.Trace:input_type -> tidemark.v1.TraceRequest
-	50,  // 87: tidemark.v1.MessageService.Erase:input_type -> tidemark.v1.EraseRequest
-	18,  // 88: tidemark.v1.MessageService.Receipts:input_type -> tidemark.v1.ReceiptsRequest
-	20,  // 89: tidemark.v1.MessageService.Mentions:input_type -> tidemark.v1.MentionsRequest
-	23,  // 90: tidemark.v1.MessageService.Reactions:input_type -> tidemark.v1.ReactionsRequest
-	26,  // 91: tidemark.v1.MessageService.Pins:input_type -> tidemark.v1.PinsRequest
-	28,  // 92: tidemark.v1.MessageService.Delete:input_type -> tidemark.v1.DeleteRequest
-	30,  // 93: tidemark.v1.MessageService.Clear:input_type -> tidemark.v1.ClearRequest
-	32,  // 94: tidemark.v1.MessageService.Schedule:input_type -> tidemark.v1.ScheduleRequest
-	35,  // 95: tidemark.v1.MessageService.Unschedule:input_type -> tidemark.v1.UnscheduleRequest
-	37,  // 96: tidemark.v1.MessageService.Scheduled:input_type -> tidemark.v1.ScheduledRequest
-	65,  // 97: tidemark.v1.ConversationService.Create:input_type -> tidemark.v1.CreateRequest
-	67,  // 98: tidemark.v1.ConversationService.Get:input_type -> tidemark.v1.GetRequest
-	69,  // 99: tidemark.v1.ConversationService.List:input_type -> tidemark.v1.ListRequest
-	71,  // 100: tidemark.v1.ConversationService.Update:input_type -> tidemark.v1.UpdateRequest
-	73,  // 101: tidemark.v1.ConversationService.AddMembers:input_type -> tidemark.v1.AddMembersRequest
-	74,  // 102: tidemark.v1.ConversationService.RemoveMembers:input_type -> tidemark.v1.RemoveMembersRequest
-	75,  // 103: tidemark.v1.ConversationService.Join:input_type -> tidemark.v1.JoinRequest
-	76,  // 104: tidemark.v1.ConversationService.Leave:input_type -> tidemark.v1.LeaveRequest
-	78,  // 105: tidemark.v1.ConversationService.ListMembers:input_type -> tidemark.v1.ListMembersRequest
-	80,  // 106: tidemark.v1.ConversationService.Settings:input_type -> tidemark.v1.SettingsRequest
-	51,  // 107: tidemark.v1.ConversationService.Dissolve:input_type -> tidemark.v1.DissolveRequest
-	53,  // 108: tidemark.v1.ConversationService.SetRole:input_type -> tidemark.v1.SetRoleRequest
-	54,  // 109: tidemark.v1.ConversationService.Mute:input_type -> tidemark.v1.MuteRequest
-	56,  // 110: tidemark.v1.ConversationService.Transfer:input_type -> tidemark.v1.TransferRequest
-	57,  // 111: tidemark.v1.ConversationService.JoinRequests:input_type -> tidemark.v1.JoinRequestsRequest
-	60,  // 112: tidemark.v1.ConversationService.AnswerJoin:input_type -> tidemark.v1.AnswerJoinRequest
-	61,  // 113: tidemark.v1.ConversationService.SetAttributes:input_type -> tidemark.v1.SetAttributesRequest
-	63,  // 114: tidemark.v1.ConversationService.Badge:input_type -> tidemark.v1.BadgeRequest
-	83,  // 115: tidemark.v1.ContactService.Request:input_type -> tidemark.v1.ContactRequest
-	85,  // 116: tidemark.v1.ContactService.Answer:input_type -> tidemark.v1.AnswerContactRequest
-	86,  // 117: tidemark.v1.ContactService.Remove:input_type -> tidemark.v1.RemoveContactRequest
-	87,  // 118: tidemark.v1.ContactService.Block:input_type -> tidemark.v1.BlockRequest
-	87,  // 119: tidemark.v1.ContactService.Unblock:input_type -> tidemark.v1.BlockRequest
-	88,  // 120: tidemark.v1.ContactService.Remark:input_type -> tidemark.v1.RemarkRequest
-	89,  // 121: tidemark.v1.ContactService.List:input_type -> tidemark.v1.ListContactsRequest
-	99,  // 122: tidemark.v1.UserService.Upsert:input_type -> tidemark.v1.UpsertUserRequest
-	101, // 123: tidemark.v1.UserService.Get:input_type -> tidemark.v1.GetUserRequest
-	103, // 124: tidemark.v1.UserService.Update:input_type -> tidemark.v1.UpdateUserRequest
-	105, // 125: tidemark.v1.UserService.IssueToken:input_type -> tidemark.v1.IssueTokenRequest
-	107, // 126: tidemark.v1.UserService.Devices:input_type -> tidemark.v1.DevicesRequest
-	109, // 127: tidemark.v1.UserService.Kick:input_type -> tidemark.v1.KickRequest
-	91,  // 128: tidemark.v1.UserService.Delete:input_type -> tidemark.v1.DeleteUserRequest
-	93,  // 129: tidemark.v1.UserService.Presence:input_type -> tidemark.v1.PresenceRequest
-	96,  // 130: tidemark.v1.UserService.Options:input_type -> tidemark.v1.OptionsRequest
-	113, // 131: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
-	116, // 132: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
-	119, // 133: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
-	111, // 134: tidemark.v1.AdminService.Partitions:input_type -> tidemark.v1.PartitionsRequest
-	13,  // 135: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
-	15,  // 136: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
-	17,  // 137: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
-	6,   // 138: tidemark.v1.SyncService.Changes:output_type -> tidemark.v1.ChangesResponse
-	149, // 139: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
-	150, // 140: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
-	42,  // 141: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
-	45,  // 142: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
-	47,  // 143: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
-	149, // 144: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
-	19,  // 145: tidemark.v1.MessageService.Receipts:output_type -> tidemark.v1.ReceiptsResponse
-	21,  // 146: tidemark.v1.MessageService.Mentions:output_type -> tidemark.v1.MentionsResponse
-	24,  // 147: tidemark.v1.MessageService.Reactions:output_type -> tidemark.v1.ReactionsResponse
-	27,  // 148: tidemark.v1.MessageService.Pins:output_type -> tidemark.v1.PinsResponse
-	29,  // 149: tidemark.v1.MessageService.Delete:output_type -> tidemark.v1.DeleteResponse
-	31,  // 150: tidemark.v1.MessageService.Clear:output_type -> tidemark.v1.ClearResponse
-	33,  // 151: tidemark.v1.MessageService.Schedule:output_type -> tidemark.v1.ScheduleResponse
-	36,  // 152: tidemark.v1.MessageService.Unschedule:output_type -> tidemark.v1.UnscheduleResponse
-	38,  // 153: tidemark.v1.MessageService.Scheduled:output_type -> tidemark.v1.ScheduledResponse
-	66,  // 154: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
-	68,  // 155: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
-	70,  // 156: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
-	72,  // 157: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
-	77,  // 158: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
-	77,  // 159: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
-	77,  // 160: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
-	77,  // 161: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
-	79,  // 162: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
-	81,  // 163: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
-	52,  // 164: tidemark.v1.ConversationService.Dissolve:output_type -> tidemark.v1.DissolveResponse
-	77,  // 165: tidemark.v1.ConversationService.SetRole:output_type -> tidemark.v1.MembersResponse
-	55,  // 166: tidemark.v1.ConversationService.Mute:output_type -> tidemark.v1.MuteResponse
-	77,  // 167: tidemark.v1.ConversationService.Transfer:output_type -> tidemark.v1.MembersResponse
-	58,  // 168: tidemark.v1.ConversationService.JoinRequests:output_type -> tidemark.v1.JoinRequestsResponse
-	77,  // 169: tidemark.v1.ConversationService.AnswerJoin:output_type -> tidemark.v1.MembersResponse
-	62,  // 170: tidemark.v1.ConversationService.SetAttributes:output_type -> tidemark.v1.SetAttributesResponse
-	64,  // 171: tidemark.v1.ConversationService.Badge:output_type -> tidemark.v1.BadgeResponse
-	84,  // 172: tidemark.v1.ContactService.Request:output_type -> tidemark.v1.ContactResponse
-	84,  // 173: tidemark.v1.ContactService.Answer:output_type -> tidemark.v1.ContactResponse
-	84,  // 174: tidemark.v1.ContactService.Remove:output_type -> tidemark.v1.ContactResponse
-	84,  // 175: tidemark.v1.ContactService.Block:output_type -> tidemark.v1.ContactResponse
-	84,  // 176: tidemark.v1.ContactService.Unblock:output_type -> tidemark.v1.ContactResponse
-	84,  // 177: tidemark.v1.ContactService.Remark:output_type -> tidemark.v1.ContactResponse
-	90,  // 178: tidemark.v1.ContactService.List:output_type -> tidemark.v1.ListContactsResponse
-	100, // 179: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
-	102, // 180: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
-	104, // 181: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
-	106, // 182: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
-	108, // 183: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
-	110, // 184: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
-	92,  // 185: tidemark.v1.UserService.Delete:output_type -> tidemark.v1.DeleteUserResponse
-	94,  // 186: tidemark.v1.UserService.Presence:output_type -> tidemark.v1.PresenceResponse
-	97,  // 187: tidemark.v1.UserService.Options:output_type -> tidemark.v1.OptionsResponse
-	114, // 188: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
-	117, // 189: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
-	121, // 190: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
-	112, // 191: tidemark.v1.AdminService.Partitions:output_type -> tidemark.v1.PartitionsResponse
-	135, // [135:192] is the sub-list for method output_type
-	78,  // [78:135] is the sub-list for method input_type
-	78,  // [78:78] is the sub-list for extension type_name
-	78,  // [78:78] is the sub-list for extension extendee
-	0,   // [0:78] is the sub-list for field type_name
+	129, // 0: tidemark.v1.GiveBackRequest.events:type_name -> tidemark.v1.Event
+	4,   // 1: tidemark.v1.ChangesRequest.groups:type_name -> tidemark.v1.GroupsContract
+	5,   // 2: tidemark.v1.ChangesRequest.group_members:type_name -> tidemark.v1.GroupMembersContract
+	6,   // 3: tidemark.v1.ChangesRequest.contacts:type_name -> tidemark.v1.ContactsContract
+	7,   // 4: tidemark.v1.ChangesRequest.profiles:type_name -> tidemark.v1.ProfilesContract
+	9,   // 5: tidemark.v1.ChangesResponse.groups:type_name -> tidemark.v1.GroupsChanges
+	10,  // 6: tidemark.v1.ChangesResponse.group_members:type_name -> tidemark.v1.GroupMembersChanges
+	12,  // 7: tidemark.v1.ChangesResponse.contacts:type_name -> tidemark.v1.ContactsChanges
+	13,  // 8: tidemark.v1.ChangesResponse.profiles:type_name -> tidemark.v1.ProfilesChanges
+	130, // 9: tidemark.v1.ChangesResponse.changed_profiles:type_name -> tidemark.v1.Profile
+	131, // 10: tidemark.v1.GroupsChanges.joined:type_name -> tidemark.v1.ConversationDelta
+	131, // 11: tidemark.v1.GroupsChanges.changed:type_name -> tidemark.v1.ConversationDelta
+	11,  // 12: tidemark.v1.GroupMembersChanges.events:type_name -> tidemark.v1.MembershipEvent
+	132, // 13: tidemark.v1.GroupMembersChanges.members:type_name -> tidemark.v1.Member
+	133, // 14: tidemark.v1.GroupMembersChanges.error:type_name -> tidemark.v1.Error
+	124, // 15: tidemark.v1.MembershipEvent.roles:type_name -> tidemark.v1.MembershipEvent.RolesEntry
+	84,  // 16: tidemark.v1.ContactsChanges.contacts:type_name -> tidemark.v1.Contact
+	134, // 17: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
+	135, // 18: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
+	131, // 19: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	130, // 20: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
+	134, // 21: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
+	134, // 22: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
+	0,   // 23: tidemark.v1.ReceiptsRequest.mark:type_name -> tidemark.v1.Mark
+	24,  // 24: tidemark.v1.MentionsResponse.mentions:type_name -> tidemark.v1.Mention
+	129, // 25: tidemark.v1.Mention.event:type_name -> tidemark.v1.Event
+	27,  // 26: tidemark.v1.ReactionsResponse.users:type_name -> tidemark.v1.ReactionUser
+	129, // 27: tidemark.v1.PinsResponse.events:type_name -> tidemark.v1.Event
+	136, // 28: tidemark.v1.DeleteResponse.self:type_name -> tidemark.v1.Self
+	136, // 29: tidemark.v1.ClearResponse.self:type_name -> tidemark.v1.Self
+	137, // 30: tidemark.v1.ScheduleRequest.message:type_name -> tidemark.v1.Message
+	36,  // 31: tidemark.v1.ScheduleResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
+	137, // 32: tidemark.v1.ScheduledMessage.message:type_name -> tidemark.v1.Message
+	133, // 33: tidemark.v1.ScheduledMessage.failed:type_name -> tidemark.v1.Error
+	36,  // 34: tidemark.v1.ScheduledResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
+	137, // 35: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
+	138, // 36: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
+	139, // 37: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
+	140, // 38: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
+	141, // 39: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
+	142, // 40: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
+	45,  // 41: tidemark.v1.HoursResponse.hours:type_name -> tidemark.v1.Hour
+	50,  // 42: tidemark.v1.TraceResponse.members:type_name -> tidemark.v1.TraceMember
+	51,  // 43: tidemark.v1.TraceMember.devices:type_name -> tidemark.v1.TraceDevice
+	143, // 44: tidemark.v1.SetRoleRequest.role:type_name -> tidemark.v1.Role
+	61,  // 45: tidemark.v1.JoinRequestsResponse.requests:type_name -> tidemark.v1.JoinAsked
+	125, // 46: tidemark.v1.SetAttributesRequest.set:type_name -> tidemark.v1.SetAttributesRequest.SetEntry
+	144, // 47: tidemark.v1.SetAttributesResponse.attributes:type_name -> tidemark.v1.Attribute
+	145, // 48: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
+	126, // 49: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
+	146, // 50: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
+	147, // 51: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	131, // 52: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
+	131, // 53: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	127, // 54: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
+	146, // 55: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
+	147, // 56: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	143, // 57: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
+	132, // 58: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
+	148, // 59: tidemark.v1.SettingsRequest.draft:type_name -> tidemark.v1.Draft
+	136, // 60: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
+	149, // 61: tidemark.v1.Contact.state:type_name -> tidemark.v1.ContactState
+	84,  // 62: tidemark.v1.ContactResponse.contact:type_name -> tidemark.v1.Contact
+	149, // 63: tidemark.v1.ListContactsRequest.states:type_name -> tidemark.v1.ContactState
+	84,  // 64: tidemark.v1.ListContactsResponse.contacts:type_name -> tidemark.v1.Contact
+	97,  // 65: tidemark.v1.PresenceResponse.users:type_name -> tidemark.v1.Presence
+	100, // 66: tidemark.v1.OptionsResponse.options:type_name -> tidemark.v1.UserOptions
+	130, // 67: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
+	130, // 68: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
+	130, // 69: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
+	128, // 70: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
+	130, // 71: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
+	150, // 72: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
+	117, // 73: tidemark.v1.PartitionsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	117, // 74: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	120, // 75: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
+	122, // 76: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
+	137, // 77: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
+	143, // 78: tidemark.v1.MembershipEvent.RolesEntry.value:type_name -> tidemark.v1.Role
+	14,  // 79: tidemark.v1.SyncService.Pull:input_type -> tidemark.v1.PullRequest
+	16,  // 80: tidemark.v1.SyncService.Ack:input_type -> tidemark.v1.AckRequest
+	18,  // 81: tidemark.v1.SyncService.Verify:input_type -> tidemark.v1.VerifyRequest
+	3,   // 82: tidemark.v1.SyncService.Changes:input_type -> tidemark.v1.ChangesRequest
+	1,   // 83: tidemark.v1.SyncService.GiveBack:input_type -> tidemark.v1.GiveBackRequest
+	41,  // 84: tidemark.v1.MessageService.Submit:input_type -> tidemark.v1.SubmitRequest
+	42,  // 85: tidemark.v1.MessageService.Fetch:input_type -> tidemark.v1.FetchRequest
+	43,  // 86: tidemark.v1.MessageService.Hours:input_type -> tidemark.v1.HoursRequest
+	46,  // 87: tidemark.v1.MessageService.Read:input_type -> tidemark.v1.ReadRequest
+	48,  // 88: tidemark.v1.MessageService.Trace:input_type -> tidemark.v1.TraceRequest
+	52,  // 89: tidemark.v1.MessageService.Erase:input_type -> tidemark.v1.EraseRequest
+	20,  // 90: tidemark.v1.MessageService.Receipts:input_type -> tidemark.v1.ReceiptsRequest
+	22,  // 91: tidemark.v1.MessageService.Mentions:input_type -> tidemark.v1.MentionsRequest
+	25,  // 92: tidemark.v1.MessageService.Reactions:input_type -> tidemark.v1.ReactionsRequest
+	28,  // 93: tidemark.v1.MessageService.Pins:input_type -> tidemark.v1.PinsRequest
+	30,  // 94: tidemark.v1.MessageService.Delete:input_type -> tidemark.v1.DeleteRequest
+	32,  // 95: tidemark.v1.MessageService.Clear:input_type -> tidemark.v1.ClearRequest
+	34,  // 96: tidemark.v1.MessageService.Schedule:input_type -> tidemark.v1.ScheduleRequest
+	37,  // 97: tidemark.v1.MessageService.Unschedule:input_type -> tidemark.v1.UnscheduleRequest
+	39,  // 98: tidemark.v1.MessageService.Scheduled:input_type -> tidemark.v1.ScheduledRequest
+	67,  // 99: tidemark.v1.ConversationService.Create:input_type -> tidemark.v1.CreateRequest
+	69,  // 100: tidemark.v1.ConversationService.Get:input_type -> tidemark.v1.GetRequest
+	71,  // 101: tidemark.v1.ConversationService.List:input_type -> tidemark.v1.ListRequest
+	73,  // 102: tidemark.v1.ConversationService.Update:input_type -> tidemark.v1.UpdateRequest
+	75,  // 103: tidemark.v1.ConversationService.AddMembers:input_type -> tidemark.v1.AddMembersRequest
+	76,  // 104: tidemark.v1.ConversationService.RemoveMembers:input_type -> tidemark.v1.RemoveMembersRequest
+	77,  // 105: tidemark.v1.ConversationService.Join:input_type -> tidemark.v1.JoinRequest
+	78,  // 106: tidemark.v1.ConversationService.Leave:input_type -> tidemark.v1.LeaveRequest
+	80,  // 107: tidemark.v1.ConversationService.ListMembers:input_type -> tidemark.v1.ListMembersRequest
+	82,  // 108: tidemark.v1.ConversationService.Settings:input_type -> tidemark.v1.SettingsRequest
+	53,  // 109: tidemark.v1.ConversationService.Dissolve:input_type -> tidemark.v1.DissolveRequest
+	55,  // 110: tidemark.v1.ConversationService.SetRole:input_type -> tidemark.v1.SetRoleRequest
+	56,  // 111: tidemark.v1.ConversationService.Mute:input_type -> tidemark.v1.MuteRequest
+	58,  // 112: tidemark.v1.ConversationService.Transfer:input_type -> tidemark.v1.TransferRequest
+	59,  // 113: tidemark.v1.ConversationService.JoinRequests:input_type -> tidemark.v1.JoinRequestsRequest
+	62,  // 114: tidemark.v1.ConversationService.AnswerJoin:input_type -> tidemark.v1.AnswerJoinRequest
+	63,  // 115: tidemark.v1.ConversationService.SetAttributes:input_type -> tidemark.v1.SetAttributesRequest
+	65,  // 116: tidemark.v1.ConversationService.Badge:input_type -> tidemark.v1.BadgeRequest
+	85,  // 117: tidemark.v1.ContactService.Request:input_type -> tidemark.v1.ContactRequest
+	87,  // 118: tidemark.v1.ContactService.Answer:input_type -> tidemark.v1.AnswerContactRequest
+	88,  // 119: tidemark.v1.ContactService.Remove:input_type -> tidemark.v1.RemoveContactRequest
+	89,  // 120: tidemark.v1.ContactService.Block:input_type -> tidemark.v1.BlockRequest
+	89,  // 121: tidemark.v1.ContactService.Unblock:input_type -> tidemark.v1.BlockRequest
+	90,  // 122: tidemark.v1.ContactService.Remark:input_type -> tidemark.v1.RemarkRequest
+	91,  // 123: tidemark.v1.ContactService.List:input_type -> tidemark.v1.ListContactsRequest
+	101, // 124: tidemark.v1.UserService.Upsert:input_type -> tidemark.v1.UpsertUserRequest
+	103, // 125: tidemark.v1.UserService.Get:input_type -> tidemark.v1.GetUserRequest
+	105, // 126: tidemark.v1.UserService.Update:input_type -> tidemark.v1.UpdateUserRequest
+	107, // 127: tidemark.v1.UserService.IssueToken:input_type -> tidemark.v1.IssueTokenRequest
+	109, // 128: tidemark.v1.UserService.Devices:input_type -> tidemark.v1.DevicesRequest
+	111, // 129: tidemark.v1.UserService.Kick:input_type -> tidemark.v1.KickRequest
+	93,  // 130: tidemark.v1.UserService.Delete:input_type -> tidemark.v1.DeleteUserRequest
+	95,  // 131: tidemark.v1.UserService.Presence:input_type -> tidemark.v1.PresenceRequest
+	98,  // 132: tidemark.v1.UserService.Options:input_type -> tidemark.v1.OptionsRequest
+	115, // 133: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
+	118, // 134: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
+	121, // 135: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
+	113, // 136: tidemark.v1.AdminService.Partitions:input_type -> tidemark.v1.PartitionsRequest
+	15,  // 137: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
+	17,  // 138: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
+	19,  // 139: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
+	8,   // 140: tidemark.v1.SyncService.Changes:output_type -> tidemark.v1.ChangesResponse
+	2,   // 141: tidemark.v1.SyncService.GiveBack:output_type -> tidemark.v1.GiveBackResponse
+	151, // 142: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
+	152, // 143: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
+	44,  // 144: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
+	47,  // 145: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
+	49,  // 146: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
+	151, // 147: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
+	21,  // 148: tidemark.v1.MessageService.Receipts:output_type -> tidemark.v1.ReceiptsResponse
+	23,  // 149: tidemark.v1.MessageService.Mentions:output_type -> tidemark.v1.MentionsResponse
+	26,  // 150: tidemark.v1.MessageService.Reactions:output_type -> tidemark.v1.ReactionsResponse
+	29,  // 151: tidemark.v1.MessageService.Pins:output_type -> tidemark.v1.PinsResponse
+	31,  // 152: tidemark.v1.MessageService.Delete:output_type -> tidemark.v1.DeleteResponse
+	33,  // 153: tidemark.v1.MessageService.Clear:output_type -> tidemark.v1.ClearResponse
+	35,  // 154: tidemark.v1.MessageService.Schedule:output_type -> tidemark.v1.ScheduleResponse
+	38,  // 155: tidemark.v1.MessageService.Unschedule:output_type -> tidemark.v1.UnscheduleResponse
+	40,  // 156: tidemark.v1.MessageService.Scheduled:output_type -> tidemark.v1.ScheduledResponse
+	68,  // 157: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
+	70,  // 158: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
+	72,  // 159: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
+	74,  // 160: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
+	79,  // 161: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
+	79,  // 162: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
+	79,  // 163: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
+	79,  // 164: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
+	81,  // 165: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
+	83,  // 166: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
+	54,  // 167: tidemark.v1.ConversationService.Dissolve:output_type -> tidemark.v1.DissolveResponse
+	79,  // 168: tidemark.v1.ConversationService.SetRole:output_type -> tidemark.v1.MembersResponse
+	57,  // 169: tidemark.v1.ConversationService.Mute:output_type -> tidemark.v1.MuteResponse
+	79,  // 170: tidemark.v1.ConversationService.Transfer:output_type -> tidemark.v1.MembersResponse
+	60,  // 171: tidemark.v1.ConversationService.JoinRequests:output_type -> tidemark.v1.JoinRequestsResponse
+	79,  // 172: tidemark.v1.ConversationService.AnswerJoin:output_type -> tidemark.v1.MembersResponse
+	64,  // 173: tidemark.v1.ConversationService.SetAttributes:output_type -> tidemark.v1.SetAttributesResponse
+	66,  // 174: tidemark.v1.ConversationService.Badge:output_type -> tidemark.v1.BadgeResponse
+	86,  // 175: tidemark.v1.ContactService.Request:output_type -> tidemark.v1.ContactResponse
+	86,  // 176: tidemark.v1.ContactService.Answer:output_type -> tidemark.v1.ContactResponse
+	86,  // 177: tidemark.v1.ContactService.Remove:output_type -> tidemark.v1.ContactResponse
+	86,  // 178: tidemark.v1.ContactService.Block:output_type -> tidemark.v1.ContactResponse
+	86,  // 179: tidemark.v1.ContactService.Unblock:output_type -> tidemark.v1.ContactResponse
+	86,  // 180: tidemark.v1.ContactService.Remark:output_type -> tidemark.v1.ContactResponse
+	92,  // 181: tidemark.v1.ContactService.List:output_type -> tidemark.v1.ListContactsResponse
+	102, // 182: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
+	104, // 183: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
+	106, // 184: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
+	108, // 185: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
+	110, // 186: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
+	112, // 187: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
+	94,  // 188: tidemark.v1.UserService.Delete:output_type -> tidemark.v1.DeleteUserResponse
+	96,  // 189: tidemark.v1.UserService.Presence:output_type -> tidemark.v1.PresenceResponse
+	99,  // 190: tidemark.v1.UserService.Options:output_type -> tidemark.v1.OptionsResponse
+	116, // 191: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
+	119, // 192: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
+	123, // 193: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
+	114, // 194: tidemark.v1.AdminService.Partitions:output_type -> tidemark.v1.PartitionsResponse
+	137, // [137:195] is the sub-list for method output_type
+	79,  // [79:137] is the sub-list for method input_type
+	79,  // [79:79] is the sub-list for extension type_name
+	79,  // [79:79] is the sub-list for extension extendee
+	0,   // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_tidemark_v1_services_proto_init() }
@@ -8595,26 +8761,26 @@ func file_tidemark_v1_services_proto_init() {
 	}
 	file_tidemark_v1_frames_proto_init()
 	file_tidemark_v1_model_proto_init()
-	file_tidemark_v1_services_proto_msgTypes[38].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[40].OneofWrappers = []any{
 		(*SubmitRequest_Message)(nil),
 		(*SubmitRequest_Edit)(nil),
 		(*SubmitRequest_Recall)(nil),
 		(*SubmitRequest_Reaction)(nil),
 		(*SubmitRequest_Pin)(nil),
 	}
-	file_tidemark_v1_services_proto_msgTypes[39].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[41].OneofWrappers = []any{
 		(*FetchRequest_After)(nil),
 		(*FetchRequest_Before)(nil),
 		(*FetchRequest_At)(nil),
 		(*FetchRequest_Hour)(nil),
 		(*FetchRequest_Latest)(nil),
 	}
-	file_tidemark_v1_services_proto_msgTypes[53].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[70].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[79].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[95].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[102].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[119].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[55].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[72].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[81].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[97].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[104].OneofWrappers = []any{}
+	file_tidemark_v1_services_proto_msgTypes[121].OneofWrappers = []any{
 		(*ImportEntry_Message)(nil),
 		(*ImportEntry_Join)(nil),
 		(*ImportEntry_Leave)(nil),
@@ -8625,7 +8791,7 @@ func file_tidemark_v1_services_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidemark_v1_services_proto_rawDesc), len(file_tidemark_v1_services_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   126,
+			NumMessages:   128,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

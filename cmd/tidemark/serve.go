@@ -45,6 +45,8 @@ type serveCommand struct {
 	DevicesPlatforms map[string]uint32 `name:"devices-platforms" mapsep:"," placeholder:"PLATFORM=N" help:"Devices of one user by platform, as clients name it: ios=1,web=3. Default: no limit but --limit-devices."`
 	DevicesFull      string            `name:"devices-full" default:"replace" enum:"replace,refuse" help:"When there is no place for a new device: replace the one seen longest ago, or refuse the new one (${default})."`
 
+	TakeBack time.Duration `default:"0s" help:"After a restore from an older copy: for how long lost messages are taken back from the devices that have them. Nothing else is written meanwhile. Default: not at all."`
+
 	ContactsOnly bool `help:"In direct conversations only contacts may write to each other."`
 
 	Limits limitFlags `embed:"" prefix:"limit-"`
@@ -135,7 +137,7 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 			Admin: strings.TrimSpace(c.AdminKey), HS256Secret: c.TokenSecret, PublicKeys: publicKeys, JWKSURL: c.TokenJwksURL,
 			Issuer: c.TokenIssuer, Audience: c.TokenAudience,
 		},
-		Limits: c.Limits.limits(), ContactsOnly: c.ContactsOnly,
+		Limits: c.Limits.limits(), ContactsOnly: c.ContactsOnly, TakeBack: c.TakeBack,
 		Devices:        server.Devices{Platforms: c.DevicesPlatforms, Full: c.DevicesFull},
 		CallsPerSecond: c.CallsPerSecond, FailuresPerSecond: c.FailuresPerSecond, FramesPerSecond: c.FramesPerSecond,
 		ConnectionsMax: c.ConnectionsMax, ConnectionsPerUserMax: c.ConnectionsPerUserMax, ConnectionsPerAddressMax: c.ConnectionsPerAddressMax,
@@ -168,7 +170,7 @@ func (c *serveCommand) checkZeros() error {
 func flagOf(field string) string {
 	flag, found := map[string]string{
 		"DataDir": "data", "Listen": "listen", "DebugListen": "debug-listen", "Partitions": "partitions", "CacheBytes": "cache-bytes",
-		"Origins": "origin", "Heartbeat": "heartbeat", "Drain": "drain", "Spread": "spread",
+		"Origins": "origin", "Heartbeat": "heartbeat", "Drain": "drain", "Spread": "spread", "TakeBack": "take-back",
 		"Keys.Admin": "admin-key", "Keys.HS256Secret": "token-secret", "Keys.PublicKeys": "token-public-keys", "Keys.JWKSURL": "token-jwks-url",
 		"Limits.BodyBytesMax": "limit-body-bytes", "Limits.FrameBytesMax": "limit-frame-bytes", "Limits.PageEventsMax": "limit-page-events",
 		"Limits.PageBytesMax": "limit-page-bytes", "Limits.MembersMax": "limit-members", "Limits.ConversationsMax": "limit-conversations",

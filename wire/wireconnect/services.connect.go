@@ -55,6 +55,8 @@ const (
 	SyncServiceVerifyProcedure = "/tidemark.v1.SyncService/Verify"
 	// SyncServiceChangesProcedure is the fully-qualified name of the SyncService's Changes RPC.
 	SyncServiceChangesProcedure = "/tidemark.v1.SyncService/Changes"
+	// SyncServiceGiveBackProcedure is the fully-qualified name of the SyncService's GiveBack RPC.
+	SyncServiceGiveBackProcedure = "/tidemark.v1.SyncService/GiveBack"
 	// MessageServiceSubmitProcedure is the fully-qualified name of the MessageService's Submit RPC.
 	MessageServiceSubmitProcedure = "/tidemark.v1.MessageService/Submit"
 	// MessageServiceFetchProcedure is the fully-qualified name of the MessageService's Fetch RPC.
@@ -194,6 +196,9 @@ type SyncServiceClient interface {
 	// Changes answers what changed in any number of sets since the versions that the client holds: in its conversations, in
 	// the members of some, in its contacts, in profiles. Each profile comes once, however many sets it is in.
 	Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error)
+	// GiveBack gives the server events of a conversation that it has lost, because it was restored from an older copy. It
+	// takes them while the operator lets it, if its own seal proves that it had them.
+	GiveBack(context.Context, *wire.GiveBackRequest) (*wire.GiveBackResponse, error)
 }
 
 // NewSyncServiceClient constructs a client for the tidemark.v1.SyncService service. By default, it
@@ -231,15 +236,22 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(syncServiceMethods.ByName("Changes")),
 			connect.WithClientOptions(opts...),
 		),
+		giveBack: connect.NewClient[wire.GiveBackRequest, wire.GiveBackResponse](
+			httpClient,
+			baseURL+SyncServiceGiveBackProcedure,
+			connect.WithSchema(syncServiceMethods.ByName("GiveBack")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // syncServiceClient implements SyncServiceClient.
 type syncServiceClient struct {
-	pull    *connect.Client[wire.PullRequest, wire.PullResponse]
-	ack     *connect.Client[wire.AckRequest, wire.AckResponse]
-	verify  *connect.Client[wire.VerifyRequest, wire.VerifyResponse]
-	changes *connect.Client[wire.ChangesRequest, wire.ChangesResponse]
+	pull     *connect.Client[wire.PullRequest, wire.PullResponse]
+	ack      *connect.Client[wire.AckRequest, wire.AckResponse]
+	verify   *connect.Client[wire.VerifyRequest, wire.VerifyResponse]
+	changes  *connect.Client[wire.ChangesRequest, wire.ChangesResponse]
+	giveBack *connect.Client[wire.GiveBackRequest, wire.GiveBackResponse]
 }
 
 // Pull calls tidemark.v1.SyncService.Pull.
@@ -278,6 +290,15 @@ func (c *syncServiceClient) Changes(ctx context.Context, req *wire.ChangesReques
 	return nil, err
 }
 
+// GiveBack calls tidemark.v1.SyncService.GiveBack.
+func (c *syncServiceClient) GiveBack(ctx context.Context, req *wire.GiveBackRequest) (*wire.GiveBackResponse, error) {
+	response, err := c.giveBack.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SyncServiceHandler is an implementation of the tidemark.v1.SyncService service.
 type SyncServiceHandler interface {
 	// Pull answers what changed since the cursor; with wait_ms it waits until something does.
@@ -289,6 +310,9 @@ type SyncServiceHandler interface {
 	// Changes answers what changed in any number of sets since the versions that the client holds: in its conversations, in
 	// the members of some, in its contacts, in profiles. Each profile comes once, however many sets it is in.
 	Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error)
+	// GiveBack gives the server events of a conversation that it has lost, because it was restored from an older copy. It
+	// takes them while the operator lets it, if its own seal proves that it had them.
+	GiveBack(context.Context, *wire.GiveBackRequest) (*wire.GiveBackResponse, error)
 }
 
 // NewSyncServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -322,6 +346,12 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(syncServiceMethods.ByName("Changes")),
 		connect.WithHandlerOptions(opts...),
 	)
+	syncServiceGiveBackHandler := connect.NewUnaryHandlerSimple(
+		SyncServiceGiveBackProcedure,
+		svc.GiveBack,
+		connect.WithSchema(syncServiceMethods.ByName("GiveBack")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.SyncService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SyncServicePullProcedure:
@@ -332,6 +362,8 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 			syncServiceVerifyHandler.ServeHTTP(w, r)
 		case SyncServiceChangesProcedure:
 			syncServiceChangesHandler.ServeHTTP(w, r)
+		case SyncServiceGiveBackProcedure:
+			syncServiceGiveBackHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -355,6 +387,10 @@ func (UnimplementedSyncServiceHandler) Verify(context.Context, *wire.VerifyReque
 
 func (UnimplementedSyncServiceHandler) Changes(context.Context, *wire.ChangesRequest) (*wire.ChangesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.SyncService.Changes is not implemented"))
+}
+
+func (UnimplementedSyncServiceHandler) GiveBack(context.Context, *wire.GiveBackRequest) (*wire.GiveBackResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.SyncService.GiveBack is not implemented"))
 }
 
 // MessageServiceClient is a client for the tidemark.v1.MessageService service.
