@@ -149,7 +149,7 @@ func (v *conversation) checkCurrents() error {
 	}
 	for _, seq := range slices.Sorted(maps.Keys(v.replay.blank)) {
 		if v.replay.blank[seq] {
-			v.damaged(seq, "content", "gone", "there: no event erased it")
+			v.damaged(seq, "content", "gone", "there: no event has taken it back")
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ type replay struct {
 	currents map[tidemark.Seq]*record.Current
 	mentions map[tidemark.Seq][]record.User            // 0: everybody
 	recalls  map[tidemark.Seq]uint64                   // counted ordinals
-	blank    map[tidemark.Seq]bool                     // events without content; false: an erasure has accounted for it
+	blank    map[tidemark.Seq]bool                     // events without content; false: an erasure or a recall has accounted for it
 	answers  map[tidemark.Seq]tidemark.Seq             // messages in threads, to their roots
 	reacted  map[tidemark.Seq]map[string][]record.User // to messages, by key, ascending
 }
@@ -159,8 +159,29 @@ func (r *replay) recall(e *record.Event, seq tidemark.Seq) {
 	current := r.current(seq)
 	current.RecallSeq = e.Seq
 	r.withdraw(e, target, current)
+	r.blank[seq] = false
+	r.namelessEdits(seq, current)
 	for _, edit := range current.Edits {
 		*r.current(edit) = record.Current{RecallSeq: e.Seq}
+	}
+}
+
+// namelessEdits accounts for edits of a recalled message that were given back without their content, which had been taken
+// back with it. Which they are, the stored current form tells.
+func (r *replay) namelessEdits(seq tidemark.Seq, current *record.Current) {
+	stored, err := r.v.p.Current(r.info.Ordinal, seq)
+	if err != nil || stored == nil {
+		return // noted when current forms are compared
+	}
+	for _, edit := range stored.Edits {
+		if r.blank[edit] && !slices.Contains(current.Edits, edit) {
+			r.blank[edit] = false
+			current.Edits = append(current.Edits, edit)
+		}
+	}
+	if len(current.Edits) > 0 {
+		slices.Sort(current.Edits)
+		current.EditSeq = current.Edits[len(current.Edits)-1]
 	}
 }
 
@@ -183,6 +204,11 @@ func (r *replay) erase(e *record.Event, seq tidemark.Seq) {
 		return // noted when current forms are compared
 	}
 	for _, edit := range stored.Edits {
+		if blank, there := r.blank[edit]; there && !blank && current.RecallSeq > 0 && slices.Contains(current.Edits, edit) {
+			// it came back without content, and the recall has accounted for it
+			*r.current(edit) = record.Current{RecallSeq: current.RecallSeq, EraseSeq: e.Seq}
+			continue
+		}
 		if blank, there := r.blank[edit]; !there || !blank {
 			r.v.damaged(edit, "content", "there, or erased twice", fmt.Sprintf("an edit of event %d, gone: event %d erased it", seq, e.Seq))
 			continue
