@@ -57,6 +57,9 @@ type refusal struct {
 // reason is the reason in the error's details.
 func (r *refusal) reason() wire.Reason { return r.detail.GetReason() }
 
+// isReason tells whether it is a refusal with this reason.
+func (r *refusal) isReason(reason wire.Reason) bool { return r != nil && r.reason() == reason }
+
 // String is the refusal for people.
 func (r *refusal) String() string {
 	if r == nil {

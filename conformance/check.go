@@ -25,6 +25,7 @@ var tables = [][]check{
 	checksOfConnection,
 	checksOfGroups,
 	checksOfContracts,
+	checksOfSync,
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.

@@ -207,6 +207,25 @@ func (p *play) sayMany(u *user, conversation string, n int) (last *wire.Submitte
 	return last
 }
 
+// somePast is a time of the past, at the beginning of an hour: 2001-09-09 01:00 UTC.
+const somePast = 999_997_200_000
+
+// aMillisecond lets the server's clock go on.
+const aMillisecond = 2 * time.Millisecond
+
+// past makes a group of one user with n messages of the past ("1".."n", seqs 2..n+1) at these times, which must rise.
+func (p *play) past(u *user, n int, at func(i int) uint64) string {
+	group := p.create(&wire.CreateRequest{Kind: wire.Kind_GROUP, Owner: u.id, CreatedMs: at(0)})
+	request := &wire.ImportRequest{Conversation: group}
+	for i := range n {
+		request.Entries = append(request.Entries, &wire.ImportEntry{TimeMs: at(i), ClientId: fmt.Sprint("past-", i), User: u.id,
+			Entry: &wire.ImportEntry_Message{Message: textMessage(fmt.Sprint(i + 1))}})
+	}
+	answer := call[*wire.ImportResponse](p.app(), "AdminService/Import", request)
+	equal(p, "how many events were imported", answer.GetAppended(), uint64(n))
+	return group
+}
+
 func textAction(text string) *wire.SubmitRequest_Message {
 	return &wire.SubmitRequest_Message{Message: textMessage(text)}
 }
