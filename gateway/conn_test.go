@@ -320,6 +320,22 @@ func TestFloodIsNotRead(t *testing.T) {
 	w.settled(0)
 }
 
+// TestFloodEndsUnderALargeLimit: each pause earns a thousand frames, more than one read has, and yet the flood goes on.
+func TestFloodEndsUnderALargeLimit(t *testing.T) {
+	w := newWorld(t, nil, openFake)
+	c := w.connect(wire.JSON, "alice", "phone")
+	pongs := []byte(strings.Repeat(string(masked(ws.OpPong, true, strings.Repeat("x", 100))), 1000)) // no answers asked for
+	_ = c.socket.SetWriteDeadline(time.Now().Add(patience))
+	for w.sockets.Stats().ProtocolErrors[Misuse] == 0 {
+		if _, err := c.socket.Write(pongs); err != nil {
+			break
+		}
+	}
+	eventually(t, "it is ended", func() bool { return w.sockets.Stats().ProtocolErrors[Misuse] == 1 })
+	_ = c.socket.Close()
+	w.settled(0)
+}
+
 func TestMisuseEndsTheConnection(t *testing.T) {
 	w := newWorld(t, nil, openFake)
 	c := w.connect(wire.JSON, "alice", "phone")

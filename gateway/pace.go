@@ -41,3 +41,8 @@ func (p *pace) step(now time.Duration, r rhythm) (wait time.Duration) {
 		}
 	}
 }
+
+// rested reports, after a step, whether there was nothing before it that one has to rest from.
+func (p *pace) rested(now time.Duration, r rhythm) bool {
+	return time.Duration(p.due.Load())-now <= r.every
+}

@@ -269,9 +269,11 @@ func (c *conn) overRate(request uint64) bool {
 	if c.frames == nil {
 		return false
 	}
-	pause := c.frames.step(time.Since(c.owner.begun), c.owner.doors.frames)
+	now := time.Since(c.owner.begun)
+	pause := c.frames.step(now, c.owner.doors.frames)
 	if pause == 0 {
-		if c.refused = max(c.refused-1, 0); c.refused == 0 {
+		c.refused = max(c.refused-1, 0)
+		if c.frames.rested(now, c.owner.doors.frames) { // not before: each pause lets as many frames pass as were refused
 			c.pauses = 0
 		}
 		return false
