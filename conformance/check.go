@@ -26,6 +26,11 @@ var tables = [][]check{
 	checksOfGroups,
 	checksOfContracts,
 	checksOfSync,
+	checksOfMessages,
+	checksOfHistory,
+	checksOfEnding,
+	checksOfChain,
+	checksOfErrors,
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.

@@ -7,7 +7,9 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"time"
 
@@ -35,13 +37,16 @@ type verdict struct {
 	expected, seen string
 }
 
-// run plays the check and answers its verdict; nil for success. A fault of the kit itself is not hidden.
+// run plays the check and answers its verdict; nil for success. A check that cannot go on because something is missing
+// in an answer has failed.
 func (p *play) run(c check) (ending *verdict) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
 		case *verdict:
 			ending = r
+		case runtime.Error:
+			ending = &verdict{Failed, "answers from which the check can go on", clip(r.Error() + " at " + lineOfCheck())}
 		default:
 			panic(r)
 		}
@@ -51,6 +56,21 @@ func (p *play) run(c check) (ending *verdict) {
 		d.chainHolds()
 	}
 	return nil
+}
+
+// lineOfCheck is where a check was when it panicked; to be called by the deferred function.
+func lineOfCheck() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	for {
+		frame, more := frames.Next()
+		if name := filepath.Base(frame.File); strings.HasPrefix(name, "check_") {
+			return fmt.Sprintf("%s:%d", name, frame.Line)
+		}
+		if !more {
+			return "an unknown place"
+		}
+	}
 }
 
 // fail ends the check: the server does not do what it must.
@@ -101,6 +121,17 @@ func show(value any) string {
 		return clip(string(text))
 	}
 	return clip(fmt.Sprint(value))
+}
+
+// containsAll tells whether a text has all these parts, white space aside.
+func containsAll(text string, parts ...string) bool {
+	text = strings.Join(strings.Fields(text), "")
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // clip shortens what a server has said.
@@ -214,8 +245,11 @@ const somePast = 999_997_200_000
 const aMillisecond = 2 * time.Millisecond
 
 // past makes a group of one user with n messages of the past ("1".."n", seqs 2..n+1) at these times, which must rise.
-func (p *play) past(u *user, n int, at func(i int) uint64) string {
-	group := p.create(&wire.CreateRequest{Kind: wire.Kind_GROUP, Owner: u.id, CreatedMs: at(0)})
+func (p *play) past(u *user, n int, at func(i int) uint64) string { return p.pastBy(u, u, n, at) }
+
+// pastBy is past in a group with another owner.
+func (p *play) pastBy(owner, u *user, n int, at func(i int) uint64) string {
+	group := p.create(&wire.CreateRequest{Kind: wire.Kind_GROUP, Owner: owner.id, CreatedMs: at(0)}, u)
 	request := &wire.ImportRequest{Conversation: group}
 	for i := range n {
 		request.Entries = append(request.Entries, &wire.ImportEntry{TimeMs: at(i), ClientId: fmt.Sprint("past-", i), User: u.id,
