@@ -146,6 +146,7 @@ func refusalOf(status int, text []byte) *refusal {
 
 // exchange calls a method and answers what came; the error is that of the network.
 func (p *play) exchange(c caller, method string, request proto.Message) (status int, text []byte, err error) {
+	p.beat()
 	body, err := wire.AppendJSON(nil, request)
 	if err != nil {
 		return 0, nil, err

@@ -126,6 +126,7 @@ func checkSilentIsCut(p *play) {
 	silence := heartbeat * 5 / 2
 	p.waits(silence)
 	silent, lively := p.connect(alice, "silent"), p.connect(alice, "lively")
+	silent.quiet = true
 	begun := time.Now()
 	for deadline := begun.Add(silence + p.kit.config.Timeout); silent.end == nil; {
 		if time.Now().After(deadline) {

@@ -26,7 +26,7 @@ func serve(t *testing.T, change func(*server.Config)) (url, key string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := server.Config{DataDir: dir, Listen: "127.0.0.1:0", Version: "test", Spread: time.Millisecond, CacheBytes: 8 << 20,
-		Heartbeat: time.Second}
+		Heartbeat: 4 * time.Second}
 	if change != nil {
 		change(&config)
 	}
@@ -60,7 +60,7 @@ func onlyFromEnvironment() []string {
 
 func TestTheRealServerConforms(t *testing.T) {
 	url, key := serve(t, nil)
-	kit, err := New(t.Context(), Config{URL: url, AdminKey: key, Only: onlyFromEnvironment()})
+	kit, err := New(t.Context(), Config{URL: url, AdminKey: key, Only: onlyFromEnvironment(), Timeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

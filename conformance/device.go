@@ -34,6 +34,8 @@ type device struct {
 	end     *ending             // nil while the connection lasts
 	broken  string              // the first thing by which the chain does not verify
 	texts   []string            // of JSON: the messages as they came
+	quiet   bool                // it sends no ping by itself
+	sent    time.Time           // when it sent the last message
 }
 
 // connect makes a device of a user, in protobuf, and reads until synced. change may alter the hello.
@@ -105,18 +107,38 @@ func (d *device) send(f *wire.ClientFrame) {
 }
 
 // sendMessage sends a message that may be anything. That the connection has ended is seen by who reads.
-func (d *device) sendMessage(op ws.OpCode, payload []byte) { _ = d.socket.sendFrame(op, payload) }
+func (d *device) sendMessage(op ws.OpCode, payload []byte) {
+	d.sent = time.Now()
+	_ = d.socket.sendFrame(op, payload)
+}
+
+// beat lets those of the play's devices ping that have been silent for a heartbeat. The pongs have no request.
+func (p *play) beat() {
+	for _, d := range p.devices {
+		heartbeat := time.Duration(d.welcome.GetHeartbeatMs()) * time.Millisecond
+		if d.welcome != nil && d.end == nil && !d.quiet && time.Since(d.sent) > heartbeat {
+			d.send(&wire.ClientFrame{Frame: &wire.ClientFrame_Ping{Ping: &wire.Ping{}}})
+		}
+	}
+}
 
 // next reads one frame, waiting for it until the deadline. nil: none came, or the connection has ended (d.end).
 func (d *device) next(deadline time.Time) *wire.ServerFrame {
 	for d.end == nil {
-		payload, op, end := d.socket.receive(deadline)
+		d.p.beat()
+		until := deadline
+		if beat := time.Now().Add(time.Duration(max(d.welcome.GetHeartbeatMs(), 1000)) * time.Millisecond / 2); beat.Before(deadline) {
+			until = beat
+		}
+		payload, op, end := d.socket.receive(until)
 		switch {
 		case end != nil:
 			d.end = end
 			return nil
-		case op == 0:
+		case op == 0 && !time.Now().Before(deadline):
 			return nil
+		case op == 0:
+			continue
 		case op == ws.OpPong:
 			continue
 		case op != opOf(d.format):
