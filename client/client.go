@@ -263,6 +263,9 @@ func (c *Client) WaitSynced(ctx context.Context) error {
 		case Synced:
 			return nil
 		case Stopped:
+			if err := c.broken(); err != nil {
+				return err
+			}
 			return errors.New("client: stopped: see the error of Run")
 		}
 		select {

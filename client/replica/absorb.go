@@ -185,8 +185,8 @@ func (s *step) absorbAnswered(c *Conversation) {
 		if !c.holds(seq) {
 			s.absorb(c, run{prev: seq - 1})
 		}
-		if o := s.r.outbox.answered(c.ID, seq); o != nil {
-			s.forget(o) // something else is stored there, or was sent: the event itself will tell
+		if o := s.r.outbox.answered(c.ID, seq); o != nil && !s.belied(c, o) {
+			s.disbelieve(o) // something else is stored there, or was sent: the event itself will tell
 		}
 	}
 }

@@ -63,10 +63,10 @@ func (s *step) fetch(q *request) {
 
 // fetched takes in a page.
 func (s *step) fetched(f *wire.Fetched) {
-	q := s.answer(f.GetRequest())
-	if q == nil {
-		return
+	if q := s.r.conn.requests[f.GetRequest()]; q == nil || q.outgoing != nil || q.purpose == forPing || string(q.in) != f.GetConversation() {
+		return // a stray: of another connection, or of nothing that was asked
 	}
+	q := s.answer(f.Request)
 	switch {
 	case q.purpose == forEnter:
 		s.entered(q.room, f)

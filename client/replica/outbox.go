@@ -436,28 +436,63 @@ func (s *step) submissionRefused(o *Outgoing, e *tidemark.Error) {
 		b.wake(o.Conversation, l)
 		return
 	}
+	s.postpone(o, l, uint64(e.RetryAfterMs))
+}
+
+// postpone queues a submission again, not to be sent before a time has passed.
+func (s *step) postpone(o *Outgoing, l *lane, waitMs uint64) {
 	s.progress(o, Queued, 0)
 	l.single = true
 	if l.notBeforeMs == 0 {
-		b.blocked++
+		s.r.outbox.blocked++
 	}
-	wait := max(uint64(e.RetryAfterMs), unavailableMs)
-	l.notBeforeMs = max(l.notBeforeMs, s.nowMs+wait)
+	l.notBeforeMs = max(l.notBeforeMs, s.nowMs+max(waitMs, unavailableMs))
+}
+
+// belied reports whether another event is stored where the server says that a submission is: the answer was not its own, or
+// the history was rewritten. The two are compared then, and the submission is sent again.
+func (s *step) belied(c *Conversation, o *Outgoing) bool {
+	if !c.holds(o.answer.seq) {
+		return false
+	}
+	n := s.entry(c.ID, o.answer.seq)
+	if n == nil || n.sender == s.r.meta.user && n.clientID == o.ClientID {
+		return false
+	}
+	s.disbelieve(o)
+	s.doubt(c, 0)
+	return true
+}
+
+// disbelieve queues a submission again whose answer the chain contradicts. If it is stored all the same, its event comes, or
+// the server gives the first answer again.
+func (s *step) disbelieve(o *Outgoing) {
+	l := s.r.outbox.lanes[o.Conversation]
+	if l.answers[o.answer.seq] == o {
+		delete(l.answers, o.answer.seq)
+	}
+	o.answer = answer{}
+	s.postpone(o, l, 0)
+	l.items = append(l.items, o)
+	slices.SortFunc(l.items, func(a, b *Outgoing) int { return cmp.Compare(a.number, b.number) })
+	s.saveOutgoing(o)
 }
 
 // submitted takes in the answer to a submission.
 func (s *step) submitted(f *wire.Submitted) {
-	q := s.answer(f.GetRequest())
-	if q == nil || q.outgoing == nil || q.outgoing.State != Sent {
-		return // a stray, or settled meanwhile: its event came
+	if q := s.r.conn.requests[f.GetRequest()]; q == nil || q.outgoing == nil || string(q.outgoing.Conversation) != f.GetConversation() {
+		return // a stray: of another connection, or of nothing that was asked
 	}
-	o := q.outgoing
+	o := s.answer(f.Request).outgoing
+	if o.State != Sent {
+		return // settled meanwhile: its event came
+	}
 	if o.room {
 		s.roomSubmitted(o, f)
 		return
 	}
 	id := tidemark.ConversationID(f.Conversation)
-	if f.Seq == 0 || f.Seq > seqMax || id != o.Conversation { // transient, or not what was asked
+	if f.Seq == 0 || f.Seq > seqMax { // transient, or a number that makes no sense
 		s.forget(o)
 		s.progress(o, Stored, 0)
 		return
@@ -466,9 +501,12 @@ func (s *step) submitted(f *wire.Submitted) {
 	l := s.r.outbox.lanes[o.Conversation]
 	s.r.outbox.take(l, o)
 	o.answer = answer{seq: tidemark.Seq(f.Seq), id: tidemark.EventID(f.Id), timeMs: f.TimeMs, counted: f.Counted, digest: digest}
-	s.progress(o, Stored, o.answer.seq)
 	c := s.edit(id)
 	c.Partition = f.Partition
+	if s.belied(c, o) {
+		return
+	}
+	s.progress(o, Stored, o.answer.seq)
 	s.ownEvent(c, o, f.TimeMs)
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) {
 		s.forget(o) // it is here, or will be fetched
