@@ -24,6 +24,8 @@ type conformanceCommand struct {
 	Quiet    bool          `short:"q" help:"Print no progress."`
 	Parallel int           `default:"8" placeholder:"N" help:"Checks at once, beside those that wait for time to pass (${default})."`
 	Timeout  time.Duration `default:"10s" help:"How long something may take that a server does at once (${default})."`
+	Serve    string        `placeholder:"ADDR" help:"Be a hostile server on ADDR, such as 127.0.0.1:8090, for testing client SDKs: see docs/conformance-sdk.md."`
+	Drive    bool          `help:"Put the Go SDK through the hostile server at URL."`
 	Patience time.Duration `default:"2m" help:"Skip checks that have to wait longer than this (${default})."`
 }
 
@@ -35,11 +37,24 @@ Examples:
 
   tidemark conformance
   tidemark conformance https://chat.example --admin-key "$KEY" --only 2.4,3 --json
-  tidemark conformance --list`
+  tidemark conformance --list
+
+With --serve it is the other side: a server that misbehaves by scenario, against which client SDKs are tested. --drive puts the Go SDK through all its scenarios, or those of --only.
+
+  tidemark conformance --serve 127.0.0.1:8090
+  tidemark conformance --drive http://127.0.0.1:8090`
 }
 
 // Run checks the server and prints what came out.
 func (c *conformanceCommand) Run(ctx context.Context, output *Output) error {
+	switch {
+	case c.Serve != "" && c.Drive:
+		return wrongUsage("give one of --serve and --drive")
+	case c.Serve != "":
+		return c.serve(ctx, output)
+	case c.Drive:
+		return c.drive(ctx, output)
+	}
 	listed, err := conformance.List(c.Only)
 	if err != nil {
 		return wrongUsage("--only: %v", err)

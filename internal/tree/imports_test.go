@@ -52,11 +52,13 @@ var rooms = map[string]room{
 	"bench/schemes": {"root wire record core store store/faultfs journal partition session", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
 	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
-	"sim/invariant": {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
-	"conformance":   {"root chain wire", "the kit checks any server from outside, over the wire; whatever it took from this server's code it would believe"},
+	"sim/invariant":             {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
+	"conformance":               {"root chain wire", "the kit checks any server from outside, over the wire; whatever it took from this server's code it would believe"},
+	"conformance/hostile":       {"root chain wire wire/wireconnect", "a server that misbehaves for client SDKs in any language: with a client's code in reach it would be made for that one"},
+	"conformance/hostile/drive": {"root client conformance/hostile", "it puts the Go SDK through the hostile server over the driver protocol, as drivers in other languages do"},
 
-	"docs/model":    {"", "it runs spin over the model, and compares its README with the code as text"},
-	"sim": {"root record wire core store store/faultfs journal partition session contract client client/replica sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
+	"docs/model": {"", "it runs spin over the model, and compares its README with the code as text"},
+	"sim":        {"root record wire core store store/faultfs journal partition session contract client client/replica sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
 
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
@@ -70,7 +72,7 @@ var outside = []struct {
 }{
 	{"github.com/cockroachdb/pebble", "store store/faultfs journal verify bench/schemes sim cmd/tidemark", "the engine can only be replaced if nobody else has its types in hand"},
 	{"github.com/gobwas/", "gateway conformance", "one place checks fragmentation, UTF-8 and control frames, and one sends what breaks the rules"},
-	{"github.com/coder/websocket", "client", "the SDK's own transport"},
+	{"github.com/coder/websocket", "client conformance/hostile", "the SDK's own transport, and that of the server which provokes SDKs: no bug of the true server may hide in it"},
 	{"github.com/golang-jwt/jwt", "gateway", "tokens are checked in one place"},
 	{"github.com/alecthomas/kong", "cmd/tidemark", "only the command line reads flags and environment"},
 	{"github.com/goccy/go-yaml", "cmd/tidemark api", "only the command line reads configuration files; the API writes its OpenAPI document"},
