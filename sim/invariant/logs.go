@@ -20,7 +20,9 @@ type Log struct {
 	Kind         wire.Kind
 	Floor        tidemark.Seq    // nothing at or below is kept
 	FloorDigest  tidemark.Digest // the chain there
-	Events       []*wire.Event   // from Floor+1 to the head, as they were written or in their current form
+	Events       []*wire.Event   // from Floor+1 to the head, as they were written or in their current form; not changed once given
+
+	chain map[tidemark.Seq]tidemark.Digest // what digests has computed
 }
 
 // Head is the last seq.

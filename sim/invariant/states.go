@@ -92,8 +92,11 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 	return nil
 }
 
-// digests are the chain values from the floor to the head.
+// digests are the chain values from the floor to the head. They are computed once.
 func (l *Log) digests() map[tidemark.Seq]tidemark.Digest {
+	if l.chain != nil {
+		return l.chain
+	}
 	d := l.FloorDigest
 	if l.Floor == 0 {
 		d = chain.Start(l.Conversation)
@@ -104,6 +107,7 @@ func (l *Log) digests() map[tidemark.Seq]tidemark.Digest {
 		d = chain.Next(d, link)
 		all[tidemark.Seq(e.Seq)] = d
 	}
+	l.chain = all
 	return all
 }
 
