@@ -89,6 +89,7 @@ func (w *world) carryOut(c *call, done func(core.Reply, proto.Message)) {
 			done(core.Reply{Err: refused}, wire.ErrorOf(0, refused))
 			return
 		}
+		w.checkAnswer(c.who, c.request, answer)
 		s.poke()
 		done(core.Reply{}, answer)
 		return

@@ -204,6 +204,7 @@ func (c *conn) drain() {
 		c.ready = false
 		return
 	}
+	w.checkFrame(c.d.who(), data)
 	c.toDevice(data)
 	if c.session.Done() {
 		c.endServer()

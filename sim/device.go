@@ -218,6 +218,7 @@ func (d *device) do(steps ...stepFunc) (err error) {
 	}
 	if dies != beforeStored {
 		d.w.observer.Stored(d.who(), d.replica.Cursor())
+		d.w.checkStored(d)
 		d.w.trace.add("stored", uint64(len(outs)), d.tickMs)
 	}
 	if dies != noCrash {

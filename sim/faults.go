@@ -52,8 +52,9 @@ var faults = map[string]func(w *world, chance *rand.Rand) string{
 	"half-open": func(w *world, chance *rand.Rand) string {
 		return w.ofDevice(chance, func(d *device) {
 			if c := d.conn; c != nil { // one end, or both, must find out by the silence
-				c.up.lost = chance.IntN(3) > 0
-				c.down.lost = !c.up.lost || chance.IntN(2) == 0
+				up := chance.IntN(3) > 0
+				down := !up || chance.IntN(2) == 0
+				c.up.lost, c.down.lost = c.up.lost || up, c.down.lost || down // what was lost does not come later
 			}
 		})
 	},

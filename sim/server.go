@@ -109,6 +109,7 @@ func (s *server) step(n uint32) {
 		return
 	}
 	if after := p.Published(); after != before {
+		w.checkCommits(n)
 		w.counts.Commits++
 		w.trace.add("commit", uint64(n), uint64(after))
 		w.say(about{}, "partition %d commits position %d", n, after)
@@ -183,6 +184,9 @@ func (w *world) stop() {
 		did = false
 		for n := range s.set.Partitions() {
 			did = s.set.At(n).Step(w.serverMs()+2000) || did
+			if s.disk.left() == nil {
+				w.checkCommits(n)
+			}
 		}
 	}
 	for _, c := range s.conns {
@@ -211,5 +215,6 @@ func (w *world) restart() {
 	w.trace.add("start", w.nowMs, uint64(s.set.Epoch()))
 	w.say(about{}, "a server starts, epoch %d", s.set.Epoch())
 	w.observer.Happened(invariant.Incident{Kind: invariant.Started, Epoch: s.set.Epoch()})
+	w.checkStart()
 	s.look()
 }

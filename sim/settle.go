@@ -48,6 +48,7 @@ func (w *world) settle() {
 	if v := w.lost(); v != nil {
 		w.fail(v)
 	}
+	w.checkEnd()
 }
 
 // beginCalm mends everything.

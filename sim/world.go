@@ -34,6 +34,7 @@ type world struct {
 	counts   Counts
 	observer invariant.Observer
 	checker  *invariant.Checker
+	checks   *checks
 	failure  *invariant.Violation // the first
 	calm     bool                 // nothing breaks any more
 
@@ -89,7 +90,7 @@ func newWorld(ctx context.Context, cfg Config) *world {
 	w := &world{ctx: context.WithoutCancel(ctx), seed: cfg.Seed, partedMs: map[*device]uint64{}, telling: cfg.Story}
 	w.nowMs = beginMs
 	w.checker = invariant.New()
-	w.observer = w.checker
+	w.observer, w.checks = w.checker, newChecks(cfg.Seed)
 	draw := func(what uint64) *rand.Rand { return rand.New(rand.NewPCG(cfg.Seed, what)) }
 	w.chance = chances{network: draw(1), faults: draw(2), entropy: draw(3)}
 	w.profile = drawProfile(cfg.Profile, draw(4))
@@ -191,6 +192,7 @@ func (w *world) must(cmd core.Command) {
 		for w.server.set.At(n).Step(w.serverMs()) {
 			continue
 		}
+		w.checkCommits(n)
 	}
 	if got == nil || got.Err != nil {
 		panic(fmt.Sprintf("sim: %T: %+v", cmd, got))

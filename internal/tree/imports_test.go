@@ -58,7 +58,7 @@ var rooms = map[string]room{
 	"conformance/hostile/drive": {"root client conformance/hostile", "it puts the Go SDK through the hostile server over the driver protocol, as drivers in other languages do"},
 
 	"docs/model": {"", "it runs spin over the model, and compares its README with the code as text"},
-	"sim":        {"root record wire core store store/faultfs journal partition session contract client client/replica sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
+	"sim":        {"root chain record wire core store store/faultfs journal partition session contract client client/replica verify sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
 
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},

@@ -64,11 +64,8 @@ func (c *Checker) delta(from source, d *wire.ConversationDelta) {
 	c.digest(from, in, tidemark.Seq(d.HeadSeq), d.HeadDigest)
 	c.digest(from, in, tidemark.Seq(d.PrevSeq), d.PrevDigest)
 	c.run(from, in, d.HeadSeq, d.Events)
-	if s := d.Self; s != nil {
-		if s.ReadSeq > d.HeadSeq {
-			c.report(about("S10", from.who, in, tidemark.Seq(s.ReadSeq), "read up to %d, and the head is %d", s.ReadSeq, d.HeadSeq))
-		}
-		c.read(from, in, from.who.User, tidemark.Seq(s.ReadSeq))
+	if d.Self != nil {
+		c.read(from, in, from.who.User, tidemark.Seq(d.Self.ReadSeq))
 	}
 }
 

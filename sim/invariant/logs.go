@@ -42,6 +42,12 @@ func (c *Checker) Check(logs []*Log) {
 	c.begin()
 	defer c.mu.Unlock()
 	given := make(map[tidemark.ConversationID]bool)
+	var users []tidemark.UserID
+	for key := range c.marks {
+		users = append(users, key.user)
+	}
+	slices.Sort(users)
+	users = slices.Compact(users)
 	for _, l := range logs {
 		given[l.Conversation] = true
 		h := c.history(c.epoch, l.Conversation)
@@ -49,6 +55,7 @@ func (c *Checker) Check(logs []*Log) {
 		c.kept(l, h)
 		c.once(l, h)
 		c.seenBy(l, h)
+		c.marked(l, users)
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(c.logs), func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.conversation, b.conversation))
@@ -158,6 +165,19 @@ func sendsOf(all map[send]*sending, in tidemark.ConversationID) []send {
 		return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.clientID, b.clientID))
 	})
 	return list
+}
+
+// marked checks S10: no read mark that was told is past the head. What is told of a log may be older than the mark beside it.
+func (c *Checker) marked(l *Log, users []tidemark.UserID) {
+	for _, user := range users {
+		m := c.marks[marked{place{c.epoch, l.Conversation}, user}]
+		if m == nil {
+			continue
+		}
+		if last := m.steps[len(m.steps)-1].seq; last > l.Head() {
+			c.report(about("S10", Who{User: user}, l.Conversation, last, "read up to %d, and the head is %d", last, l.Head()))
+		}
+	}
 }
 
 // seenBy checks who was told what: S5 nobody an event that membership did not let them see, S8 everybody what they were said to

@@ -198,6 +198,14 @@ func TestAReadMarkNeverFalls(t *testing.T) {
 	w.wants("S10")
 }
 
+func TestNobodyHasReadWhatIsNotWritten(t *testing.T) {
+	w := begun(t)
+	call := w.c.Called(invariant.Who{User: "ann"}, &wire.ReadRequest{Conversation: "team", Seq: 2})
+	w.c.Answered(call, &wire.ReadResponse{ReadSeq: 2})
+	w.check()
+	w.wants("S10")
+}
+
 func TestNobodyHasReadWhatTheyHaveNotReceived(t *testing.T) {
 	w := begun(t)
 	call := w.c.Called(invariant.Who{}, &wire.ListMembersRequest{Conversation: "team"})

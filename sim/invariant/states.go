@@ -161,8 +161,10 @@ func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
 		return about(name, s.Who, l.Conversation, seq, "the device's chain ends at %d in %x…, the log's at %d in %x…",
 			seq, digest[:4], l.Head(), l.digests()[l.Head()])
 	}
-	if len(has.Segments) > 1 {
-		return about("C6", s.Who, l.Conversation, has.Segments[0].To+1, "a gap has not healed: %v", has.Segments)
+	for _, gap := range has.Gaps() { // what is older than all that is stored waits until it is read
+		if len(has.Segments) > 0 && gap.From > has.Segments[0].From {
+			return about("C6", s.Who, l.Conversation, gap.From, "a gap has not healed: %v of %v", gap, has.Segments)
+		}
 	}
 	for _, shown := range s.Messages[l.Conversation] {
 		if !m.Saw(s.User, shown.Seq) {
@@ -215,7 +217,7 @@ func SameView(a, b *State) *Violation {
 		if v := sameSummary(a, b, x, y); v != nil {
 			return v
 		}
-		if v := sameForms(a, b, x.ID); v != nil {
+		if v := sameForms(a, b, x.ID, tidemark.Seq(x.Self.GetVisibleFrom())); v != nil {
 			return v
 		}
 	}
@@ -244,15 +246,15 @@ func summary(c *replica.Conversation) string {
 	return fmt.Sprintf("head %d, %d unread, %d mentions, last at %d", c.HeadSeq, c.Unread, c.Mentions, c.LastTimeMs)
 }
 
-// sameForms compares the messages that both have.
-func sameForms(a, b *State, in tidemark.ConversationID) *Violation {
+// sameForms compares the messages that both have from a seq on. Of what is from an earlier stay each has what it had by then.
+func sameForms(a, b *State, in tidemark.ConversationID, from tidemark.Seq) *Violation {
 	forms := make(map[tidemark.Seq]string)
 	for i := range a.Messages[in] {
 		forms[a.Messages[in][i].Seq] = Form(&a.Messages[in][i])
 	}
 	for i := range b.Messages[in] {
 		m := &b.Messages[in][i]
-		if want, both := forms[m.Seq]; both && want != Form(m) {
+		if want, both := forms[m.Seq]; both && m.Seq >= from && want != Form(m) {
 			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, want)
 		}
 	}
