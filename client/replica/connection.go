@@ -19,6 +19,7 @@ const (
 	ackAfterMs     = 1_000  // an acknowledgement waits at most this long for others
 	ackAfterFrames = 64     // and for at most this many frames
 	answerMaxMs    = 60_000 // a connection on which an answer takes longer is given up
+	readAgainMs    = 5_000  // read marks that were refused for now are sent again after so long
 	silenceMinMs   = 10_000 // added to two heartbeats: a connection silent for longer is given up
 	heartbeatMinMs = 1_000  // no server makes us ping more often
 )
@@ -48,6 +49,7 @@ type connection struct {
 	unacked     map[uint32]tidemark.Position
 	ackFrames   int
 	ackDueMs    uint64 // 0: nothing to acknowledge
+	readsDueMs  uint64 // when read marks that are not confirmed are sent again; 0: they are not
 	watched     []string
 }
 
@@ -252,6 +254,16 @@ func (s *step) synced(f *wire.Synced) {
 	}
 }
 
+// sendReads sends the read marks again that are not confirmed.
+func (s *step) sendReads() {
+	s.r.conn.readsDueMs = 0
+	for _, id := range sortedKeys(s.r.conversations) {
+		if c := s.r.conversations[id]; c.PendingRead > 0 && c.moves(c.PendingRead) {
+			s.sendRead(c)
+		}
+	}
+}
+
 // recentFirst are all conversations, the last active first.
 func (s *step) recentFirst() []tidemark.ConversationID {
 	return slices.SortedFunc(maps.Keys(s.r.conversations), func(a, b tidemark.ConversationID) int {
@@ -286,12 +298,15 @@ func (s *step) ack() {
 	conn.unacked = nil
 }
 
-// refused takes in an error: the answer to a request, or to hello.
+// refused takes in an error: the answer to a request, or to hello. One that answers neither may be of a read mark.
 func (s *step) refused(e *wire.Error) {
 	refusal := wire.ToError(e)
 	if e.GetRequest() == 0 {
-		if s.r.conn.phase == greeted {
+		switch conn := &s.r.conn; {
+		case conn.phase == greeted:
 			s.out.Refuse = refusal
+		case conn.phase == live && refusal.Reason.Info().Retryable:
+			conn.readsDueMs = s.nowMs + max(uint64(refusal.RetryAfterMs), readAgainMs)
 		}
 		return
 	}
@@ -319,6 +334,9 @@ func (r *Replica) Tick(view View, nowMs uint64) (Output, error) {
 	}
 	if conn.ackDueMs > 0 && nowMs >= conn.ackDueMs {
 		s.ack()
+	}
+	if conn.readsDueMs > 0 && nowMs >= conn.readsDueMs {
+		s.sendReads()
 	}
 	switch {
 	case nowMs >= conn.heardMs+2*conn.heartbeatMs+silenceMinMs:
@@ -356,7 +374,7 @@ func (r *Replica) DeadlineMs() uint64 {
 	if conn.phase < live {
 		pages, rooms = 0, 0 // they wait for synced
 	}
-	for _, at := range []uint64{conn.ackDueMs, pages, rooms, r.outbox.dueMs()} {
+	for _, at := range []uint64{conn.ackDueMs, conn.readsDueMs, pages, rooms, r.outbox.dueMs()} {
 		if at > 0 {
 			due = append(due, at)
 		}

@@ -427,3 +427,16 @@ func TestAnsweredAndRemoved(t *testing.T) {
 	alice.crash()
 	equal(t, "outbox after a restart", len(alice.replica.Outbox()), 0)
 }
+
+// A read mark that the server cannot take for the moment is sent again on the same connection: the refusal names no request.
+func TestReadMarkThatWasRefusedForNow(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	alice.markRead(team, 3)
+	alice.toward = nil // it never arrives; the server says that nothing can be written now
+	alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Error{Error: wire.ErrorOf(0, tidemark.Refuse(tidemark.Unavailable, "no space"))}})
+	equal(t, "read mark not confirmed", alice.replica.Conversation(team).PendingRead, 3)
+	alice.settle() // time passes
+	equal(t, "read mark not confirmed later", alice.replica.Conversation(team).PendingRead, 0)
+	equal(t, "read mark", alice.replica.Conversation(team).Self.ReadSeq, 3)
+}
