@@ -34,7 +34,9 @@ var tables = [][]check{
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.
-var unchecked = map[string]string{}
+var unchecked = map[string]string{
+	"3.3": "it is about the examples in the repository, which tests of every SDK run, and asks nothing of a server",
+}
 
 // all are the checks in the order of their statements.
 var all = sorted(slices.Concat(tables...))

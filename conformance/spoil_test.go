@@ -372,6 +372,9 @@ var spoils = []struct {
 	{"Verify answers for another seq", "3.4", replacing("SyncService/Verify", `"seq":"4"`, `"seq":"5"`)},
 	{"Verify has no digest", "3.4", replacing("SyncService/Verify", `"digest":"`, `"unknown":"`)},
 
+	{"the seal of a fetched head is another", "3.5", changing(func(f *wire.ServerFrame) { flip(f.GetFetched().GetHeadSeal()) })},
+	{"headDigest comes without its seal", "3.5", deltas(func(c *wire.ConversationDelta) { c.HeadSeal = nil })},
+
 	{"errors have another code", "4.1", replacing("", `"code":"not_found"`, `"code":"unknown"`)},
 	{"messages do not begin with the reason", "4.1", replacing("", `"message":"`, `"message":"oh: `)},
 	{"errors have another status", "4.1", fault{answer: func(_ string, status int, body []byte) (int, []byte) {
