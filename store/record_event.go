@@ -100,8 +100,9 @@ func appendCommit(dst []byte, events []record.ConversationSeq) []byte {
 	return dst
 }
 
-// commitEventsMax bounds what one commit row may claim to hold, so that a damaged one cannot ask for all memory.
-const commitEventsMax = 1 << 24
+// commitEventsMax bounds what one commit row may claim to hold, so that a damaged one cannot ask for all memory: here for
+// 16 MiB. A batch has far fewer events: it ends after 4 MiB.
+const commitEventsMax = 1 << 20
 
 func decodeCommit(b []byte) ([]record.ConversationSeq, error) {
 	d := decoder{b: b}
