@@ -39,7 +39,8 @@ func (t *turn) handleSetOptions(cmd *SetOptions) Reply {
 }
 
 // handleRevokeTokens refuses the tokens issued so far, those of this millisecond included: of one device, or all. Who
-// issues the next token dates it not before this.
+// issues the next token dates it not before this. So when the clock has stepped back, or the millisecond is the same, there
+// may be tokens with the very time of the last revocation: each is later than the one before.
 func (t *turn) handleRevokeTokens(cmd *RevokeTokens) Reply {
 	if cmd.Device != "" && !cmd.Device.Valid() {
 		return refuse(tidemark.BadArgument, "device %q is not an id: it takes %s", cmd.Device, tidemark.IDAlphabet)
@@ -47,10 +48,13 @@ func (t *turn) handleRevokeTokens(cmd *RevokeTokens) Reply {
 	if !t.exists(cmd.User) {
 		return unknownUser(cmd.User)
 	}
-	next, from := t.account(cmd.User), t.env.NowMs+1
+	next := t.account(cmd.User)
+	from := max(t.env.NowMs, next.TokensFromMs) + 1
 	if cmd.Device == "" {
-		next.TokensFromMs = max(next.TokensFromMs, from)
-		from = next.TokensFromMs
+		for _, r := range next.Revoked {
+			from = max(from, r.FromMs+1)
+		}
+		next.TokensFromMs = from
 	}
 	next.Revoked = slices.DeleteFunc(next.Revoked, func(r record.RevokedDevice) bool {
 		return r.FromMs <= next.TokensFromMs
@@ -61,7 +65,7 @@ func (t *turn) handleRevokeTokens(cmd *RevokeTokens) Reply {
 		})
 		switch {
 		case found:
-			next.Revoked[i].FromMs = max(next.Revoked[i].FromMs, from)
+			next.Revoked[i].FromMs = max(next.Revoked[i].FromMs+1, from)
 		case len(next.Revoked) >= RevokedMax:
 			return refuse(tidemark.TooMany, "the tokens of %d devices of %s are revoked one by one, more are not kept: "+
 				"revoke those of all devices", RevokedMax, cmd.User)

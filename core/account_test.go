@@ -12,6 +12,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/core/coretest"
+	"github.com/tidemark-im/tidemark/record"
 )
 
 // accountCommand is a command about an account; nil if it is none.
@@ -109,5 +110,43 @@ func TestRevokedDevicesAreBounded(t *testing.T) {
 	}
 	if r := revoke("another"); r.Err != nil || len(r.Account.Revoked) != 1 {
 		t.Errorf("after that: %+v", r)
+	}
+}
+
+// TestRevokedWithoutTimePassing: who issues a token dates it not before the last revocation. So a later revocation must
+// refuse that very time, also where the clock has stepped back or the millisecond is the same.
+func TestRevokedWithoutTimePassing(t *testing.T) {
+	m := coretest.New()
+	revoke := func(device tidemark.DeviceID, nowMs uint64) *record.Account {
+		t.Helper()
+		reply, _ := m.Do(&core.RevokeTokens{User: "alice", Device: device}, core.Env{NowMs: nowMs})
+		if reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+		if err := m.Check(); err != nil {
+			t.Fatal(err)
+		}
+		return m.Account("alice")
+	}
+	if reply, _ := m.Do(&core.UpsertUser{User: "alice"}, core.Env{NowMs: 1}); reply.Err != nil {
+		t.Fatal(reply.Err)
+	}
+	last := uint64(0)
+	for i, nowMs := range []uint64{1000, 1000, 400} {
+		a := revoke("", nowMs)
+		if a.TokensFromMs <= last {
+			t.Errorf("revocation %d at %d refuses tokens before %d: one issued at %d counts", i, nowMs, a.TokensFromMs, last)
+		}
+		last = a.TokensFromMs
+	}
+	for i, nowMs := range []uint64{400, 400, 300} {
+		a := revoke("phone", nowMs)
+		if len(a.Revoked) != 1 || a.Revoked[0].FromMs <= last {
+			t.Fatalf("revocation %d of a device at %d: %+v; a token issued at %d counts", i, nowMs, a.Revoked, last)
+		}
+		last = a.Revoked[0].FromMs
+	}
+	if a := revoke("", 200); a.TokensFromMs <= last || len(a.Revoked) > 0 {
+		t.Errorf("the revocation of all: %+v; a token of the phone issued at %d counts", a, last)
 	}
 }

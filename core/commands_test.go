@@ -18,8 +18,8 @@ var commandKinds = []string{
 	"Message", "Message", "Message", "Edit", "Edit", "Recall", "Reaction", "Reaction", "Pin", "Erase", "Read", "Read",
 	"Create", "Update", "AddMembers", "RemoveMembers", "Join", "Join", "Leave", "SetRole", "Transfer", "Mute", "AnswerJoin", "AnswerJoin",
 	"Dissolve", "Settings", "Import", "UpsertUser", "UpdateUser", "DeleteUser", "Depart",
-	"SeeDevice", "ForgetDevice", "SaveCursor", "Contact", "Delete", "Clear", "Trim", "Trim",
-	"Schedule", "Schedule", "Unschedule", "SubmitScheduled", "SubmitScheduled",
+	"SeeDevice", "ForgetDevice", "SaveCursor", "SetOptions", "SetOptions", "RevokeTokens", "RevokeTokens", "Contact", "Delete", "Clear", "Trim", "Trim",
+	"Schedule", "Schedule", "Schedule", "Schedule", "Unschedule", "Unschedule", "SubmitScheduled", "SubmitScheduled",
 	"SetAttributes", "SetAttributes", "SetAttributes", "DropAttributes",
 }
 
@@ -70,6 +70,8 @@ func (h *history) command(kind string) core.Command {
 		return cmd
 	case "Import":
 		return &core.Import{Conversation: c, Entries: h.entries()}
+	case "SetOptions", "RevokeTokens":
+		return h.accountCommand(kind)
 	case "Contact":
 		return &core.Contact{
 			User: h.user(), Peer: h.user(), Action: core.ContactAction(rapid.IntRange(0, 8).Draw(h.t, "action")), Text: h.text(),

@@ -6,6 +6,7 @@ package core_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -63,6 +64,11 @@ func TestHistories(t *testing.T) {
 	for _, kind := range kinds {
 		if accepted[kind] == 0 {
 			t.Errorf("no %s was ever accepted: the histories do not test it", kind)
+		}
+	}
+	for _, command := range everyCommand(t) {
+		if accepted["*core."+command] == 0 && command != "GiveBack" { // see TestWhatIsGivenBackIsAsItWas
+			t.Errorf("no *core.%s was ever accepted: the histories do not test it", command)
 		}
 	}
 }
@@ -134,6 +140,7 @@ func (h *history) run(kind string, cmd core.Command) {
 		return
 	}
 	h.accepted[kind]++
+	h.accepted[fmt.Sprintf("%T", cmd)]++
 	if reply.Requested {
 		h.accepted["a request to join"]++
 	}
@@ -149,6 +156,7 @@ func (h *history) run(kind string, cmd core.Command) {
 		h.t.Fatalf("%s: %v", kind, err)
 	}
 	h.marksHaveNotFallen(before)
+	h.tokensStayRefused(before)
 	h.readsNothing(before, cmd)
 	if cmd, ok := cmd.(*core.Depart); ok {
 		h.hasDeparted(cmd)
