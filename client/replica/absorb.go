@@ -185,10 +185,24 @@ func (s *step) absorbAnswered(c *Conversation) {
 		if !c.holds(seq) {
 			s.absorb(c, run{prev: seq - 1})
 		}
+		if target, _, ok := s.targetOf(c.ID, seq); ok && target < tidemark.Seq(c.Self.GetVisibleFrom()) {
+			s.hideEdits(c, tidemark.Seq(c.Self.GetVisibleFrom())) // what it edits was cleared meanwhile
+		}
 		if o := s.r.outbox.answered(c.ID, seq); o != nil && !s.belied(c, o) {
 			s.disbelieve(o) // something else is stored there, or was sent: the event itself will tell
 		}
 	}
+}
+
+// targetOf is what the stored event of a seq does to which message; false: nothing, or it is not stored.
+func (s *step) targetOf(in tidemark.ConversationID, seq tidemark.Seq) (target tidemark.Seq, o op, ok bool) {
+	if c := s.r.conversations[in]; c == nil || !c.holds(seq) {
+		return 0, op{}, false
+	}
+	if n := s.entry(in, seq); n != nil {
+		return n.target()
+	}
+	return 0, op{}, false
 }
 
 // checkHead compares what is stored with what the server says of its head.

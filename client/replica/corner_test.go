@@ -440,3 +440,63 @@ func TestReadMarkThatWasRefusedForNow(t *testing.T) {
 	equal(t, "read mark not confirmed later", alice.replica.Conversation(team).PendingRead, 0)
 	equal(t, "read mark", alice.replica.Conversation(team).Self.ReadSeq, 3)
 }
+
+// A submission whose answer comes when the user is no member any more is settled by it: nothing of the log will follow.
+func TestAnsweredAfterRemoved(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	s.position[s.logs[team].partition]++
+	s.append(team, "bob", "b", text2body("before"))
+	alice.say(team, "after")
+	alice.upload()
+	answer := alice.session.out[len(alice.session.out)-1]
+	alice.session.out = nil
+	alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true,
+		Conversations: []*wire.ConversationDelta{{Id: string(team), Partition: s.logs[team].partition, Removed: true}}}}})
+	alice.session.out = append(alice.session.out, answer)
+	alice.download()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	alice.crash()
+	equal(t, "outbox after a restart", len(alice.replica.Outbox()), 0)
+}
+
+// What was read at a server that has lost it cannot be confirmed: the mark goes back to what there is.
+func TestReadOfWhatARestoredServerHasLost(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	backup := s.clone(8)
+	bob.say(team, "lost")
+	bob.settle()
+	alice.settle()
+	alice.disconnect()
+	alice.markRead(team, alice.replica.Conversation(team).HeadSeq)
+	alice.connect(backup)
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "read and not confirmed", c.PendingRead, 0)
+	equal(t, "unread", c.Unread, 0)
+}
+
+// A conversation that a restored server did not have, and that began anew there with fewer events, is what the server has
+// now, and not what the device had.
+func TestBeginsAnewAtARestoredServer(t *testing.T) {
+	s, alice, bob := world(t)
+	backup := s.clone(8)
+	talk(s, alice, bob, 5)
+	alice.disconnect()
+	delete(backup.logs, team)
+	alice.connect(backup)
+	alice.settle()
+	equal(t, "removed", alice.replica.Conversation(team).Removed, true)
+	backup.create(team, "alice", "bob")
+	bob.connect(backup)
+	bob.say(team, "again")
+	bob.settle()
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "head", c.HeadSeq, 2)
+	if list := alice.texts(team); len(list) != 1 || list[0] != "again" {
+		t.Errorf("alice sees %v", list)
+	}
+	alice.checkC1(backup)
+}

@@ -82,6 +82,12 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	c.Partition = d.Partition
 	if c.Removed && !stale {
 		c.Removed = false
+		if head := tidemark.Seq(d.HeadSeq); head < c.HeadSeq { // it began anew at a server that was restored
+			c.HeadSeq = head
+			if head < c.Tail() {
+				s.doubt(c, 0)
+			}
+		}
 	}
 	if touched := conn.touched[d.Partition]; touched == nil {
 		conn.touched[d.Partition] = map[tidemark.ConversationID]bool{id: true}
@@ -190,6 +196,25 @@ func (s *step) clear(c *Conversation, before tidemark.Seq) {
 		}
 	}
 	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq < before })
+	s.hideEdits(c, before)
+}
+
+// hideEdits takes the content away from the stored edits of messages before a seq: it says what those said.
+func (s *step) hideEdits(c *Conversation, before tidemark.Seq) {
+	for _, seg := range c.Segments {
+		for seq := seg.From; seq <= seg.To; seq++ {
+			n := s.entry(c.ID, seq)
+			if n == nil {
+				return
+			}
+			if target, _, ok := n.target(); ok && target < before && n.kind == KindEdit && !n.hidden {
+				n = n.clone()
+				n.dropContent()
+				n.hidden = true
+				s.save(c.ID, n)
+			}
+		}
+	}
 }
 
 // hide takes the content of a stored message away that the user has deleted for itself; the chain keeps its hash.
@@ -246,6 +271,7 @@ func (s *step) removed(id tidemark.ConversationID) {
 
 // tellRead keeps the counts right while the server has not confirmed a read mark set here.
 func (s *step) tellRead(c *Conversation) {
+	c.PendingRead = min(c.PendingRead, c.HeadSeq) // what was read may be gone: the server was restored
 	if !c.moves(c.PendingRead) {
 		c.PendingRead = 0
 	}

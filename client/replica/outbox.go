@@ -508,8 +508,8 @@ func (s *step) submitted(f *wire.Submitted) {
 	}
 	s.progress(o, Stored, o.answer.seq)
 	s.ownEvent(c, o, f.TimeMs)
-	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) {
-		s.forget(o) // it is here, or will be fetched
+	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) || c.Removed {
+		s.forget(o) // it is here, or will be fetched, or what stands before it will not come any more
 		s.ownRead(c, o, o.answer.seq)
 	} else {
 		put(&l.answers, o.answer.seq, o)

@@ -144,11 +144,13 @@ func TestRecallOfWhatWasCleared(t *testing.T) {
 	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 2, Message: &wire.Message{Text: "secret"}}}})
 	bob.settle()
 	alice.settle()
-	equal(t, "the edit", alice.messages(team)[0].Body.GetEdit().GetMessage().GetText(), "secret")
+	if edit := alice.messages(team)[0]; edit.Body != nil || !edit.Hidden {
+		t.Errorf("the edit of a cleared message shows %v", edit.Body)
+	}
 	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 2}}})
 	bob.settle()
 	alice.settle()
-	if edit := alice.messages(team)[0]; edit.Body != nil || edit.RecallSeq != 4 {
+	if edit := alice.messages(team)[0]; edit.Body != nil {
 		t.Errorf("the edit of a recalled message shows %v, recalled by %d", edit.Body, edit.RecallSeq)
 	}
 }
@@ -167,5 +169,33 @@ func TestSentAndCleared(t *testing.T) {
 	alice.settle()
 	if left := alice.replica.Outbox(); len(left) != 0 {
 		t.Errorf("the outbox still holds %+v", left[0])
+	}
+}
+
+// What an edit says goes with the message it edits when the history is cleared, on devices that have it as on those that
+// come later; also one's own edit that is answered only afterwards.
+func TestEditOfWhatWasClearedGoesWithIt(t *testing.T) {
+	s, alice, bob := world(t)
+	alice.connect(s)
+	bob.connect(s)
+	alice.say(team, "mine")
+	alice.settle()
+	bob.settle()
+	alice.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 2, Message: &wire.Message{Text: "secret"}}}})
+	alice.settle()
+	equal(t, "the edit", alice.messages(team)[2].Body.GetEdit().GetMessage().GetText(), "secret")
+	s.clear("alice", team, 2)
+	alice.settle()
+	if edit := alice.messages(team)[0]; edit.Seq != 3 || edit.Body != nil || !edit.Hidden {
+		t.Errorf("event %d is an edit of a message that was cleared, and shows %v", edit.Seq, edit.Body)
+	}
+
+	alice.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 2, Message: &wire.Message{Text: "secret"}}}})
+	for alice.upload() {
+	}
+	s.clear("alice", team, 3)
+	alice.settle()
+	if edit := alice.messages(team)[0]; edit.Seq != 4 || edit.Body != nil || !edit.Hidden {
+		t.Errorf("event %d is an own edit of a message that was cleared, and shows %v", edit.Seq, edit.Body)
 	}
 }

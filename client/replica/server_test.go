@@ -279,9 +279,10 @@ func (h *history) logForm(e event) *wire.Event {
 	return ev
 }
 
-// hide withholds a message that the user has deleted for itself.
+// hide withholds a message that the user has deleted for itself, and the edit of one that it does not see.
 func (h *history) hide(ev *wire.Event, e event, user string) *wire.Event {
-	if slices.Contains(h.deleted[user], e.Seq) {
+	edit := h.bodies[tidemark.Seq(e.Seq)].GetEdit()
+	if slices.Contains(h.deleted[user], e.Seq) || edit != nil && tidemark.Seq(edit.Seq) < h.marks[user].from {
 		if len(ev.Body) > 0 {
 			withhold(ev, e.kind)
 		}
