@@ -107,7 +107,7 @@ func callSend(w *world, chance *rand.Rand) string {
 	}
 	m := w.message(chance, &wire.Message{})
 	clientID := fmt.Sprintf("call-%d", w.texts)
-	n := tidemark.PartitionOfConversation(id, w.profile.Partitions)
+	n, epoch := tidemark.PartitionOfConversation(id, w.profile.Partitions), w.epoch
 	w.call(chance, &call{
 		who:     who,
 		request: &wire.SubmitRequest{ClientId: clientID, Conversation: string(id), Action: &wire.SubmitRequest_Message{Message: m}},
@@ -125,7 +125,7 @@ func callSend(w *world, chance *rand.Rand) string {
 			return a
 		},
 		then: func(r core.Reply) {
-			if r.Err == nil && r.Seq > 0 {
+			if r.Err == nil && r.Seq > 0 && w.isNow(epoch) {
 				w.noteAck(ack{cmp.Or(actor.User, tidemark.SystemUser), id, tidemark.ClientID(clientID), r.Seq, n, r.Position})
 			}
 		},
@@ -133,6 +133,9 @@ func callSend(w *world, chance *rand.Rand) string {
 	})
 	return fmt.Sprintf("%s submits %s to %s by a call", who, clientID, id)
 }
+
+// isNow reports whether what was said under an epoch still holds: no older copy has come in its place since.
+func (w *world) isNow(epoch tidemark.Epoch) bool { return w.epoch == epoch }
 
 // noteAck remembers what the server has said to be stored.
 func (w *world) noteAck(a ack) {

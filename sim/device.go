@@ -161,7 +161,7 @@ func (d *device) takeIn() {
 		}
 		w.observer.Received(d.who(), c.number, f)
 		w.tellFrame(d, f)
-		if a := f.GetSubmitted(); a != nil && a.Seq > 0 && c.submits[a.Request] != nil {
+		if a := f.GetSubmitted(); a != nil && a.Seq > 0 && c.submits[a.Request] != nil && w.isNow(c.s.set.Epoch()) {
 			w.noteAck(ack{
 				d.user, tidemark.ConversationID(a.Conversation), tidemark.ClientID(c.submits[a.Request].ClientId), tidemark.Seq(a.Seq),
 				a.Partition, tidemark.Position(a.Position),

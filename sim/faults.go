@@ -193,7 +193,7 @@ func restore(w *world, chance *rand.Rand) string {
 	w.forgetAcks(old.positions)
 	w.observer.Happened(invariant.Incident{Kind: invariant.Crashed})
 	w.observer.Happened(invariant.Incident{Kind: invariant.Restored, Epoch: epoch})
-	w.server = nil
+	w.server, w.epoch = nil, epoch
 	s.close()
 	w.disk = mem
 	w.after(chance.Uint64N(w.profile.DownMs)+1, w.restart)

@@ -211,7 +211,7 @@ func (w *world) restart() {
 		w.fail(&invariant.Violation{Invariant: "S2", Text: err.Error()})
 		return
 	}
-	w.server = s
+	w.server, w.epoch = s, s.set.Epoch()
 	w.trace.add("start", w.nowMs, uint64(s.set.Epoch()))
 	w.say(about{}, "a server starts, epoch %d", s.set.Epoch())
 	w.observer.Happened(invariant.Incident{Kind: invariant.Started, Epoch: s.set.Epoch()})

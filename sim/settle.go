@@ -183,7 +183,7 @@ func (d *device) compareOne(c *replica.Conversation, id tidemark.ConversationID,
 
 // differ is how the devices of a user differ from each other.
 func (w *world) differ(u *person) *invariant.Violation {
-	var lists, all []tidemark.Digest
+	var lists []tidemark.Digest
 	for _, d := range u.devices {
 		err := d.store.View(func(v replica.View) error {
 			list, err := d.replica.Fingerprint(v, -1)
@@ -191,11 +191,6 @@ func (w *world) differ(u *person) *invariant.Violation {
 				return err
 			}
 			lists = append(lists, list)
-			if d.config.Backfill == replica.FillAll {
-				whole, err := d.replica.Fingerprint(v, 0)
-				all = append(all, whole)
-				return err
-			}
 			return nil
 		})
 		if err != nil {
@@ -210,12 +205,64 @@ func (w *world) differ(u *person) *invariant.Violation {
 			}
 		}
 	}
-	for i := range all {
-		if all[i] != all[0] {
-			return &invariant.Violation{Invariant: "Y1", User: u.id, Text: "devices that store all have other messages"}
+	var whole []*device
+	for _, d := range u.devices {
+		if d.config.Backfill == replica.FillAll {
+			whole = append(whole, d)
+		}
+	}
+	for _, d := range whole[1:] { // the first of each user's devices stores all
+		if v := w.differInMessages(whole[0], d); v != nil {
+			return v
 		}
 	}
 	return nil
+}
+
+// differInMessages is how two devices of a user that store all differ in what that user may see now. What one of them has
+// from before, when the user could see more, is its own.
+func (w *world) differInMessages(a, b *device) *invariant.Violation {
+	for n := range w.server.set.Partitions() {
+		rows, _ := w.server.set.At(n).Conversations(a.user)
+		for _, row := range rows {
+			info, err := w.server.set.At(n).InfoOf(row.Conversation)
+			if err != nil {
+				continue
+			}
+			sight, err := w.server.set.See(a.user, info.ID)
+			if err != nil {
+				continue
+			}
+			one, other := a.texts(info.ID, sight.Floor+1, sight.Head.Seq), b.texts(info.ID, sight.Floor+1, sight.Head.Seq)
+			for i := range max(len(one), len(other)) {
+				switch {
+				case i >= len(one) || i >= len(other):
+					return missing(info.ID, "%s and %s store %d and %d events from %d on", a.who(), b.who(), len(one), len(other), sight.Floor+1)
+				case one[i] != other[i]:
+					return missing(info.ID, "%s has\n    %s\nand %s\n    %s", a.who(), one[i], b.who(), other[i])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// texts are the stored events of a conversation as an app shows them.
+func (d *device) texts(in tidemark.ConversationID, from, to tidemark.Seq) (texts []string) {
+	_ = d.store.View(func(v replica.View) error {
+		list, err := replica.Messages(v, d.user, in, from, to, 0, false)
+		for i := range list {
+			m := &list[i]
+			text := fmt.Sprintf("%d: id %d of %s at %d, kind %d, hidden %v, edited %d, recalled %d, erased %d, pinned %d, thread %d; %v; ",
+				m.Seq, m.ID, m.Sender, m.TimeMs, m.Kind, m.Hidden, m.EditSeq, m.RecallSeq, m.EraseSeq, m.PinSeq, m.ThreadCount, m.Content)
+			for _, r := range m.Reactions {
+				text += fmt.Sprintf("%s %d %v, ", r.Key, r.Count, r.Mine)
+			}
+			texts = append(texts, text)
+		}
+		return err
+	})
+	return texts
 }
 
 // difference says where the lists of two devices differ.

@@ -38,8 +38,9 @@ type world struct {
 	failure  *invariant.Violation // the first
 	calm     bool                 // nothing breaks any more
 
-	server       *server    // nil: none runs
-	disk         *vfs.MemFS // what the next one starts on
+	server       *server        // nil: none runs
+	disk         *vfs.MemFS     // what the next one starts on
+	epoch        tidemark.Epoch // of the data
 	serverSkewMs int64
 	copies       []oldCopy
 	processes    uint64
