@@ -8,6 +8,7 @@ package replica_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -499,4 +500,53 @@ func TestBeginsAnewAtARestoredServer(t *testing.T) {
 		t.Errorf("alice sees %v", list)
 	}
 	alice.checkC1(backup)
+}
+
+// An own message that lies before all that is stored here leaves the outbox: it is at the server, and is there when the
+// history is read.
+func TestAnsweredBeforeWhatIsStored(t *testing.T) {
+	s, alice, bob := world(t)
+	alice.cfg.Tail, alice.cfg.Backfill = 3, replica.FillHoles
+	alice.load()
+	alice.connect(s)
+	alice.settle()
+	s.position[s.logs[team].partition]++
+	s.append(team, "bob", "b", text2body("before"))
+	alice.say(team, "mine")
+	alice.upload()
+	alice.session.out = alice.session.out[len(alice.session.out)-1:]
+	alice.download() // the answer, and not what is before it
+	equal(t, "outbox", len(alice.replica.Outbox()), 1)
+	alice.disconnect()
+	s.clear("alice", team, 1) // what was stored here goes
+	bob.connect(s)
+	for i := range 10 {
+		bob.say(team, fmt.Sprint("m", i))
+		bob.settle()
+	}
+	alice.connect(s)
+	alice.settle()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	equal(t, "stored from", alice.replica.Conversation(team).Segments[0].From, 11)
+	alice.fetch(team, replica.Page{Start: true})
+	alice.settle()
+	if list := alice.texts(team); !slices.Contains(list, "mine") {
+		t.Errorf("the history has %v", list)
+	}
+}
+
+// An edit leaves a message in its thread, whoever shows it: what the edit says is completed as the server does.
+func TestEditStaysInItsThread(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	bob.submit(team, &wire.Body{Body: &wire.Body_Message{Message: &wire.Message{Text: "answer", Thread: 2}}})
+	bob.settle()
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 3, Message: &wire.Message{Text: "better"}}}})
+	bob.settle()
+	alice.settle()
+	for _, d := range []*device{alice, bob} {
+		m := d.messages(team)[2]
+		equal(t, d.name+" shows", m.Text(), "better")
+		equal(t, d.name+" shows it in the thread of", m.Content.GetThread(), 2)
+	}
 }

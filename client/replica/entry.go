@@ -241,7 +241,7 @@ func (n *entry) fold(to tidemark.Seq, me tidemark.UserID) (sure bool) {
 func (n *entry) apply(o op, me tidemark.UserID) (sure bool) {
 	switch o.kind {
 	case KindEdit:
-		n.editSeq, n.editBody = o.seq, o.body
+		n.editSeq, n.editBody = o.seq, inThread(o.body, n.answers())
 	case KindRecall:
 		n.recallSeq = firstOf(n.recallSeq, o.seq)
 	case KindErased:
@@ -259,6 +259,16 @@ func (n *entry) apply(o op, me tidemark.UserID) (sure bool) {
 		n.threads.last = o.seq
 	}
 	return true
+}
+
+// inThread is what an edit says, in the thread of the message that it edits.
+func inThread(edit []byte, root tidemark.Seq) []byte {
+	body := parseBody(edit)
+	if m := body.GetMessage(); m != nil && tidemark.Seq(m.Thread) != root {
+		m.Thread = uint64(root)
+		return wire.MarshalBody(body)
+	}
+	return edit
 }
 
 // react counts one reaction, or its removal; see fold for sure.
@@ -389,6 +399,9 @@ func (n *entry) message(in tidemark.ConversationID, me tidemark.UserID) Message 
 		Conversation: in, Seq: n.seq, ID: n.id, TimeMs: n.timeMs, Sender: n.sender, ClientID: n.clientID, Kind: n.kind,
 		EditSeq: n.editSeq, RecallSeq: n.recallSeq, EraseSeq: n.eraseSeq, PinSeq: n.pinSeq, Hidden: n.hidden,
 		ThreadCount: n.threads.count, ThreadSeq: n.threads.last,
+	}
+	if n.hidden && n.kind == KindEdit {
+		m.RecallSeq, m.EraseSeq = 0, 0 // of the message that it edits, which need not be known any more
 	}
 	for _, t := range n.reactions {
 		m.Reactions = append(m.Reactions, Reaction{Key: t.key, Count: t.count, Mine: t.mine, Users: slices.Clone(t.in)})

@@ -193,6 +193,7 @@ func (s *step) lookForGaps(partition uint32) {
 
 // plan makes or drops the task of a conversation.
 func (s *step) plan(c *Conversation) {
+	s.leaveOlder(c)
 	gap, open := s.nextGap(c)
 	switch {
 	case c.Removed || !open && !c.Doubt.Open && len(c.unsure) == 0:
@@ -205,6 +206,19 @@ func (s *step) plan(c *Conversation) {
 		s.r.tasks.want(c.ID, s.nowMs+graceMs, s.nowMs)
 	default:
 		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
+	}
+}
+
+// leaveOlder settles own submissions that lie in the log before what is stored here, where nothing is fetched unless it is
+// read: they would wait for it for ever.
+func (s *step) leaveOlder(c *Conversation) {
+	if len(c.Segments) == 0 || s.r.cfg.Backfill == FillAll {
+		return
+	}
+	for _, seq := range s.r.outbox.answeredSeqs(c.ID) {
+		if seq < c.Segments[0].From {
+			s.forget(s.r.outbox.answered(c.ID, seq))
+		}
 	}
 }
 

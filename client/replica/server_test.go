@@ -309,7 +309,9 @@ func (h *history) pageForm(e event, user string) *wire.Event {
 	}
 	if f.edit > 0 {
 		withhold(ev, e.kind)
-		ev.Edited, ev.Body = uint64(f.edit), wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: f.content}})
+		content := proto.CloneOf(f.content)
+		content.Thread = h.bodies[tidemark.Seq(e.Seq)].GetMessage().GetThread() // an edit does not move it
+		ev.Edited, ev.Body = uint64(f.edit), wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: content}})
 	}
 	ev.Pinned = uint64(f.pin)
 	for key, users := range f.reactions {
