@@ -88,10 +88,10 @@ func (l *logged) cut(head tidemark.Seq) {
 	l.positions, l.digests = l.positions[:head], l.digests[:head+1]
 }
 
-// checkCommits takes in what a partition has published since it was last looked at: each commit, and readable (S6). Now and
+// checkCommits takes in what a partition has applied since it was last looked at: each commit, and readable (S6). Now and
 // then it looks at what is counted.
 func (w *world) checkCommits(n uint32) {
-	db, upTo := w.server.db.Partition(n), w.server.set.At(n).Published()
+	db, upTo := w.server.db.Partition(n), max(w.server.set.At(n).Published(), w.server.durable[n])
 	for position := w.checks.published[n] + 1; position <= upTo; position++ {
 		events, err := db.Commit(position)
 		if err != nil {
@@ -109,7 +109,8 @@ func (w *world) checkCommits(n uint32) {
 		}
 	}
 	w.checks.published[n] = max(w.checks.published[n], upTo)
-	if w.checks.chance.IntN(lookEvery) == 0 && len(w.users) > 0 {
+	settled := upTo == w.server.set.At(n).Published() // otherwise sessions have not heard of it yet
+	if settled && w.checks.chance.IntN(lookEvery) == 0 && len(w.users) > 0 {
 		w.look(w.users[w.checks.chance.IntN(len(w.users))].id)
 	}
 }

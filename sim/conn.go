@@ -38,6 +38,7 @@ type conn struct {
 	unread   int  // frames given to down that the device has not taken in
 	heardMs  uint64
 	over     bool // at the server's end
+	busy     bool // its session is in the middle of something
 
 	submits map[uint64]*wire.Submit // by request; not answered
 }
@@ -107,9 +108,11 @@ func (c *conn) handleSoon(ms uint64) {
 // handle gives the first frame to the session, if it would not wait with it.
 func (c *conn) handle() {
 	w := c.d.w
-	if c.over || !c.s.up || len(c.frames) == 0 {
+	if c.over || !c.s.up || c.busy || len(c.frames) == 0 {
 		return
 	}
+	c.busy = true
+	defer func() { c.busy = false }()
 	f := c.frames[0]
 	switch hello := f.GetHello(); {
 	case hello != nil:
@@ -144,7 +147,7 @@ func (c *conn) open(hello *wire.Hello) {
 	}
 	c.session = session.New(session.Config{
 		User: c.d.user, Device: tidemark.DeviceID(hello.DeviceId), Platform: hello.Platform, Client: hello.Client, Address: "sim",
-		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs,
+		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs, Admit: s.admit,
 		OnReady: func() { c.ready = true }, // see wake: in whatever order sessions are told, nothing follows from it
 	})
 	if err := c.session.Open(w.ctx, hello); err != nil {
@@ -196,9 +199,11 @@ func (c *conn) drainSoon() {
 // drain sends one frame of the session, if the device has room for it.
 func (c *conn) drain() {
 	w := c.d.w
-	if c.over || !c.s.up || c.session == nil || !c.ready || c.unread >= w.profile.Window {
+	if c.over || !c.s.up || c.busy || c.session == nil || !c.ready || c.unread >= w.profile.Window {
 		return
 	}
+	c.busy = true
+	defer func() { c.busy = false }()
 	data, ok := c.session.Next(nil)
 	if !ok {
 		c.ready = false

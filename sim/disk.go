@@ -51,6 +51,13 @@ func (d *disk) trap(t trouble, seed uint64) {
 	d.next, d.seed = t, seed
 }
 
+// trapped reports whether something will come with the next write or sync of the log.
+func (d *disk) trapped() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.next != noTrouble
+}
+
 // left is what a crash in the middle of a commit has left; nil: there was none.
 func (d *disk) left() *vfs.MemFS {
 	d.mu.Lock()

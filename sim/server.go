@@ -33,9 +33,11 @@ type server struct {
 	registry *session.Registry
 	entropy  *rand.ChaCha8
 	up       bool
-	stepAt   []uint64 // by partition: when it is stepped next; 0: not planned
-	conns    []*conn  // that it knows
-	clipped  error    // why a crash in the middle of opening it is no failure
+	stepping bool                // a partition is in the middle of a step
+	durable  []tidemark.Position // by partition: of the last commit that succeeded
+	stepAt   []uint64            // by partition: when it is stepped next; 0: not planned
+	conns    []*conn             // that it knows
+	clipped  error               // why a crash in the middle of opening it is no failure
 }
 
 // start opens a server on a disk. An error that the disk's own trouble explains is no failure of the world.
@@ -55,14 +57,14 @@ func (w *world) start(mem *vfs.MemFS) (*server, error) {
 	}
 	s.db = db
 	s.set, err = partition.Open(partition.Config{
-		DB: db, Journal: journal.NewLocal(db), NowMs: w.serverMs, Entropy: s.entropy, Limits: w.profile.Limits,
+		DB: db, Journal: unhurried{journal.NewLocal(db), s}, NowMs: w.serverMs, Entropy: s.entropy, Limits: w.profile.Limits,
 		QueueMax: w.profile.QueueMax, BatchMax: w.profile.BatchMax, Cache: w.profile.Cache,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the server does not begin: %w", err), db.Close())
 	}
 	s.registry, s.up = session.NewRegistry(), true
-	s.stepAt = make([]uint64, s.set.Partitions())
+	s.stepAt, s.durable = make([]uint64, s.set.Partitions()), make([]tidemark.Position, s.set.Partitions())
 	return s, nil
 }
 
@@ -102,7 +104,9 @@ func (s *server) stepBy(n uint32, atMs uint64) {
 func (s *server) step(n uint32) {
 	w, p := s.w, s.set.At(n)
 	before := p.Published()
+	s.stepping = true
 	did := p.Step(w.serverMs())
+	s.stepping = false
 	if left := s.disk.left(); left != nil {
 		w.trace.add("torn", uint64(n), uint64(before))
 		w.crash(left, "in the middle of a commit")
@@ -141,11 +145,7 @@ func (s *server) look() {
 
 // submit queues a command; false: there was no room, or it was refused at once, which done is told.
 func (s *server) submit(cmd core.Command, done func(core.Reply)) {
-	if !s.set.Offer(cmd, func(r core.Reply) {
-		if s.disk.left() == nil { // else nobody is left to hear it
-			done(r)
-		}
-	}) {
+	if !s.set.Offer(cmd, s.answered(done)) {
 		done(core.Reply{Err: tidemark.Refuse(tidemark.Unavailable, "the queue is full")})
 	}
 	s.poke()

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What happens between the steps of a commit, and of a hello: in a real server other goroutines go on meanwhile.
+
+package sim
+
+import (
+	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/journal"
+	"github.com/tidemark-im/tidemark/store"
+)
+
+// unhurried is a journal whose commits take their time: before one is written, and before its partition goes on, other
+// connections are served.
+type unhurried struct {
+	journal.Journal
+	s *server
+}
+
+// Commit implements [journal.Journal].
+func (j unhurried) Commit(b *store.Batch) error {
+	j.s.meanwhile()
+	err := j.Journal.Commit(b)
+	if n := b.Partition(); err == nil {
+		j.s.durable[n] = j.s.set.At(n).Published() + 1
+	}
+	j.s.meanwhile()
+	return err
+}
+
+// meanwhile serves some connections, one frame each, while a partition is in the middle of a step.
+func (s *server) meanwhile() {
+	chance := s.w.chance.network
+	if chance.IntN(2) == 0 || s.disk.left() != nil {
+		return
+	}
+	for _, c := range append([]*conn(nil), s.conns...) {
+		switch chance.IntN(6) {
+		case 0:
+			c.handle()
+		case 1, 2:
+			c.drain()
+		}
+	}
+}
+
+// answered is done, as a partition calls it between applying a commit and telling sessions of it: others go on meanwhile.
+func (s *server) answered(done func(core.Reply)) func(core.Reply) {
+	return func(r core.Reply) {
+		if s.disk.left() != nil {
+			return // nobody is left to hear it
+		}
+		if s.w.server == s { // what is answered was applied: the reference follows
+			for n, position := range s.durable {
+				if position > s.set.At(uint32(n)).Published() {
+					s.w.checkCommits(uint32(n))
+				}
+			}
+		}
+		s.meanwhile()
+		done(r)
+	}
+}
+
+// admit is asked of a session while it registers: partitions go on meanwhile, unless this one is in the middle of a step.
+func (s *server) admit() error {
+	chance := s.w.chance.network
+	if s.stepping || chance.IntN(2) == 0 || s.disk.trapped() {
+		return nil
+	}
+	for n := range s.set.Partitions() {
+		if chance.IntN(2) == 0 {
+			s.step(n)
+		}
+	}
+	return nil
+}
