@@ -111,4 +111,33 @@ func TestEveryStatementHasACheck(t *testing.T) {
 			t.Errorf("statement %s is said to be unchecked (%q), but does not exist or has a check", statement, why)
 		}
 	}
+	for statement := range numbers {
+		switch has := checked[statement] || unchecked[statement] != ""; {
+		case !has && !missing[statement]:
+			t.Errorf("no check is of statement [%s], nor does `unchecked` say why", statement)
+		case has && missing[statement]:
+			t.Errorf("statement [%s] has a check: strike it out of `missing`", statement)
+		}
+	}
+	if len(unchecked) > 5 {
+		t.Errorf("%d statements are said to be beyond checking: that is too many", len(unchecked))
+	}
+}
+
+// missing are the statements that have no check. It may only get shorter.
+var missing = setOf(`
+2.28 2.29 2.30 2.31 2.32 2.33 2.34
+2.40 2.41 2.42 2.43 2.44 2.45 2.46 2.47 2.48 2.49 2.50 2.51
+2.60 2.61 2.62 2.63 2.64 2.65 2.66 2.67 2.68
+5.1 5.2 5.3 5.4 5.10 5.11 5.12 5.13 5.14 5.15 5.16
+5.20 5.21 5.22 5.23 5.30 5.31 5.32 5.33 5.34 5.35 5.38
+5.40 5.41 5.42 5.43 5.44 5.45 5.46 5.47 5.48 5.50 5.51 5.52 5.53 5.54
+`)
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, word := range strings.Fields(words) {
+		set[word] = true
+	}
+	return set
 }
