@@ -44,6 +44,14 @@ func (s *adminService) Partitions(context.Context, *wire.PartitionsRequest) (*wi
 	return &wire.PartitionsResponse{Partitions: s.partitions()}, nil
 }
 
+// Checkpoint makes a backup. It goes on when the caller does not wait for it.
+func (s *adminService) Checkpoint(_ context.Context, request *wire.CheckpointRequest) (*wire.CheckpointResponse, error) {
+	if s.config.Checkpoint == nil {
+		return nil, tidemark.Refuse(tidemark.Unavailable, "this server makes no backups")
+	}
+	return s.config.Checkpoint(request.GetName())
+}
+
 func (a *API) partitions() []*wire.PartitionStats {
 	set := a.config.Set
 	all := make([]*wire.PartitionStats, set.Partitions())

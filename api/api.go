@@ -18,12 +18,14 @@ import (
 	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/session"
+	"github.com/tidemark-im/tidemark/wire"
 	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 const (
 	callTimeout    = 30 * time.Second // of a call, not counting what Pull waits
 	waitMax        = 60 * time.Second // what Pull may wait
+	backupTimeout  = 12 * time.Hour   // of Checkpoint, which may copy all data to another disk
 	importBytesMax = 32 << 20         // request of Import, bytes
 	offerBytesMax  = 8 << 20          // request of GiveBack, bytes
 	compressMin    = 1 << 10          // smaller answers are not compressed, bytes
@@ -51,6 +53,9 @@ type Config struct {
 	StartedMs uint64                     // for Stats
 	State     func() string              // for Stats: "serving", "draining", "stopped writing: ..."; nil: "serving"
 	Disk      func() (used, free uint64) // for Stats, bytes; nil: zeros
+
+	// Checkpoint makes a backup by its name; "": that of the time. nil: there is nowhere to make one.
+	Checkpoint func(name string) (*wire.CheckpointResponse, error)
 }
 
 // API is the handler of all services. Safe for concurrent use.
@@ -107,6 +112,10 @@ func New(config Config) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Connect reads a request that is too large to its end; this is where the end is.
 	r.Body = http.MaxBytesReader(w, r.Body, 2*importBytesMax)
+	if r.URL.Path == wireconnect.AdminServiceCheckpointProcedure {
+		deadline, connection := time.Now().Add(backupTimeout), http.NewResponseController(w)
+		_, _ = connection.SetReadDeadline(deadline), connection.SetWriteDeadline(deadline) // where it cannot, the answer may be lost
+	}
 	a.mux.ServeHTTP(w, r)
 }
 

@@ -60,6 +60,7 @@ var accessOf = map[string]access{
 	wireconnect.AdminServiceSessionsProcedure:        appOnly,
 	wireconnect.AdminServiceImportProcedure:          appOnly,
 	wireconnect.AdminServicePartitionsProcedure:      appOnly,
+	wireconnect.AdminServiceCheckpointProcedure:      appOnly,
 }
 
 // bodyBytesMax is how large the request of a method may be, given the server's limit on frames.

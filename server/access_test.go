@@ -101,6 +101,7 @@ var attempts = map[string]attempt{
 	"UserService/Delete":   {body: `{"userId":"leaver"}`, stranger: "NOT_ALLOWED", unknown: `{"userId":"nobody"}`, why: "UNKNOWN_USER", admin: true},
 
 	"AdminService/Partitions": {body: `{}`, stranger: "NOT_ALLOWED", admin: true},
+	"AdminService/Checkpoint": {body: `{}`, stranger: "NOT_ALLOWED", unknown: `{"name":"../b"}`, why: "BAD_ARGUMENT", admin: true},
 	"AdminService/Sessions":   {body: `{}`, stranger: "NOT_ALLOWED", unknown: `{"pageToken":"nonsense"}`, why: "BAD_ARGUMENT", admin: true},
 	"AdminService/Import": {body: `{"conversation":"team","entries":[]}`, stranger: "NOT_ALLOWED",
 		unknown: `{"conversation":"team","entries":[{"timeMs":"1","clientId":"i","user":"nobody","message":{"text":"x"}}]}`, why: "UNKNOWN_USER", admin: true},

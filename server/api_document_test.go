@@ -244,6 +244,8 @@ func (n *node) quiet() {
 func stable(text string) string {
 	for _, r := range []struct{ find, put string }{
 		{`"(\w*[dD]igest|salt|bodyHash|seal|headSeal)":"[^"]+"`, `"$1":"…"`},
+		{`"path":"[^"]*/backups/([^"]+)","bytes":"\d+"`, `"path":"/var/lib/tidemark/backups/$1","bytes":"21904318"`},
+		{`"positions":\["[0-9",]*\]`, `"positions":["1027","998","1101","1004"]`},
 		{`"(token|sessionId|address|version|pageToken|nextPageToken|listVersion|infoVersion|membersVersion|nickname|avatar|custom)":"[A-Za-z0-9_\-.+/=]{9,}"`, `"$1":"…"`},
 		{`"(id)":"\d{12,}"`, `"$1":"7312849104"`},
 		{`"(epoch)":"\d+"`, `"$1":"1"`},

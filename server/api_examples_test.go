@@ -131,6 +131,8 @@ var examples = []example{
 
 	{method: "AdminService/Stats", as: "app", body: `{}`, refused: []refuse{{"alice", `{}`, "a user's own token"}}},
 	{method: "AdminService/Partitions", as: "app", body: `{}`, refused: []refuse{{"alice", `{}`, "a user's own token"}}},
+	{method: "AdminService/Checkpoint", as: "app", body: `{"name":"before-the-move"}`, cost: "tables are shared, logs copied; all is copied to another disk",
+		refused: []refuse{{"app", `{"name":"before-the-move"}`, "a backup that there is"}, {"app", `{"name":"../../etc"}`, "a path"}, {"alice", `{}`, "a user's own token"}}},
 	{method: "AdminService/Sessions", as: "app", body: `{}`, cost: "grows with the page", refused: []refuse{{"alice", `{}`, "a user's own token"}}},
 	{method: "ConversationService/Create", as: "app", body: `{"id":"archive","createdMs":"1100000000000"}`, hidden: true},
 	{method: "AdminService/Import", as: "app", body: `{"conversation":"archive","entries":[{"timeMs":"1100000000000","clientId":"i1","user":"carol","join":true},{"timeMs":"1100000001000","clientId":"i2","user":"carol","message":{"text":"hello from the past"}}]}`,

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ import (
 // Config of a server. The zero value of a field means its default, which [New] fills in.
 type Config struct {
 	DataDir     string // where everything is kept; made if it does not exist. Must be given
+	Backups     string // folder of the backups that AdminService/Checkpoint makes; it must not be inside DataDir/db. Default DataDir/backups
 	Listen      string // host:port of all protocols; port 0 picks a free one. Default 127.0.0.1:8080
 	DebugListen string // host:port of Go's profiler (/debug/pprof/), which shows what is in memory; "": none
 	Partitions  uint32 // of a new data directory, 1 to 256; 0: what the directory has, or 8. Another number than it has is refused
@@ -140,6 +142,12 @@ func wrong(field, format string, args ...any) error {
 func (c *Config) complete() error {
 	if c.DataDir == "" {
 		return wrong("DataDir", "is empty: give the directory where data is kept")
+	}
+	if c.Backups == "" {
+		c.Backups = filepath.Join(c.DataDir, "backups")
+	}
+	if inside, err := filepath.Rel(filepath.Join(c.DataDir, "db"), c.Backups); err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
+		return wrong("Backups", "is %q: it must not be inside the database", c.Backups)
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"

@@ -170,6 +170,10 @@ var (
 	takeBackFamily   = family("take_back_seconds", "For so long yet lost events are taken back, and nothing else is written.", gauge)
 	takenFamily      = family("taken_back_events_total", "Lost events that came back.", counter)
 	sessionsFamily   = family("sessions", "Sessions on this node.", gauge)
+	backupsFamily    = family("backups_total", "Backups since the start, by outcome: made or failed.", counter, "outcome")
+	backupTimeFamily = family("backup_last_timestamp_seconds", "When the last backup was complete, Unix time; 0: none since the start.", gauge)
+	backupSizeFamily = family("backup_last_bytes", "Bytes of the last backup.", gauge)
+	backupTookFamily = family("backup_last_duration_seconds", "How long the last backup took.", gauge)
 	shedFamily       = family("room_shed_total", "Messages of rooms that were left out for a receiver which was behind, by priority.", counter, "priority")
 	readyFamily      = family("ready", "1 while writes are accepted.", gauge)
 	violationsFamily = family("protocol_errors_total", "Connections ended because the client broke the protocol, by kind.", counter, "kind")
@@ -188,6 +192,9 @@ func (c counted) Describe(out chan<- *prometheus.Desc) {
 	}
 	out <- takeBackFamily.desc
 	out <- takenFamily.desc
+	for _, f := range []figure{backupsFamily, backupTimeFamily, backupSizeFamily, backupTookFamily} {
+		out <- f.desc
+	}
 	out <- sessionsFamily.desc
 	out <- readyFamily.desc
 	out <- shedFamily.desc
@@ -220,6 +227,11 @@ func (c counted) Collect(out chan<- prometheus.Metric) {
 	taken, _ := c.set.TakenBack()
 	out <- takeBackFamily.of(float64(c.set.TakeBackMs()) / 1000)
 	out <- takenFamily.of(float64(taken))
+	out <- backupsFamily.of(float64(c.backups.made.Load()), "made")
+	out <- backupsFamily.of(float64(c.backups.failed.Load()), "failed")
+	out <- backupTimeFamily.of(float64(c.backups.lastMs.Load()) / 1000)
+	out <- backupSizeFamily.of(float64(c.backups.lastBytes.Load()))
+	out <- backupTookFamily.of(float64(c.backups.lastTookMs.Load()) / 1000)
 	out <- sessionsFamily.of(float64(c.registry.Count()))
 	ready := 0.0
 	if _, ok := c.state(); ok {

@@ -44,6 +44,7 @@ type Server struct {
 	set      *partition.Set
 	registry *session.Registry
 	sockets  *gateway.WebSocket
+	backups  backups
 	metrics  *metrics
 	listener net.Listener
 	debug    net.Listener // nil: none
@@ -140,7 +141,7 @@ func (s *Server) route(auth *gateway.Auth) error {
 		Calls: rate(s.config.CallsPerSecond, 200, 2), Failures: rate(s.config.FailuresPerSecond, 5, 10),
 		Ending: s.ending, NowMs: s.config.nowMs, Observe: s.metrics.observeCall,
 		Version: s.config.Version, StartedMs: uint64(s.started.UnixMilli()),
-		State: func() string { state, _ := s.state(); return state }, Disk: s.disk,
+		State: func() string { state, _ := s.state(); return state }, Disk: s.disk, Checkpoint: s.backup,
 	})
 	mux := http.NewServeMux()
 	for _, service := range api.Services() {

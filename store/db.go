@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	tidemark "github.com/tidemark-im/tidemark"
 )
@@ -20,6 +22,7 @@ import (
 type DB struct {
 	meta       Meta
 	dir        string
+	given      vfs.FS // as configured; nil: the disk
 	log        *slog.Logger
 	readOnly   bool
 	fs         *stopFS
@@ -32,6 +35,7 @@ type DB struct {
 	figures    atomic.Pointer[pebble.Metrics] // as last taken
 	partitions []*Partition
 	lock       io.Closer
+	copying    sync.Mutex // held while a backup is made; before everything else
 }
 
 // Meta says what the directory is.
@@ -102,8 +106,11 @@ func (db *DB) LowSpace() error { return db.space.check() }
 // Epoch of the data directory.
 func (db *DB) Epoch() tidemark.Epoch { return db.meta.Epoch }
 
-// Close ends all work and releases the directory. No read may be running.
+// Close ends all work and releases the directory. No read may be running; a backup that is being made comes to nothing.
 func (db *DB) Close() error {
+	db.fs.leaving.Store(true)
+	db.copying.Lock()
+	defer db.copying.Unlock()
 	if db.writable() == nil {
 		db.reached.close()
 	}

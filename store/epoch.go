@@ -86,8 +86,12 @@ func (l *Loss) Commits() (n uint64) {
 // none: going on removes what could not be read. Nothing is changed where the database cannot be opened at all: then only a
 // backup helps.
 func AcceptLoss(cfg Config, keep string) (*Loss, error) {
-	cfg.ReadOnly, cfg.Partitions = true, 0
+	cfg.MustExist, cfg.Partitions = true, 0
 	cfg = cfg.withDefaults()
+	if _, err := cfg.look(); err != nil {
+		return nil, err
+	}
+	cfg.ReadOnly = true
 	lock, err := lockDir(cfg)
 	if err != nil {
 		return nil, err

@@ -139,7 +139,7 @@ func (cfg Config) openLocked() (*DB, error) {
 			return nil, fmt.Errorf("store: make %s: %w", cfg.Dir, err)
 		}
 	}
-	db := &DB{meta: *meta, dir: cfg.Dir, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom(cfg.memTableBytes)}
+	db := &DB{meta: *meta, dir: cfg.Dir, given: cfg.FS, log: cfg.Log, readOnly: cfg.ReadOnly, failure: newFailure(cfg.Log), room: newRoom(cfg.memTableBytes)}
 	db.fs = newStopFS(cfg.fs(), cfg.fs().PathJoin(cfg.Dir, pebbleName), db.failure, cfg.spaceRetry)
 	db.space = newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log)
 	db.pebble, err = openPebble(db, cfg.pebbleOptions(db, fresh))

@@ -42,6 +42,14 @@ func (w *spaceWatch) free() (uint64, error) {
 	return usage.AvailBytes, err
 }
 
+// reserveOf is what must stay free of a disk, bytes.
+func (w *spaceWatch) reserveOf(usage vfs.DiskUsage) uint64 {
+	if w.reserve == 0 {
+		return min(defaultReserveBytes, usage.TotalBytes/reserveOfSmallDisk)
+	}
+	return uint64(max(w.reserve, 0))
+}
+
 // check is nil while there is room. A file system that cannot tell has room.
 func (w *spaceWatch) check() error {
 	if w.reserve < 0 {
@@ -51,10 +59,7 @@ func (w *spaceWatch) check() error {
 	if err != nil {
 		return nil
 	}
-	reserve := uint64(w.reserve)
-	if reserve == 0 {
-		reserve = min(defaultReserveBytes, usage.TotalBytes/reserveOfSmallDisk)
-	}
+	reserve := w.reserveOf(usage)
 	need := reserve
 	if w.low.Load() {
 		need += reserve / 100 * resumeHeadroomPercent

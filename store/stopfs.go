@@ -27,7 +27,10 @@ type stopFS struct {
 	vfs.FS
 	dir     string // Pebble's own
 	failure *failure
-	leaving atomic.Bool   // the store is being closed: what writes outside is to end
+	leaving atomic.Bool // the store is being closed: what writes outside is to end
+
+	copyFailed atomic.Pointer[error] // the first sync of a directory outside that failed
+
 	retry   time.Duration // how often a writer that waits for room tries again
 	waiting atomic.Int32  // writers of tables and of the manifest that wait for room
 	held    atomic.Int32  // of them, those of the manifest: Pebble holds the lock on its versions meanwhile
@@ -174,7 +177,7 @@ func (fs *stopFS) OpenDir(name string) (vfs.File, error) {
 		return nil, err
 	}
 	if out, _ := fs.outside(name); out {
-		return f, nil
+		return &copyDir{File: f, failed: &fs.copyFailed}, nil
 	}
 	return &stopDir{File: f, fs: fs, name: name}, nil
 }
@@ -248,6 +251,20 @@ func (fs *stopFS) Link(oldname, newname string) error {
 	}
 	fs.written(newname)
 	return fs.write("link", newname, func() error { return fs.FS.Link(oldname, newname) })
+}
+
+// copyDir is a directory of a copy. Pebble panics where it cannot be synced; here that is remembered.
+type copyDir struct {
+	vfs.File
+	failed *atomic.Pointer[error]
+}
+
+// Sync implements vfs.File.
+func (d *copyDir) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.failed.CompareAndSwap(nil, &err)
+	}
+	return nil
 }
 
 // stopFile is a file that is written.

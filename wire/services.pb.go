@@ -6946,6 +6946,126 @@ func (x *KickResponse) GetSessions() uint32 {
 	return 0
 }
 
+type CheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // of the backup, no path: 1 to 64 of A-Z a-z 0-9 . _ -; empty: the time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointRequest) Reset() {
+	*x = CheckpointRequest{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointRequest) ProtoMessage() {}
+
+func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
+func (*CheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{112}
+}
+
+func (x *CheckpointRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type CheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`    // on the server's machine
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"` // of all its files; on the disk of the data those that it shares with them take no room
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Positions     []uint64               `protobuf:"varint,4,rep,packed,name=positions,proto3" json:"positions,omitempty"` // by partition: every commit up to it is in the backup
+	MadeMs        uint64                 `protobuf:"varint,5,opt,name=made_ms,json=madeMs,proto3" json:"made_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointResponse) Reset() {
+	*x = CheckpointResponse{}
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointResponse) ProtoMessage() {}
+
+func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
+func (*CheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{113}
+}
+
+func (x *CheckpointResponse) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CheckpointResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *CheckpointResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *CheckpointResponse) GetPositions() []uint64 {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *CheckpointResponse) GetMadeMs() uint64 {
+	if x != nil {
+		return x.MadeMs
+	}
+	return 0
+}
+
 type PartitionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -6954,7 +7074,7 @@ type PartitionsRequest struct {
 
 func (x *PartitionsRequest) Reset() {
 	*x = PartitionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6966,7 +7086,7 @@ func (x *PartitionsRequest) String() string {
 func (*PartitionsRequest) ProtoMessage() {}
 
 func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[112]
+	mi := &file_tidemark_v1_services_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6979,7 +7099,7 @@ func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsRequest.ProtoReflect.Descriptor instead.
 func (*PartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{112}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{114}
 }
 
 type PartitionsResponse struct {
@@ -6991,7 +7111,7 @@ type PartitionsResponse struct {
 
 func (x *PartitionsResponse) Reset() {
 	*x = PartitionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7003,7 +7123,7 @@ func (x *PartitionsResponse) String() string {
 func (*PartitionsResponse) ProtoMessage() {}
 
 func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[113]
+	mi := &file_tidemark_v1_services_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7016,7 +7136,7 @@ func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsResponse.ProtoReflect.Descriptor instead.
 func (*PartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{113}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *PartitionsResponse) GetPartitions() []*PartitionStats {
@@ -7034,7 +7154,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[114]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7046,7 +7166,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[114]
+	mi := &file_tidemark_v1_services_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7059,7 +7179,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{114}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{116}
 }
 
 type StatsResponse struct {
@@ -7081,7 +7201,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[115]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7093,7 +7213,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[115]
+	mi := &file_tidemark_v1_services_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7106,7 +7226,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{115}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *StatsResponse) GetVersion() string {
@@ -7200,7 +7320,7 @@ type PartitionStats struct {
 
 func (x *PartitionStats) Reset() {
 	*x = PartitionStats{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[116]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7212,7 +7332,7 @@ func (x *PartitionStats) String() string {
 func (*PartitionStats) ProtoMessage() {}
 
 func (x *PartitionStats) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[116]
+	mi := &file_tidemark_v1_services_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7225,7 +7345,7 @@ func (x *PartitionStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStats.ProtoReflect.Descriptor instead.
 func (*PartitionStats) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{116}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *PartitionStats) GetPartition() uint32 {
@@ -7281,7 +7401,7 @@ type SessionsRequest struct {
 
 func (x *SessionsRequest) Reset() {
 	*x = SessionsRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[117]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7293,7 +7413,7 @@ func (x *SessionsRequest) String() string {
 func (*SessionsRequest) ProtoMessage() {}
 
 func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[117]
+	mi := &file_tidemark_v1_services_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7306,7 +7426,7 @@ func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
 func (*SessionsRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{117}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *SessionsRequest) GetUserId() string {
@@ -7340,7 +7460,7 @@ type SessionsResponse struct {
 
 func (x *SessionsResponse) Reset() {
 	*x = SessionsResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[118]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7352,7 +7472,7 @@ func (x *SessionsResponse) String() string {
 func (*SessionsResponse) ProtoMessage() {}
 
 func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[118]
+	mi := &file_tidemark_v1_services_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7365,7 +7485,7 @@ func (x *SessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsResponse.ProtoReflect.Descriptor instead.
 func (*SessionsResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{118}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *SessionsResponse) GetSessions() []*SessionInfo {
@@ -7399,7 +7519,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[119]
+	mi := &file_tidemark_v1_services_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7411,7 +7531,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[119]
+	mi := &file_tidemark_v1_services_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7424,7 +7544,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{119}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *SessionInfo) GetSessionId() string {
@@ -7500,7 +7620,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[120]
+	mi := &file_tidemark_v1_services_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7512,7 +7632,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[120]
+	mi := &file_tidemark_v1_services_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7525,7 +7645,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{120}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *ImportRequest) GetConversation() string {
@@ -7559,7 +7679,7 @@ type ImportEntry struct {
 
 func (x *ImportEntry) Reset() {
 	*x = ImportEntry{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[121]
+	mi := &file_tidemark_v1_services_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7571,7 +7691,7 @@ func (x *ImportEntry) String() string {
 func (*ImportEntry) ProtoMessage() {}
 
 func (x *ImportEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[121]
+	mi := &file_tidemark_v1_services_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7584,7 +7704,7 @@ func (x *ImportEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportEntry.ProtoReflect.Descriptor instead.
 func (*ImportEntry) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{121}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *ImportEntry) GetTimeMs() uint64 {
@@ -7675,7 +7795,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_tidemark_v1_services_proto_msgTypes[122]
+	mi := &file_tidemark_v1_services_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7687,7 +7807,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidemark_v1_services_proto_msgTypes[122]
+	mi := &file_tidemark_v1_services_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7700,7 +7820,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{122}
+	return file_tidemark_v1_services_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *ImportResponse) GetAppended() uint64 {
@@ -8242,7 +8362,15 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06revoke\x18\x03 \x01(\bR\x06revoke\"*\n" +
 	"\fKickResponse\x12\x1a\n" +
-	"\bsessions\x18\x01 \x01(\rR\bsessions\"\x13\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\"'\n" +
+	"\x11CheckpointRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x8b\x01\n" +
+	"\x12CheckpointResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1c\n" +
+	"\tpositions\x18\x04 \x03(\x04R\tpositions\x12\x17\n" +
+	"\amade_ms\x18\x05 \x01(\x04R\x06madeMs\"\x13\n" +
 	"\x11PartitionsRequest\"Q\n" +
 	"\x12PartitionsResponse\x12;\n" +
 	"\n" +
@@ -8374,13 +8502,15 @@ const file_tidemark_v1_services_proto_rawDesc = "" +
 	"\x04Kick\x12\x18.tidemark.v1.KickRequest\x1a\x19.tidemark.v1.KickResponse\x12I\n" +
 	"\x06Delete\x12\x1e.tidemark.v1.DeleteUserRequest\x1a\x1f.tidemark.v1.DeleteUserResponse\x12G\n" +
 	"\bPresence\x12\x1c.tidemark.v1.PresenceRequest\x1a\x1d.tidemark.v1.PresenceResponse\x12D\n" +
-	"\aOptions\x12\x1b.tidemark.v1.OptionsRequest\x1a\x1c.tidemark.v1.OptionsResponse2\xa9\x02\n" +
+	"\aOptions\x12\x1b.tidemark.v1.OptionsRequest\x1a\x1c.tidemark.v1.OptionsResponse2\xf8\x02\n" +
 	"\fAdminService\x12>\n" +
 	"\x05Stats\x12\x19.tidemark.v1.StatsRequest\x1a\x1a.tidemark.v1.StatsResponse\x12G\n" +
 	"\bSessions\x12\x1c.tidemark.v1.SessionsRequest\x1a\x1d.tidemark.v1.SessionsResponse\x12A\n" +
 	"\x06Import\x12\x1a.tidemark.v1.ImportRequest\x1a\x1b.tidemark.v1.ImportResponse\x12M\n" +
 	"\n" +
-	"Partitions\x12\x1e.tidemark.v1.PartitionsRequest\x1a\x1f.tidemark.v1.PartitionsResponseB+Z)github.com/tidemark-im/tidemark/wire;wireb\x06proto3"
+	"Partitions\x12\x1e.tidemark.v1.PartitionsRequest\x1a\x1f.tidemark.v1.PartitionsResponse\x12M\n" +
+	"\n" +
+	"Checkpoint\x12\x1e.tidemark.v1.CheckpointRequest\x1a\x1f.tidemark.v1.CheckpointResponseB+Z)github.com/tidemark-im/tidemark/wire;wireb\x06proto3"
 
 var (
 	file_tidemark_v1_services_proto_rawDescOnce sync.Once
@@ -8395,7 +8525,7 @@ func file_tidemark_v1_services_proto_rawDescGZIP() []byte {
 }
 
 var file_tidemark_v1_services_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 128)
+var file_tidemark_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 130)
 var file_tidemark_v1_services_proto_goTypes = []any{
 	(Mark)(0),                     // 0: tidemark.v1.Mark
 	(*GiveBackRequest)(nil),       // 1: tidemark.v1.GiveBackRequest
@@ -8510,49 +8640,51 @@ var file_tidemark_v1_services_proto_goTypes = []any{
 	(*DevicesResponse)(nil),       // 110: tidemark.v1.DevicesResponse
 	(*KickRequest)(nil),           // 111: tidemark.v1.KickRequest
 	(*KickResponse)(nil),          // 112: tidemark.v1.KickResponse
-	(*PartitionsRequest)(nil),     // 113: tidemark.v1.PartitionsRequest
-	(*PartitionsResponse)(nil),    // 114: tidemark.v1.PartitionsResponse
-	(*StatsRequest)(nil),          // 115: tidemark.v1.StatsRequest
-	(*StatsResponse)(nil),         // 116: tidemark.v1.StatsResponse
-	(*PartitionStats)(nil),        // 117: tidemark.v1.PartitionStats
-	(*SessionsRequest)(nil),       // 118: tidemark.v1.SessionsRequest
-	(*SessionsResponse)(nil),      // 119: tidemark.v1.SessionsResponse
-	(*SessionInfo)(nil),           // 120: tidemark.v1.SessionInfo
-	(*ImportRequest)(nil),         // 121: tidemark.v1.ImportRequest
-	(*ImportEntry)(nil),           // 122: tidemark.v1.ImportEntry
-	(*ImportResponse)(nil),        // 123: tidemark.v1.ImportResponse
-	nil,                           // 124: tidemark.v1.MembershipEvent.RolesEntry
-	nil,                           // 125: tidemark.v1.SetAttributesRequest.SetEntry
-	nil,                           // 126: tidemark.v1.CreateRequest.CustomEntry
-	nil,                           // 127: tidemark.v1.UpdateRequest.CustomEntry
-	nil,                           // 128: tidemark.v1.UpdateUserRequest.CustomEntry
-	(*Event)(nil),                 // 129: tidemark.v1.Event
-	(*Profile)(nil),               // 130: tidemark.v1.Profile
-	(*ConversationDelta)(nil),     // 131: tidemark.v1.ConversationDelta
-	(*Member)(nil),                // 132: tidemark.v1.Member
-	(*Error)(nil),                 // 133: tidemark.v1.Error
-	(*Cursor)(nil),                // 134: tidemark.v1.Cursor
-	(*Reset)(nil),                 // 135: tidemark.v1.Reset
-	(*Self)(nil),                  // 136: tidemark.v1.Self
-	(*Message)(nil),               // 137: tidemark.v1.Message
-	(*Edit)(nil),                  // 138: tidemark.v1.Edit
-	(*Recall)(nil),                // 139: tidemark.v1.Recall
-	(*Reaction)(nil),              // 140: tidemark.v1.Reaction
-	(*Pin)(nil),                   // 141: tidemark.v1.Pin
-	(*Seen)(nil),                  // 142: tidemark.v1.Seen
-	(Role)(0),                     // 143: tidemark.v1.Role
-	(*Attribute)(nil),             // 144: tidemark.v1.Attribute
-	(Kind)(0),                     // 145: tidemark.v1.Kind
-	(*Settings)(nil),              // 146: tidemark.v1.Settings
-	(*ConversationInfo)(nil),      // 147: tidemark.v1.ConversationInfo
-	(*Draft)(nil),                 // 148: tidemark.v1.Draft
-	(ContactState)(0),             // 149: tidemark.v1.ContactState
-	(*Device)(nil),                // 150: tidemark.v1.Device
-	(*Submitted)(nil),             // 151: tidemark.v1.Submitted
-	(*Fetched)(nil),               // 152: tidemark.v1.Fetched
+	(*CheckpointRequest)(nil),     // 113: tidemark.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),    // 114: tidemark.v1.CheckpointResponse
+	(*PartitionsRequest)(nil),     // 115: tidemark.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),    // 116: tidemark.v1.PartitionsResponse
+	(*StatsRequest)(nil),          // 117: tidemark.v1.StatsRequest
+	(*StatsResponse)(nil),         // 118: tidemark.v1.StatsResponse
+	(*PartitionStats)(nil),        // 119: tidemark.v1.PartitionStats
+	(*SessionsRequest)(nil),       // 120: tidemark.v1.SessionsRequest
+	(*SessionsResponse)(nil),      // 121: tidemark.v1.SessionsResponse
+	(*SessionInfo)(nil),           // 122: tidemark.v1.SessionInfo
+	(*ImportRequest)(nil),         // 123: tidemark.v1.ImportRequest
+	(*ImportEntry)(nil),           // 124: tidemark.v1.ImportEntry
+	(*ImportResponse)(nil),        // 125: tidemark.v1.ImportResponse
+	nil,                           // 126: tidemark.v1.MembershipEvent.RolesEntry
+	nil,                           // 127: tidemark.v1.SetAttributesRequest.SetEntry
+	nil,                           // 128: tidemark.v1.CreateRequest.CustomEntry
+	nil,                           // 129: tidemark.v1.UpdateRequest.CustomEntry
+	nil,                           // 130: tidemark.v1.UpdateUserRequest.CustomEntry
+	(*Event)(nil),                 // 131: tidemark.v1.Event
+	(*Profile)(nil),               // 132: tidemark.v1.Profile
+	(*ConversationDelta)(nil),     // 133: tidemark.v1.ConversationDelta
+	(*Member)(nil),                // 134: tidemark.v1.Member
+	(*Error)(nil),                 // 135: tidemark.v1.Error
+	(*Cursor)(nil),                // 136: tidemark.v1.Cursor
+	(*Reset)(nil),                 // 137: tidemark.v1.Reset
+	(*Self)(nil),                  // 138: tidemark.v1.Self
+	(*Message)(nil),               // 139: tidemark.v1.Message
+	(*Edit)(nil),                  // 140: tidemark.v1.Edit
+	(*Recall)(nil),                // 141: tidemark.v1.Recall
+	(*Reaction)(nil),              // 142: tidemark.v1.Reaction
+	(*Pin)(nil),                   // 143: tidemark.v1.Pin
+	(*Seen)(nil),                  // 144: tidemark.v1.Seen
+	(Role)(0),                     // 145: tidemark.v1.Role
+	(*Attribute)(nil),             // 146: tidemark.v1.Attribute
+	(Kind)(0),                     // 147: tidemark.v1.Kind
+	(*Settings)(nil),              // 148: tidemark.v1.Settings
+	(*ConversationInfo)(nil),      // 149: tidemark.v1.ConversationInfo
+	(*Draft)(nil),                 // 150: tidemark.v1.Draft
+	(ContactState)(0),             // 151: tidemark.v1.ContactState
+	(*Device)(nil),                // 152: tidemark.v1.Device
+	(*Submitted)(nil),             // 153: tidemark.v1.Submitted
+	(*Fetched)(nil),               // 154: tidemark.v1.Fetched
 }
 var file_tidemark_v1_services_proto_depIdxs = []int32{
-	129, // 0: tidemark.v1.GiveBackRequest.events:type_name -> tidemark.v1.Event
+	131, // 0: tidemark.v1.GiveBackRequest.events:type_name -> tidemark.v1.Event
 	4,   // 1: tidemark.v1.ChangesRequest.groups:type_name -> tidemark.v1.GroupsContract
 	5,   // 2: tidemark.v1.ChangesRequest.group_members:type_name -> tidemark.v1.GroupMembersContract
 	6,   // 3: tidemark.v1.ChangesRequest.contacts:type_name -> tidemark.v1.ContactsContract
@@ -8561,76 +8693,76 @@ var file_tidemark_v1_services_proto_depIdxs = []int32{
 	10,  // 6: tidemark.v1.ChangesResponse.group_members:type_name -> tidemark.v1.GroupMembersChanges
 	12,  // 7: tidemark.v1.ChangesResponse.contacts:type_name -> tidemark.v1.ContactsChanges
 	13,  // 8: tidemark.v1.ChangesResponse.profiles:type_name -> tidemark.v1.ProfilesChanges
-	130, // 9: tidemark.v1.ChangesResponse.changed_profiles:type_name -> tidemark.v1.Profile
-	131, // 10: tidemark.v1.GroupsChanges.joined:type_name -> tidemark.v1.ConversationDelta
-	131, // 11: tidemark.v1.GroupsChanges.changed:type_name -> tidemark.v1.ConversationDelta
+	132, // 9: tidemark.v1.ChangesResponse.changed_profiles:type_name -> tidemark.v1.Profile
+	133, // 10: tidemark.v1.GroupsChanges.joined:type_name -> tidemark.v1.ConversationDelta
+	133, // 11: tidemark.v1.GroupsChanges.changed:type_name -> tidemark.v1.ConversationDelta
 	11,  // 12: tidemark.v1.GroupMembersChanges.events:type_name -> tidemark.v1.MembershipEvent
-	132, // 13: tidemark.v1.GroupMembersChanges.members:type_name -> tidemark.v1.Member
-	133, // 14: tidemark.v1.GroupMembersChanges.error:type_name -> tidemark.v1.Error
-	124, // 15: tidemark.v1.MembershipEvent.roles:type_name -> tidemark.v1.MembershipEvent.RolesEntry
+	134, // 13: tidemark.v1.GroupMembersChanges.members:type_name -> tidemark.v1.Member
+	135, // 14: tidemark.v1.GroupMembersChanges.error:type_name -> tidemark.v1.Error
+	126, // 15: tidemark.v1.MembershipEvent.roles:type_name -> tidemark.v1.MembershipEvent.RolesEntry
 	84,  // 16: tidemark.v1.ContactsChanges.contacts:type_name -> tidemark.v1.Contact
-	134, // 17: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
-	135, // 18: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
-	131, // 19: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	130, // 20: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
-	134, // 21: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
-	134, // 22: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
+	136, // 17: tidemark.v1.PullRequest.cursor:type_name -> tidemark.v1.Cursor
+	137, // 18: tidemark.v1.PullResponse.reset:type_name -> tidemark.v1.Reset
+	133, // 19: tidemark.v1.PullResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	132, // 20: tidemark.v1.PullResponse.profiles:type_name -> tidemark.v1.Profile
+	136, // 21: tidemark.v1.PullResponse.cursor:type_name -> tidemark.v1.Cursor
+	136, // 22: tidemark.v1.AckRequest.cursor:type_name -> tidemark.v1.Cursor
 	0,   // 23: tidemark.v1.ReceiptsRequest.mark:type_name -> tidemark.v1.Mark
 	24,  // 24: tidemark.v1.MentionsResponse.mentions:type_name -> tidemark.v1.Mention
-	129, // 25: tidemark.v1.Mention.event:type_name -> tidemark.v1.Event
+	131, // 25: tidemark.v1.Mention.event:type_name -> tidemark.v1.Event
 	27,  // 26: tidemark.v1.ReactionsResponse.users:type_name -> tidemark.v1.ReactionUser
-	129, // 27: tidemark.v1.PinsResponse.events:type_name -> tidemark.v1.Event
-	136, // 28: tidemark.v1.DeleteResponse.self:type_name -> tidemark.v1.Self
-	136, // 29: tidemark.v1.ClearResponse.self:type_name -> tidemark.v1.Self
-	137, // 30: tidemark.v1.ScheduleRequest.message:type_name -> tidemark.v1.Message
+	131, // 27: tidemark.v1.PinsResponse.events:type_name -> tidemark.v1.Event
+	138, // 28: tidemark.v1.DeleteResponse.self:type_name -> tidemark.v1.Self
+	138, // 29: tidemark.v1.ClearResponse.self:type_name -> tidemark.v1.Self
+	139, // 30: tidemark.v1.ScheduleRequest.message:type_name -> tidemark.v1.Message
 	36,  // 31: tidemark.v1.ScheduleResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
-	137, // 32: tidemark.v1.ScheduledMessage.message:type_name -> tidemark.v1.Message
-	133, // 33: tidemark.v1.ScheduledMessage.failed:type_name -> tidemark.v1.Error
+	139, // 32: tidemark.v1.ScheduledMessage.message:type_name -> tidemark.v1.Message
+	135, // 33: tidemark.v1.ScheduledMessage.failed:type_name -> tidemark.v1.Error
 	36,  // 34: tidemark.v1.ScheduledResponse.scheduled:type_name -> tidemark.v1.ScheduledMessage
-	137, // 35: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
-	138, // 36: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
-	139, // 37: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
-	140, // 38: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
-	141, // 39: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
-	142, // 40: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
+	139, // 35: tidemark.v1.SubmitRequest.message:type_name -> tidemark.v1.Message
+	140, // 36: tidemark.v1.SubmitRequest.edit:type_name -> tidemark.v1.Edit
+	141, // 37: tidemark.v1.SubmitRequest.recall:type_name -> tidemark.v1.Recall
+	142, // 38: tidemark.v1.SubmitRequest.reaction:type_name -> tidemark.v1.Reaction
+	143, // 39: tidemark.v1.SubmitRequest.pin:type_name -> tidemark.v1.Pin
+	144, // 40: tidemark.v1.SubmitRequest.seen:type_name -> tidemark.v1.Seen
 	45,  // 41: tidemark.v1.HoursResponse.hours:type_name -> tidemark.v1.Hour
 	50,  // 42: tidemark.v1.TraceResponse.members:type_name -> tidemark.v1.TraceMember
 	51,  // 43: tidemark.v1.TraceMember.devices:type_name -> tidemark.v1.TraceDevice
-	143, // 44: tidemark.v1.SetRoleRequest.role:type_name -> tidemark.v1.Role
+	145, // 44: tidemark.v1.SetRoleRequest.role:type_name -> tidemark.v1.Role
 	61,  // 45: tidemark.v1.JoinRequestsResponse.requests:type_name -> tidemark.v1.JoinAsked
-	125, // 46: tidemark.v1.SetAttributesRequest.set:type_name -> tidemark.v1.SetAttributesRequest.SetEntry
-	144, // 47: tidemark.v1.SetAttributesResponse.attributes:type_name -> tidemark.v1.Attribute
-	145, // 48: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
-	126, // 49: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
-	146, // 50: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
-	147, // 51: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	131, // 52: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
-	131, // 53: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
-	127, // 54: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
-	146, // 55: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
-	147, // 56: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
-	143, // 57: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
-	132, // 58: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
-	148, // 59: tidemark.v1.SettingsRequest.draft:type_name -> tidemark.v1.Draft
-	136, // 60: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
-	149, // 61: tidemark.v1.Contact.state:type_name -> tidemark.v1.ContactState
+	127, // 46: tidemark.v1.SetAttributesRequest.set:type_name -> tidemark.v1.SetAttributesRequest.SetEntry
+	146, // 47: tidemark.v1.SetAttributesResponse.attributes:type_name -> tidemark.v1.Attribute
+	147, // 48: tidemark.v1.CreateRequest.kind:type_name -> tidemark.v1.Kind
+	128, // 49: tidemark.v1.CreateRequest.custom:type_name -> tidemark.v1.CreateRequest.CustomEntry
+	148, // 50: tidemark.v1.CreateRequest.settings:type_name -> tidemark.v1.Settings
+	149, // 51: tidemark.v1.CreateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	133, // 52: tidemark.v1.GetResponse.conversation:type_name -> tidemark.v1.ConversationDelta
+	133, // 53: tidemark.v1.ListResponse.conversations:type_name -> tidemark.v1.ConversationDelta
+	129, // 54: tidemark.v1.UpdateRequest.custom:type_name -> tidemark.v1.UpdateRequest.CustomEntry
+	148, // 55: tidemark.v1.UpdateRequest.settings:type_name -> tidemark.v1.Settings
+	149, // 56: tidemark.v1.UpdateResponse.info:type_name -> tidemark.v1.ConversationInfo
+	145, // 57: tidemark.v1.AddMembersRequest.role:type_name -> tidemark.v1.Role
+	134, // 58: tidemark.v1.ListMembersResponse.members:type_name -> tidemark.v1.Member
+	150, // 59: tidemark.v1.SettingsRequest.draft:type_name -> tidemark.v1.Draft
+	138, // 60: tidemark.v1.SettingsResponse.self:type_name -> tidemark.v1.Self
+	151, // 61: tidemark.v1.Contact.state:type_name -> tidemark.v1.ContactState
 	84,  // 62: tidemark.v1.ContactResponse.contact:type_name -> tidemark.v1.Contact
-	149, // 63: tidemark.v1.ListContactsRequest.states:type_name -> tidemark.v1.ContactState
+	151, // 63: tidemark.v1.ListContactsRequest.states:type_name -> tidemark.v1.ContactState
 	84,  // 64: tidemark.v1.ListContactsResponse.contacts:type_name -> tidemark.v1.Contact
 	97,  // 65: tidemark.v1.PresenceResponse.users:type_name -> tidemark.v1.Presence
 	100, // 66: tidemark.v1.OptionsResponse.options:type_name -> tidemark.v1.UserOptions
-	130, // 67: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
-	130, // 68: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
-	130, // 69: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
-	128, // 70: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
-	130, // 71: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
-	150, // 72: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
-	117, // 73: tidemark.v1.PartitionsResponse.partitions:type_name -> tidemark.v1.PartitionStats
-	117, // 74: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
-	120, // 75: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
-	122, // 76: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
-	137, // 77: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
-	143, // 78: tidemark.v1.MembershipEvent.RolesEntry.value:type_name -> tidemark.v1.Role
+	132, // 67: tidemark.v1.UpsertUserRequest.user:type_name -> tidemark.v1.Profile
+	132, // 68: tidemark.v1.UpsertUserResponse.user:type_name -> tidemark.v1.Profile
+	132, // 69: tidemark.v1.GetUserResponse.user:type_name -> tidemark.v1.Profile
+	130, // 70: tidemark.v1.UpdateUserRequest.custom:type_name -> tidemark.v1.UpdateUserRequest.CustomEntry
+	132, // 71: tidemark.v1.UpdateUserResponse.user:type_name -> tidemark.v1.Profile
+	152, // 72: tidemark.v1.DevicesResponse.devices:type_name -> tidemark.v1.Device
+	119, // 73: tidemark.v1.PartitionsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	119, // 74: tidemark.v1.StatsResponse.partitions:type_name -> tidemark.v1.PartitionStats
+	122, // 75: tidemark.v1.SessionsResponse.sessions:type_name -> tidemark.v1.SessionInfo
+	124, // 76: tidemark.v1.ImportRequest.entries:type_name -> tidemark.v1.ImportEntry
+	139, // 77: tidemark.v1.ImportEntry.message:type_name -> tidemark.v1.Message
+	145, // 78: tidemark.v1.MembershipEvent.RolesEntry.value:type_name -> tidemark.v1.Role
 	14,  // 79: tidemark.v1.SyncService.Pull:input_type -> tidemark.v1.PullRequest
 	16,  // 80: tidemark.v1.SyncService.Ack:input_type -> tidemark.v1.AckRequest
 	18,  // 81: tidemark.v1.SyncService.Verify:input_type -> tidemark.v1.VerifyRequest
@@ -8685,70 +8817,72 @@ var file_tidemark_v1_services_proto_depIdxs = []int32{
 	93,  // 130: tidemark.v1.UserService.Delete:input_type -> tidemark.v1.DeleteUserRequest
 	95,  // 131: tidemark.v1.UserService.Presence:input_type -> tidemark.v1.PresenceRequest
 	98,  // 132: tidemark.v1.UserService.Options:input_type -> tidemark.v1.OptionsRequest
-	115, // 133: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
-	118, // 134: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
-	121, // 135: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
-	113, // 136: tidemark.v1.AdminService.Partitions:input_type -> tidemark.v1.PartitionsRequest
-	15,  // 137: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
-	17,  // 138: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
-	19,  // 139: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
-	8,   // 140: tidemark.v1.SyncService.Changes:output_type -> tidemark.v1.ChangesResponse
-	2,   // 141: tidemark.v1.SyncService.GiveBack:output_type -> tidemark.v1.GiveBackResponse
-	151, // 142: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
-	152, // 143: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
-	44,  // 144: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
-	47,  // 145: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
-	49,  // 146: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
-	151, // 147: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
-	21,  // 148: tidemark.v1.MessageService.Receipts:output_type -> tidemark.v1.ReceiptsResponse
-	23,  // 149: tidemark.v1.MessageService.Mentions:output_type -> tidemark.v1.MentionsResponse
-	26,  // 150: tidemark.v1.MessageService.Reactions:output_type -> tidemark.v1.ReactionsResponse
-	29,  // 151: tidemark.v1.MessageService.Pins:output_type -> tidemark.v1.PinsResponse
-	31,  // 152: tidemark.v1.MessageService.Delete:output_type -> tidemark.v1.DeleteResponse
-	33,  // 153: tidemark.v1.MessageService.Clear:output_type -> tidemark.v1.ClearResponse
-	35,  // 154: tidemark.v1.MessageService.Schedule:output_type -> tidemark.v1.ScheduleResponse
-	38,  // 155: tidemark.v1.MessageService.Unschedule:output_type -> tidemark.v1.UnscheduleResponse
-	40,  // 156: tidemark.v1.MessageService.Scheduled:output_type -> tidemark.v1.ScheduledResponse
-	68,  // 157: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
-	70,  // 158: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
-	72,  // 159: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
-	74,  // 160: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
-	79,  // 161: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
-	79,  // 162: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
-	79,  // 163: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
-	79,  // 164: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
-	81,  // 165: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
-	83,  // 166: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
-	54,  // 167: tidemark.v1.ConversationService.Dissolve:output_type -> tidemark.v1.DissolveResponse
-	79,  // 168: tidemark.v1.ConversationService.SetRole:output_type -> tidemark.v1.MembersResponse
-	57,  // 169: tidemark.v1.ConversationService.Mute:output_type -> tidemark.v1.MuteResponse
-	79,  // 170: tidemark.v1.ConversationService.Transfer:output_type -> tidemark.v1.MembersResponse
-	60,  // 171: tidemark.v1.ConversationService.JoinRequests:output_type -> tidemark.v1.JoinRequestsResponse
-	79,  // 172: tidemark.v1.ConversationService.AnswerJoin:output_type -> tidemark.v1.MembersResponse
-	64,  // 173: tidemark.v1.ConversationService.SetAttributes:output_type -> tidemark.v1.SetAttributesResponse
-	66,  // 174: tidemark.v1.ConversationService.Badge:output_type -> tidemark.v1.BadgeResponse
-	86,  // 175: tidemark.v1.ContactService.Request:output_type -> tidemark.v1.ContactResponse
-	86,  // 176: tidemark.v1.ContactService.Answer:output_type -> tidemark.v1.ContactResponse
-	86,  // 177: tidemark.v1.ContactService.Remove:output_type -> tidemark.v1.ContactResponse
-	86,  // 178: tidemark.v1.ContactService.Block:output_type -> tidemark.v1.ContactResponse
-	86,  // 179: tidemark.v1.ContactService.Unblock:output_type -> tidemark.v1.ContactResponse
-	86,  // 180: tidemark.v1.ContactService.Remark:output_type -> tidemark.v1.ContactResponse
-	92,  // 181: tidemark.v1.ContactService.List:output_type -> tidemark.v1.ListContactsResponse
-	102, // 182: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
-	104, // 183: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
-	106, // 184: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
-	108, // 185: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
-	110, // 186: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
-	112, // 187: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
-	94,  // 188: tidemark.v1.UserService.Delete:output_type -> tidemark.v1.DeleteUserResponse
-	96,  // 189: tidemark.v1.UserService.Presence:output_type -> tidemark.v1.PresenceResponse
-	99,  // 190: tidemark.v1.UserService.Options:output_type -> tidemark.v1.OptionsResponse
-	116, // 191: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
-	119, // 192: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
-	123, // 193: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
-	114, // 194: tidemark.v1.AdminService.Partitions:output_type -> tidemark.v1.PartitionsResponse
-	137, // [137:195] is the sub-list for method output_type
-	79,  // [79:137] is the sub-list for method input_type
+	117, // 133: tidemark.v1.AdminService.Stats:input_type -> tidemark.v1.StatsRequest
+	120, // 134: tidemark.v1.AdminService.Sessions:input_type -> tidemark.v1.SessionsRequest
+	123, // 135: tidemark.v1.AdminService.Import:input_type -> tidemark.v1.ImportRequest
+	115, // 136: tidemark.v1.AdminService.Partitions:input_type -> tidemark.v1.PartitionsRequest
+	113, // 137: tidemark.v1.AdminService.Checkpoint:input_type -> tidemark.v1.CheckpointRequest
+	15,  // 138: tidemark.v1.SyncService.Pull:output_type -> tidemark.v1.PullResponse
+	17,  // 139: tidemark.v1.SyncService.Ack:output_type -> tidemark.v1.AckResponse
+	19,  // 140: tidemark.v1.SyncService.Verify:output_type -> tidemark.v1.VerifyResponse
+	8,   // 141: tidemark.v1.SyncService.Changes:output_type -> tidemark.v1.ChangesResponse
+	2,   // 142: tidemark.v1.SyncService.GiveBack:output_type -> tidemark.v1.GiveBackResponse
+	153, // 143: tidemark.v1.MessageService.Submit:output_type -> tidemark.v1.Submitted
+	154, // 144: tidemark.v1.MessageService.Fetch:output_type -> tidemark.v1.Fetched
+	44,  // 145: tidemark.v1.MessageService.Hours:output_type -> tidemark.v1.HoursResponse
+	47,  // 146: tidemark.v1.MessageService.Read:output_type -> tidemark.v1.ReadResponse
+	49,  // 147: tidemark.v1.MessageService.Trace:output_type -> tidemark.v1.TraceResponse
+	153, // 148: tidemark.v1.MessageService.Erase:output_type -> tidemark.v1.Submitted
+	21,  // 149: tidemark.v1.MessageService.Receipts:output_type -> tidemark.v1.ReceiptsResponse
+	23,  // 150: tidemark.v1.MessageService.Mentions:output_type -> tidemark.v1.MentionsResponse
+	26,  // 151: tidemark.v1.MessageService.Reactions:output_type -> tidemark.v1.ReactionsResponse
+	29,  // 152: tidemark.v1.MessageService.Pins:output_type -> tidemark.v1.PinsResponse
+	31,  // 153: tidemark.v1.MessageService.Delete:output_type -> tidemark.v1.DeleteResponse
+	33,  // 154: tidemark.v1.MessageService.Clear:output_type -> tidemark.v1.ClearResponse
+	35,  // 155: tidemark.v1.MessageService.Schedule:output_type -> tidemark.v1.ScheduleResponse
+	38,  // 156: tidemark.v1.MessageService.Unschedule:output_type -> tidemark.v1.UnscheduleResponse
+	40,  // 157: tidemark.v1.MessageService.Scheduled:output_type -> tidemark.v1.ScheduledResponse
+	68,  // 158: tidemark.v1.ConversationService.Create:output_type -> tidemark.v1.CreateResponse
+	70,  // 159: tidemark.v1.ConversationService.Get:output_type -> tidemark.v1.GetResponse
+	72,  // 160: tidemark.v1.ConversationService.List:output_type -> tidemark.v1.ListResponse
+	74,  // 161: tidemark.v1.ConversationService.Update:output_type -> tidemark.v1.UpdateResponse
+	79,  // 162: tidemark.v1.ConversationService.AddMembers:output_type -> tidemark.v1.MembersResponse
+	79,  // 163: tidemark.v1.ConversationService.RemoveMembers:output_type -> tidemark.v1.MembersResponse
+	79,  // 164: tidemark.v1.ConversationService.Join:output_type -> tidemark.v1.MembersResponse
+	79,  // 165: tidemark.v1.ConversationService.Leave:output_type -> tidemark.v1.MembersResponse
+	81,  // 166: tidemark.v1.ConversationService.ListMembers:output_type -> tidemark.v1.ListMembersResponse
+	83,  // 167: tidemark.v1.ConversationService.Settings:output_type -> tidemark.v1.SettingsResponse
+	54,  // 168: tidemark.v1.ConversationService.Dissolve:output_type -> tidemark.v1.DissolveResponse
+	79,  // 169: tidemark.v1.ConversationService.SetRole:output_type -> tidemark.v1.MembersResponse
+	57,  // 170: tidemark.v1.ConversationService.Mute:output_type -> tidemark.v1.MuteResponse
+	79,  // 171: tidemark.v1.ConversationService.Transfer:output_type -> tidemark.v1.MembersResponse
+	60,  // 172: tidemark.v1.ConversationService.JoinRequests:output_type -> tidemark.v1.JoinRequestsResponse
+	79,  // 173: tidemark.v1.ConversationService.AnswerJoin:output_type -> tidemark.v1.MembersResponse
+	64,  // 174: tidemark.v1.ConversationService.SetAttributes:output_type -> tidemark.v1.SetAttributesResponse
+	66,  // 175: tidemark.v1.ConversationService.Badge:output_type -> tidemark.v1.BadgeResponse
+	86,  // 176: tidemark.v1.ContactService.Request:output_type -> tidemark.v1.ContactResponse
+	86,  // 177: tidemark.v1.ContactService.Answer:output_type -> tidemark.v1.ContactResponse
+	86,  // 178: tidemark.v1.ContactService.Remove:output_type -> tidemark.v1.ContactResponse
+	86,  // 179: tidemark.v1.ContactService.Block:output_type -> tidemark.v1.ContactResponse
+	86,  // 180: tidemark.v1.ContactService.Unblock:output_type -> tidemark.v1.ContactResponse
+	86,  // 181: tidemark.v1.ContactService.Remark:output_type -> tidemark.v1.ContactResponse
+	92,  // 182: tidemark.v1.ContactService.List:output_type -> tidemark.v1.ListContactsResponse
+	102, // 183: tidemark.v1.UserService.Upsert:output_type -> tidemark.v1.UpsertUserResponse
+	104, // 184: tidemark.v1.UserService.Get:output_type -> tidemark.v1.GetUserResponse
+	106, // 185: tidemark.v1.UserService.Update:output_type -> tidemark.v1.UpdateUserResponse
+	108, // 186: tidemark.v1.UserService.IssueToken:output_type -> tidemark.v1.IssueTokenResponse
+	110, // 187: tidemark.v1.UserService.Devices:output_type -> tidemark.v1.DevicesResponse
+	112, // 188: tidemark.v1.UserService.Kick:output_type -> tidemark.v1.KickResponse
+	94,  // 189: tidemark.v1.UserService.Delete:output_type -> tidemark.v1.DeleteUserResponse
+	96,  // 190: tidemark.v1.UserService.Presence:output_type -> tidemark.v1.PresenceResponse
+	99,  // 191: tidemark.v1.UserService.Options:output_type -> tidemark.v1.OptionsResponse
+	118, // 192: tidemark.v1.AdminService.Stats:output_type -> tidemark.v1.StatsResponse
+	121, // 193: tidemark.v1.AdminService.Sessions:output_type -> tidemark.v1.SessionsResponse
+	125, // 194: tidemark.v1.AdminService.Import:output_type -> tidemark.v1.ImportResponse
+	116, // 195: tidemark.v1.AdminService.Partitions:output_type -> tidemark.v1.PartitionsResponse
+	114, // 196: tidemark.v1.AdminService.Checkpoint:output_type -> tidemark.v1.CheckpointResponse
+	138, // [138:197] is the sub-list for method output_type
+	79,  // [79:138] is the sub-list for method input_type
 	79,  // [79:79] is the sub-list for extension type_name
 	79,  // [79:79] is the sub-list for extension extendee
 	0,   // [0:79] is the sub-list for field type_name
@@ -8780,7 +8914,7 @@ func file_tidemark_v1_services_proto_init() {
 	file_tidemark_v1_services_proto_msgTypes[81].OneofWrappers = []any{}
 	file_tidemark_v1_services_proto_msgTypes[97].OneofWrappers = []any{}
 	file_tidemark_v1_services_proto_msgTypes[104].OneofWrappers = []any{}
-	file_tidemark_v1_services_proto_msgTypes[121].OneofWrappers = []any{
+	file_tidemark_v1_services_proto_msgTypes[123].OneofWrappers = []any{
 		(*ImportEntry_Message)(nil),
 		(*ImportEntry_Join)(nil),
 		(*ImportEntry_Leave)(nil),
@@ -8791,7 +8925,7 @@ func file_tidemark_v1_services_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidemark_v1_services_proto_rawDesc), len(file_tidemark_v1_services_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   128,
+			NumMessages:   130,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

@@ -35,12 +35,14 @@ type commandLine struct {
 	Config configFile `placeholder:"FILE" help:"YAML file with the flags of serve as keys, without the dashes."`
 
 	Serve       serveCommand       `cmd:"" help:"Run a server."`
+	Backup      backupCommand      `cmd:"" help:"Make a backup of a server's data."`
 	Bench       benchCommand       `cmd:"" help:"Measure a server."`
 	Chat        chatCommand        `cmd:"" help:"Chat in a terminal."`
 	Conformance conformanceCommand `cmd:"" help:"Check that a server keeps PROTOCOL.md."`
 	Export      exportCommand      `cmd:"" help:"Write conversations' history to files."`
 	Import      importCommand      `cmd:"" help:"Import history from elsewhere."`
 	OpenAPI     openapiCommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document of the HTTP API."`
+	Restore     restoreCommand     `cmd:"" help:"Make a data directory of a backup."`
 	Sim         simCommand         `cmd:"" help:"Look for broken promises in simulated worlds."`
 	Token       tokenCommand       `cmd:"" help:"Print a token for a user."`
 	Trace       traceCommand       `cmd:"" help:"Tell where a message is, and why a device does not have it."`

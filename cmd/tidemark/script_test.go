@@ -6,7 +6,8 @@
 //
 //	serve [flags]   starts a server on a free port, waits until it is ready, and sets URL
 //	stop            ends it by SIGTERM and fails unless its exit status is 0
-//	damage CONV     changes the digest in the head of a conversation of a stopped server
+//	crash           ends it by SIGKILL
+//	damage CONV [DIR]   changes the digest in the head of a conversation of a stopped server
 //	call METHOD BODY [USER]   calls it with the admin key, for a user
 
 package main
@@ -54,7 +55,7 @@ func runScripts(t *testing.T, scripts testscript.Params) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript, "call": callInScript, "damage": damageInScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "stop": stopInScript, "crash": crashInScript, "call": callInScript, "damage": damageInScript},
 	})
 }
 
@@ -118,6 +119,15 @@ func stopInScript(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(command.(*exec.Cmd).Wait())
 }
 
+func crashInScript(ts *testscript.TestScript, _ bool, _ []string) {
+	command, found := current.Load(ts.Getenv("WORK"))
+	if !found {
+		ts.Fatalf("crash: no server runs")
+	}
+	ts.Check(command.(*exec.Cmd).Process.Kill())
+	_ = command.(*exec.Cmd).Wait() // it says that it was killed
+}
+
 func callInScript(ts *testscript.TestScript, _ bool, args []string) {
 	request, err := http.NewRequest(http.MethodPost, ts.Getenv("URL")+"/tidemark.v1."+args[0], strings.NewReader(args[1]))
 	ts.Check(err)
@@ -137,7 +147,11 @@ func callInScript(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func damageInScript(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := store.Open(store.Config{Dir: ts.MkAbs("tidemark-data"), MustExist: true})
+	dir := "tidemark-data"
+	if len(args) > 1 {
+		dir = args[1]
+	}
+	db, err := store.Open(store.Config{Dir: ts.MkAbs(dir), MustExist: true})
 	ts.Check(err)
 	number := tidemark.PartitionOfConversation(tidemark.ConversationID(args[0]), db.Meta().Partitions)
 	p := db.Partition(number)

@@ -19,6 +19,7 @@ import (
 // serveCommand is the flags of serve, which are also the keys of the configuration file.
 type serveCommand struct {
 	Data       string `default:"./tidemark-data" placeholder:"DIR" help:"Data directory; made if it does not exist (${default})."`
+	Backups    string `placeholder:"DIR" help:"Folder of the backups that are made while it runs ('tidemark backup'). Default: DIR/backups in the data directory."`
 	Listen     string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen, for all protocols; port 0 picks a free one (${default})."`
 	Partitions uint32 `placeholder:"N" help:"Partitions of a new data directory, 1 to 256; fixed from then on. Default: 8."`
 
@@ -132,7 +133,7 @@ func (c *serveCommand) config(output *Output) (server.Config, error) {
 		}
 	}
 	return server.Config{
-		DataDir: c.Data, Listen: c.Listen, DebugListen: c.DebugListen, Partitions: c.Partitions, CacheBytes: c.CacheBytes,
+		DataDir: c.Data, Backups: c.Backups, Listen: c.Listen, DebugListen: c.DebugListen, Partitions: c.Partitions, CacheBytes: c.CacheBytes,
 		Keys: server.Keys{
 			Admin: strings.TrimSpace(c.AdminKey), HS256Secret: c.TokenSecret, PublicKeys: publicKeys, JWKSURL: c.TokenJwksURL,
 			Issuer: c.TokenIssuer, Audience: c.TokenAudience,
@@ -169,7 +170,7 @@ func (c *serveCommand) checkZeros() error {
 // flagOf is the flag that sets a field of [server.Config].
 func flagOf(field string) string {
 	flag, found := map[string]string{
-		"DataDir": "data", "Listen": "listen", "DebugListen": "debug-listen", "Partitions": "partitions", "CacheBytes": "cache-bytes",
+		"DataDir": "data", "Backups": "backups", "Listen": "listen", "DebugListen": "debug-listen", "Partitions": "partitions", "CacheBytes": "cache-bytes",
 		"Origins": "origin", "Heartbeat": "heartbeat", "Drain": "drain", "Spread": "spread", "TakeBack": "take-back",
 		"Keys.Admin": "admin-key", "Keys.HS256Secret": "token-secret", "Keys.PublicKeys": "token-public-keys", "Keys.JWKSURL": "token-jwks-url",
 		"Limits.BodyBytesMax": "limit-body-bytes", "Limits.FrameBytesMax": "limit-frame-bytes", "Limits.PageEventsMax": "limit-page-events",

@@ -34,7 +34,9 @@ type Crashes[T any] struct {
 // never beside [Crashes.Do]; the same seed tears in the same places.
 func NewCrashes[T any](seed uint64, note func() T) (*Crashes[T], *FS) {
 	c := &Crashes[T]{mem: vfs.NewCrashableMem(), seed: seed, note: note}
-	return c, New(c.mem, c.hook)
+	disk := New(c.mem, c.hook)
+	disk.alone = c.Do // Pebble's disk in memory locks itself twice in Lock, and is stuck where it is cloned in between
+	return c, disk
 }
 
 func (c *Crashes[T]) hook(op Op) error {

@@ -37,8 +37,9 @@ type Hook func(Op) error
 // FS is the file system.
 type FS struct {
 	vfs.FS
-	hook Hook
-	n    atomic.Int64
+	hook  Hook
+	alone func(func()) // runs Lock while no crash is taken; nil: nothing keeps it
+	n     atomic.Int64
 }
 
 // New wraps a file system.
@@ -130,7 +131,13 @@ func (fs *FS) MkdirAll(dir string, perm os.FileMode) error {
 }
 
 // Lock implements vfs.FS. Taking a lock is not an operation that fails.
-func (fs *FS) Lock(name string) (io.Closer, error) { return fs.FS.Lock(name) }
+func (fs *FS) Lock(name string) (lock io.Closer, err error) {
+	if fs.alone == nil {
+		return fs.FS.Lock(name)
+	}
+	fs.alone(func() { lock, err = fs.FS.Lock(name) })
+	return lock, err
+}
 
 type file struct {
 	vfs.File

@@ -183,6 +183,8 @@ const (
 	AdminServiceImportProcedure = "/tidemark.v1.AdminService/Import"
 	// AdminServicePartitionsProcedure is the fully-qualified name of the AdminService's Partitions RPC.
 	AdminServicePartitionsProcedure = "/tidemark.v1.AdminService/Partitions"
+	// AdminServiceCheckpointProcedure is the fully-qualified name of the AdminService's Checkpoint RPC.
+	AdminServiceCheckpointProcedure = "/tidemark.v1.AdminService/Checkpoint"
 )
 
 // SyncServiceClient is a client for the tidemark.v1.SyncService service.
@@ -2156,6 +2158,9 @@ type AdminServiceClient interface {
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
 	// Partitions answers how each partition stands.
 	Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error)
+	// Checkpoint makes a backup of all data while the server goes on, in a folder of the server's machine. The answer comes
+	// when it is whole and durable.
+	Checkpoint(context.Context, *wire.CheckpointRequest) (*wire.CheckpointResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the tidemark.v1.AdminService service. By default,
@@ -2193,6 +2198,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Partitions")),
 			connect.WithClientOptions(opts...),
 		),
+		checkpoint: connect.NewClient[wire.CheckpointRequest, wire.CheckpointResponse](
+			httpClient,
+			baseURL+AdminServiceCheckpointProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("Checkpoint")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -2202,6 +2213,7 @@ type adminServiceClient struct {
 	sessions   *connect.Client[wire.SessionsRequest, wire.SessionsResponse]
 	_import    *connect.Client[wire.ImportRequest, wire.ImportResponse]
 	partitions *connect.Client[wire.PartitionsRequest, wire.PartitionsResponse]
+	checkpoint *connect.Client[wire.CheckpointRequest, wire.CheckpointResponse]
 }
 
 // Stats calls tidemark.v1.AdminService.Stats.
@@ -2240,6 +2252,15 @@ func (c *adminServiceClient) Partitions(ctx context.Context, req *wire.Partition
 	return nil, err
 }
 
+// Checkpoint calls tidemark.v1.AdminService.Checkpoint.
+func (c *adminServiceClient) Checkpoint(ctx context.Context, req *wire.CheckpointRequest) (*wire.CheckpointResponse, error) {
+	response, err := c.checkpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AdminServiceHandler is an implementation of the tidemark.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Stats answers what this server is and how it stands.
@@ -2251,6 +2272,9 @@ type AdminServiceHandler interface {
 	Import(context.Context, *wire.ImportRequest) (*wire.ImportResponse, error)
 	// Partitions answers how each partition stands.
 	Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error)
+	// Checkpoint makes a backup of all data while the server goes on, in a folder of the server's machine. The answer comes
+	// when it is whole and durable.
+	Checkpoint(context.Context, *wire.CheckpointRequest) (*wire.CheckpointResponse, error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -2284,6 +2308,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Partitions")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceCheckpointHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceCheckpointProcedure,
+		svc.Checkpoint,
+		connect.WithSchema(adminServiceMethods.ByName("Checkpoint")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tidemark.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceStatsProcedure:
@@ -2294,6 +2324,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceImportHandler.ServeHTTP(w, r)
 		case AdminServicePartitionsProcedure:
 			adminServicePartitionsHandler.ServeHTTP(w, r)
+		case AdminServiceCheckpointProcedure:
+			adminServiceCheckpointHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -2317,4 +2349,8 @@ func (UnimplementedAdminServiceHandler) Import(context.Context, *wire.ImportRequ
 
 func (UnimplementedAdminServiceHandler) Partitions(context.Context, *wire.PartitionsRequest) (*wire.PartitionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.AdminService.Partitions is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) Checkpoint(context.Context, *wire.CheckpointRequest) (*wire.CheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidemark.v1.AdminService.Checkpoint is not implemented"))
 }
