@@ -149,7 +149,7 @@ func (d *device) state() (state *invariant.State, err error) {
 
 // whole is the log with all that was ever in it.
 func (l *logged) whole() *invariant.Log {
-	log := &invariant.Log{Conversation: l.ID, Kind: wire.Kind(l.kind)}
+	log := &invariant.Log{Conversation: l.ID, Kind: wire.Kind(l.kind), Floors: l.floors}
 	for i := range l.Log {
 		log.Events = append(log.Events, l.Log[i].Event)
 	}

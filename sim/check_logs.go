@@ -42,6 +42,7 @@ type logged struct {
 	kind      record.Kind
 	positions []tidemark.Position // positions[seq-1]
 	digests   []tidemark.Digest   // digests[seq]
+	floors    []tidemark.Seq      // floors[seq-1]: as far as is known, the floor when the event was written
 }
 
 // seat names a user in a conversation.
@@ -69,12 +70,12 @@ func (c *checks) begin(info *record.Info) *logged {
 	return l
 }
 
-// append takes in the next event.
-func (l *logged) append(e *record.Event) {
+// append takes in the next event, and the floor at about that time.
+func (l *logged) append(e *record.Event, floor tidemark.Seq) {
 	shown := partition.WireEvent(e, nil)
 	link, _ := invariant.LinkOf(shown)
 	l.Append(shown)
-	l.positions = append(l.positions, e.Position)
+	l.positions, l.floors = append(l.positions, e.Position), append(l.floors, floor)
 	l.digests = append(l.digests, chain.Next(l.digests[len(l.digests)-1], link))
 }
 
@@ -85,7 +86,7 @@ func (l *logged) cut(head tidemark.Seq) {
 	for i := range old.Log[:head] {
 		l.Append(old.Log[i].Event)
 	}
-	l.positions, l.digests = l.positions[:head], l.digests[:head+1]
+	l.positions, l.digests, l.floors = l.positions[:head], l.digests[:head+1], l.floors[:head]
 }
 
 // checkCommits takes in what a partition has applied since it was last looked at: each commit, and readable (S6). Now and
@@ -125,7 +126,11 @@ func (w *world) checkEvent(info *record.Info, e *record.Event) {
 		w.broken("S1", invariant.Who{}, info.ID, e.Seq, fmt.Sprintf("the event after %d has seq %d", len(l.Log), e.Seq))
 		return
 	}
-	l.append(e)
+	floor := tidemark.Seq(0)
+	if head, err := w.server.db.Partition(w.server.set.Of(info.ID).Number()).Head(info.Ordinal); err == nil && head != nil {
+		floor = head.Floor
+	}
+	l.append(e, floor)
 	if digest := l.digests[e.Seq]; digest != e.Digest {
 		w.broken("S1", invariant.Who{}, info.ID, e.Seq, fmt.Sprintf("the event's digest is %.8s…, the chain gives %.8s…", e.Digest, digest))
 	}
@@ -194,7 +199,7 @@ func (w *world) checkKept(s *server, n uint32, info *record.Info, restored bool)
 			w.broken("S2", invariant.Who{}, info.ID, seq, fmt.Sprintf("the event is not there: %v", err))
 			return
 		}
-		l.append(e)
+		l.append(e, head.Floor)
 	}
 	if head.Digest != l.digests[head.Seq] {
 		w.broken("S1", invariant.Who{}, info.ID, head.Seq, fmt.Sprintf("the head's digest is %.8s…, what was published before gives %.8s…", head.Digest, l.digests[head.Seq]))

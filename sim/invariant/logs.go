@@ -21,12 +21,21 @@ type Log struct {
 	Floor        tidemark.Seq    // nothing at or below is kept
 	FloorDigest  tidemark.Digest // the chain there
 	Events       []*wire.Event   // from Floor+1 to the head, as they were written or in their current form; not changed once given
+	Floors       []tidemark.Seq  // for each event: nothing at or below was kept when it was written; nil: Floor
 
 	chain map[tidemark.Seq]tidemark.Digest // what digests has computed
 }
 
 // Head is the last seq.
 func (l *Log) Head() tidemark.Seq { return l.Floor + tidemark.Seq(len(l.Events)) }
+
+// floorAt is the floor when an event was written.
+func (l *Log) floorAt(seq tidemark.Seq) tidemark.Seq {
+	if i := int(seq - l.Floor - 1); i < len(l.Floors) {
+		return l.Floors[i]
+	}
+	return l.Floor
+}
 
 // at is an event; nil where none is kept.
 func (l *Log) at(seq tidemark.Seq) *wire.Event {
@@ -123,7 +132,7 @@ func (c *Checker) kept(l *Log, h *history) {
 	}
 }
 
-// once checks that a client id names one event, and that answers named it: S4.
+// once checks that a client id names one event of those that are kept, and that answers named it: S4.
 func (c *Checker) once(l *Log, h *history) {
 	type name struct{ sender, clientID string }
 	first := make(map[name]uint64)
@@ -131,7 +140,7 @@ func (c *Checker) once(l *Log, h *history) {
 		if e.ClientId == "" {
 			continue
 		}
-		if seq := first[name{e.Sender, e.ClientId}]; seq > 0 {
+		if seq := first[name{e.Sender, e.ClientId}]; seq > uint64(l.floorAt(tidemark.Seq(e.Seq))) {
 			c.report(about("S4", Who{User: tidemark.UserID(e.Sender)}, l.Conversation, tidemark.Seq(e.Seq),
 				"client id %q is at %d and at %d", e.ClientId, seq, e.Seq))
 		}

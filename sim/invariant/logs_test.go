@@ -115,6 +115,18 @@ func TestAClientIDMakesOneEvent(t *testing.T) {
 	w.wants("S4")
 }
 
+func TestAClientIDIsForgottenWithItsMessage(t *testing.T) {
+	for floor, number := range map[tidemark.Seq]string{1: "S4", 2: ""} {
+		w := begun(t)
+		w.write("ann", "a1", text("hello"))
+		w.write("ann", "a1", text("hello"))
+		log := w.team()
+		log.Floors = []tidemark.Seq{0, 0, floor} // 2, which has the client id, was still kept when 3 was written, or not
+		w.c.Check([]*invariant.Log{log})
+		w.wants(number)
+	}
+}
+
 func TestARetryGetsTheFirstAnswer(t *testing.T) {
 	w := begun(t)
 	w.submit(ann, 1, "a1", "hello")
