@@ -61,6 +61,7 @@ func TestFaultsAreCaught(t *testing.T) {
 		{"busy", "cut-at-once", "there is no back-off"},
 		{"impatient", "bye-shutdown", "before the server's retryAfterMs had passed"},
 		{"returns", "bye-kicked", "after a bye that says not to"},
+		{"garbles", "honest", "cannot be decoded"},
 		{"foresees", "read-marks", "where the last is"},
 	} {
 		t.Run(c.scenario+" "+c.fault, func(t *testing.T) {
@@ -110,5 +111,40 @@ func TestDriverProtocolRefuses(t *testing.T) {
 			t.Errorf("%s %s: %s %+v %v", path, body, a.Status, e, err)
 		}
 		a.Body.Close()
+	}
+}
+
+// So many runs and no more are under way at once; one that is decided makes room.
+func TestRunsAreBounded(t *testing.T) {
+	s := serve(t)
+	begin := func() (status int, run hostile.BeginResponse) {
+		a, err := http.Post(s.URL()+"/hostile/runs", "application/json", strings.NewReader(`{"scenario":"honest"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		_ = json.NewDecoder(a.Body).Decode(&run)
+		return a.StatusCode, run
+	}
+	var last hostile.BeginResponse
+	for n := range 128 {
+		status, run := begin()
+		if status != http.StatusOK {
+			t.Fatalf("run %d: %d", n, status)
+		}
+		last = run
+	}
+	if status, _ := begin(); status != http.StatusTooManyRequests {
+		t.Fatalf("one too many: %d", status)
+	}
+	var v hostile.Verdict
+	invented := hostile.Report{Devices: []hostile.DeviceReport{{DeviceID: "phone", Conversations: []hostile.Shown{{ID: "invented", Events: []hostile.ShownEvent{{Seq: 1}}}}}}}
+	for range 2 { // asked again it says the same
+		if post(t, s.URL()+"/hostile/runs/"+last.Run+"/report", invented, &v); v.Verdict != hostile.Failed || !strings.Contains(v.Reasons[0], "does not exist") {
+			t.Fatalf("what does not exist was shown: %+v", v)
+		}
+	}
+	if status, _ := begin(); status != http.StatusOK {
+		t.Fatalf("after one was decided: %d", status)
 	}
 }

@@ -154,6 +154,9 @@ func (n *naive) submit(ctx context.Context, l *letter) {
 		return
 	}
 	l.on = n.conn
+	if n.fault == "garbles" {
+		_ = n.conn.Write(ctx, websocket.MessageText, []byte("}{"))
+	}
 	times := 1
 	if n.fault == "repeats" {
 		times = 2

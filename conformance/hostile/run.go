@@ -49,7 +49,8 @@ type hooks struct {
 
 // expectation is what the end must look like, besides what holds in every scenario.
 type expectation struct {
-	rewritten  []string // conversations of which every device must have reported that history was rewritten
+	rewritten  []string // conversations of which the devices must have reported that history was rewritten
+	only       *device  // the device of which rewritten is expected; nil: all
 	mayReport  bool     // the server lies so that a report is in order although nothing was rewritten
 	either     bool     // a device may keep the history that it had, whole
 	gaps       bool     // events may be missing where the device knows of the gap
@@ -79,6 +80,7 @@ type run struct {
 	playedAt   time.Time // the script has ended; zero: not yet
 	violations []string
 	verdict    string // "": not yet
+	decidedAt  time.Time
 	reasons    []string
 }
 

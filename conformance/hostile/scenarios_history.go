@@ -210,6 +210,7 @@ var histories = []scenario{
 			s.pause(time.Second)
 			s.again()
 			s.pause(time.Second)
+			s.expect.rewritten, s.expect.only = []string{"team"}, s.dev(0)
 			s.dev(0).world = s.dev(1).world
 			s.again()
 			s.tell("team", "bob", "one-again")

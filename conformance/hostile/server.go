@@ -29,7 +29,8 @@ import (
 
 // Bounds of the server.
 const (
-	runsMax      = 128 // at once; the next is refused
+	runsMax      = 128   // at once; the next is refused
+	decidedMax   = 1_000 // runs that are over and still remembered, so that their verdict can be asked for again
 	resultsMax   = 2_000
 	openMax      = 8 // connections of a run at once
 	reportMax    = 4 << 20
@@ -165,9 +166,8 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget()
-	if len(s.runs) >= runsMax || s.ctx.Err() != nil {
-		refuse(w, http.StatusTooManyRequests, "%d runs are under way: try again later", len(s.runs))
+	if n := s.forget(); n >= runsMax || len(s.runs) >= runsMax+decidedMax || s.ctx.Err() != nil {
+		refuse(w, http.StatusTooManyRequests, "%d runs are under way: try again later", n)
 		return
 	}
 	id := strings.ToLower(rand.Text()[:10])
@@ -190,26 +190,33 @@ func issue(run string, number int) string {
 		encode([]byte(rand.Text()))
 }
 
-// forget drops runs whose time is long over. A run that nobody finished counts as failed. The lock is held.
-func (s *Server) forget() {
+// forget drops runs that are long over, and answers how many are under way. A run that nobody finished counts as failed. The
+// lock is held.
+func (s *Server) forget() (open int) {
 	for id, r := range s.runs {
-		if time.Now().Before(r.deadline.Add(afterMax)) {
-			continue
-		}
 		r.mu.Lock()
-		if r.verdict == "" {
+		if r.verdict == "" && time.Now().After(r.deadline.Add(afterMax)) {
 			r.decide(Failed, []string{"no report came before the time was over"})
 			s.keep(r)
 		}
-		for _, d := range r.devices {
-			for _, token := range d.tokens {
-				delete(s.tokens, token)
+		over := r.verdict != "" && time.Since(r.decidedAt) > afterMax
+		if r.verdict == "" {
+			open++
+		}
+		if over {
+			for _, d := range r.devices {
+				for _, token := range d.tokens {
+					delete(s.tokens, token)
+				}
 			}
 		}
 		r.mu.Unlock()
-		delete(s.runs, id)
-		delete(s.open, id)
+		if over {
+			delete(s.runs, id)
+			delete(s.open, id)
+		}
 	}
+	return open
 }
 
 // keep adds a row to the table. Both locks are held.
@@ -363,12 +370,19 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		}
 		f, err := wire.DecodeClientFrame(format, data)
 		if err != nil {
-			ss.run.mu.Lock()
-			ss.device.violation("sent a frame that cannot be decoded: %v", err)
-			ss.run.mu.Unlock()
+			ss.undecoded(err)
 			return
 		}
 		ss.handle(f)
+	}
+}
+
+// undecoded notes a frame that cannot be decoded. Where this side is closing the connection, a part of one is no fault.
+func (ss *session) undecoded(err error) {
+	ss.run.mu.Lock()
+	defer ss.run.mu.Unlock()
+	if !ss.closed {
+		ss.device.violation("sent a frame that cannot be decoded: %v", err)
 	}
 }
 
