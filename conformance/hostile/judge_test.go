@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 // a run that is over in time, with one report.
@@ -78,5 +82,27 @@ func TestTheTimeIsOver(t *testing.T) {
 		if (v.Verdict == Passed) != (c.reason == "") || !strings.Contains(reasons, c.reason) {
 			t.Errorf("%s: %s: %s", c.what, v.Verdict, reasons)
 		}
+	}
+}
+
+func TestTakingBackNeedsTheSeal(t *testing.T) {
+	w := newRun("r", &scenarios[0], "", func() string { return "token" }).worlds[0]
+	h := w.logs["team"]
+	head := h.digest(h.head())
+	mark := seal("team", h.head(), head)
+	lost := []*wire.Event{h.events[4].Event, h.events[5].Event}
+	w.restore("team", 2)
+	forged := proto.CloneOf(lost[0])
+	forge(forged)
+	for what, give := range map[string][]*wire.Event{"forged": {forged, lost[1]}, "one missing": {lost[1]}, "too few": {lost[0]}, "none": {}} {
+		if w.takeBack(h, give, mark) || h.head() != 4 {
+			t.Fatalf("%s: taken, the head is %d", what, h.head())
+		}
+	}
+	if !w.takeBack(h, lost, mark) || h.head() != 6 || h.digest(6) != head || h.events[5].text != "m5" {
+		t.Fatalf("what was lost is not as it was: head %d", h.head())
+	}
+	if !w.takeBack(h, lost, mark) || h.head() != 6 {
+		t.Fatal("given back twice, it is there twice")
 	}
 }

@@ -45,6 +45,7 @@ type device struct {
 	sentIDs map[string]*submission
 	byText  map[string]string
 	fetches int
+	gives   int       // calls of GiveBack
 	heard   time.Time // the last frame of it
 }
 

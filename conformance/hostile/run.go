@@ -45,6 +45,7 @@ type hooks struct {
 	ping    func(*session, *wire.Ping) bool
 	out     func(*session, *wire.ServerFrame) []*wire.ServerFrame
 	encoded func(*session, []byte) []byte
+	give    func(*device) error // what a device that gives back is told; nil: what it gives is taken
 }
 
 // expectation is what the end must look like, besides what holds in every scenario.

@@ -7,6 +7,7 @@ package hostile
 import (
 	"time"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -114,6 +115,14 @@ var cursors = []scenario{
 			s.pause(time.Second)
 			s.tell("news", "bob", "after")
 		}},
+	takingBack("take-back", "comes back from an older copy, and takes back what it has lost", "keeps what it had; what it gives back is proven by the seal that it gives", func(int) error { return nil }),
+	takingBack("take-back-refused", "comes back from an older copy, says that it takes back what it has lost, and refuses it each time", "keeps what it had or drops it with a report; does not offer it in a loop",
+		func(n int) error {
+			if n%2 == 1 {
+				return failed(tidemark.Unavailable, "the scenario wants it")
+			}
+			return failed(tidemark.NotAllowed, "the scenario wants it")
+		}),
 	{name: "restored-and-on", group: "cursor", server: "comes back from an older copy, and gives the lost seqs to other events", client: "reports rewritten history, shows the new one",
 		play: func(s *stage) {
 			if !s.synced(1) {
@@ -152,6 +161,33 @@ var cursors = []scenario{
 			s.stored("team", "own1")
 			s.tell("team", "bob", "c")
 		}},
+}
+
+// takingBack is a scenario in which the server has lost the end of a conversation and says that it takes it back.
+func takingBack(name, server, client string, answer func(n int) error) scenario {
+	return scenario{name: name, group: "cursor", server: server, client: client, play: func(s *stage) {
+		s.hooks.hello = func(ss *session) bool {
+			ss.welcome(func(w *wire.Welcome) { w.TakeBack = ss.number > 1 })
+			ss.changes()
+			ss.synced()
+			return true
+		}
+		s.hooks.give = func(d *device) error { return answer(d.gives) }
+		if !s.synced(1) {
+			return
+		}
+		s.tell("team", "bob", "kept", "lost1")
+		s.tell("team", "bob", "lost2")
+		s.pause(300 * time.Millisecond)
+		s.expect.either = true
+		s.rewrite(func(w *world) { w.restore("team", 2) })
+		s.again()
+		s.pause(5 * time.Second)
+		if n := s.dev(0).gives; n > 10 {
+			s.dev(0).violation("offered what was lost %d times in five seconds", n)
+		}
+		s.tell("news", "bob", "after")
+	}}
 }
 
 // restore loses the last events of a conversation, as a server does that comes back from an older copy.

@@ -229,6 +229,36 @@ func (s *syncService) Changes(ctx context.Context, q *wire.ChangesRequest) (*wir
 	return a, nil
 }
 
+// GiveBack takes back what the server has lost, where its seal proves it.
+func (s *syncService) GiveBack(ctx context.Context, q *wire.GiveBackRequest) (*wire.GiveBackResponse, error) {
+	d, err := s.server.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.run.mu.Unlock()
+	defer d.run.poke()
+	d.gives++
+	h, err := d.log(q.Conversation)
+	if err != nil {
+		return nil, err
+	}
+	if give := d.run.hooks.give; give == nil {
+		return nil, failed(tidemark.NotAllowed, "nothing is taken back here")
+	} else if err := give(d); err != nil {
+		return nil, err
+	}
+	was := h.head()
+	if !d.world.takeBack(h, q.Events, q.Seal) {
+		d.violation("gave back events of %s that its seal does not prove", h.id)
+		return nil, failed(tidemark.BadArgument, "the seal does not prove these events")
+	}
+	for _, open := range d.run.sessions() {
+		open.round()
+	}
+	digest := h.digest(h.head())
+	return &wire.GiveBackResponse{HeadSeq: h.head(), HeadDigest: digest[:], Taken: h.head() - was}, nil
+}
+
 type messageService struct {
 	wireconnect.UnimplementedMessageServiceHandler
 	server *Server

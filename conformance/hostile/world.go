@@ -5,7 +5,9 @@
 package hostile
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -121,6 +123,39 @@ func (h *history) digest(seq uint64) tidemark.Digest {
 	return h.events[seq-1].digest
 }
 
+// seal is the server's mark on a chain value, by which it knows after a restore what it once had.
+func seal(id string, seq uint64, digest tidemark.Digest) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "hostile %s %d %x", id, seq, digest))
+	return sum[:16]
+}
+
+// takeBack appends events that a device gives back, as they were, if the seal proves them; false: it does not.
+func (w *world) takeBack(h *history, events []*wire.Event, mark []byte) bool {
+	events = slices.DeleteFunc(slices.Clone(events), func(ev *wire.Event) bool { return ev.GetSeq() <= h.head() })
+	was := h.head()
+	for _, ev := range events {
+		if ev.Seq != h.head()+1 || len(ev.Salt) != 8 || len(ev.Body) == 0 {
+			h.cut(was)
+			return false
+		}
+		var body wire.Body
+		_ = body.UnmarshalVT(ev.Body) // of a newer client: its kind is 0
+		e := event{Event: ev, kind: wire.BodyKind(&body), text: body.GetMessage().GetText()}
+		e.digest = chain.Next(h.digest(ev.Seq-1), chain.Link{Seq: tidemark.Seq(ev.Seq), ID: tidemark.EventID(ev.Id), TimeMs: ev.TimeMs,
+			Sender: tidemark.UserID(ev.Sender), ClientID: tidemark.ClientID(ev.ClientId), Kind: e.kind, BodyHash: chain.BodyHash([8]byte(ev.Salt), ev.Body)})
+		h.events = append(h.events, e)
+	}
+	if !bytes.Equal(mark, seal(h.id, h.head(), h.digest(h.head()))) {
+		h.cut(was)
+		return false
+	}
+	for i := was; i < h.head(); i++ {
+		w.position[h.partition]++
+		h.events[i].position = w.position[h.partition]
+	}
+	return true
+}
+
 // find is the event of a client id; nil: there is none.
 func (h *history) find(sender, clientID string) *event {
 	for i := range h.events {
@@ -155,7 +190,7 @@ func (w *world) summary(h *history, user string) *wire.ConversationDelta {
 		}
 	}
 	return &wire.ConversationDelta{
-		Id: h.id, Partition: h.partition, HeadSeq: h.head(), HeadDigest: digest[:], LastTimeMs: last.TimeMs, Unread: &unread, Mentions: &mentions,
+		Id: h.id, Partition: h.partition, HeadSeq: h.head(), HeadDigest: digest[:], HeadSeal: seal(h.id, h.head(), digest), LastTimeMs: last.TimeMs, Unread: &unread, Mentions: &mentions,
 		Info: &wire.ConversationInfo{Kind: wire.Kind_GROUP, Title: h.id, MemberCount: uint32(len(h.members)), CreatedMs: h.events[0].TimeMs, InfoVersion: "1", MembersVersion: "1"},
 		Self: &wire.Self{Role: wire.Role_MEMBER, JoinedSeq: 1, VisibleFrom: 1, ReadSeq: h.read[user]},
 	}
@@ -188,7 +223,7 @@ func (w *world) page(h *history, from any, limit uint64) *wire.Fetched {
 	head := h.head()
 	limit = min(cmp.Or(limit, 50), pageEventsMax)
 	digest := h.digest(head)
-	f := &wire.Fetched{Conversation: h.id, HeadSeq: head, HeadDigest: digest[:], FloorSeq: 1}
+	f := &wire.Fetched{Conversation: h.id, HeadSeq: head, HeadDigest: digest[:], HeadSeal: seal(h.id, head, digest), FloorSeq: 1}
 	low, high := head-min(limit, head)+1, head
 	switch p := from.(type) {
 	case *wire.Fetch_After:
@@ -214,5 +249,5 @@ func (w *world) page(h *history, from any, limit uint64) *wire.Fetched {
 // submitted is the answer to a submission.
 func submitted(request uint64, h *history, e *event, duplicate bool) *wire.Submitted {
 	return &wire.Submitted{Request: request, Conversation: h.id, Seq: e.Seq, Id: e.Id, TimeMs: e.TimeMs, Digest: e.digest[:],
-		Partition: h.partition, Position: e.position, Duplicate: duplicate, Salt: e.Salt, Counted: e.Counted}
+		Partition: h.partition, Position: e.position, Duplicate: duplicate, Salt: e.Salt, Counted: e.Counted, Seal: seal(h.id, e.Seq, e.digest)}
 }
