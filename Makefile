@@ -12,8 +12,9 @@ SEED      ?=
 FUZZTIME  ?= 10s
 COUNT     ?= 6
 PKG       ?= ./...
+FOR       ?= 30m
 
-.PHONY: help build run test race check generate bench replay fuzz model microbench clean
+.PHONY: help build run test race check generate bench replay soak fuzz model microbench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ bench: build ## run the short form of every benchmark and rewrite the tables of 
 
 replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
 	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay
+
+soak: ## let real processes, networks, disks and clocks break for FOR (30m) and hold the server to its promises; SEED=number to repeat a run
+	TIDEMARK_SOAK=$(FOR) TIDEMARK_SOAK_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestSoak$$' ./soak
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)

@@ -27,6 +27,7 @@ type ServerConfig struct {
 	Listen   string        // host:port; "": a free port of 127.0.0.1
 	AdminKey string        // "": a random one
 	Args     []string      // more flags of serve
+	Env      []string      // more of its environment, as NAME=value
 	Log      io.Writer     // the process's standard error; nil: the last 64 KiB are kept for error messages
 	ReadyMax time.Duration // how long it may take to listen; 0: 60 s
 }
@@ -64,7 +65,7 @@ func StartServer(ctx context.Context, config ServerConfig) (*Server, error) {
 	s := &Server{exited: make(chan struct{}), log: &tail{}}
 	announced := &announcement{found: make(chan string, 1)}
 	s.command = exec.Command(config.Program, append([]string{"serve", "--data", config.DataDir, "--listen", config.Listen}, config.Args...)...)
-	s.command.Env = append(os.Environ(), "TIDEMARK_ADMIN_KEY="+config.AdminKey)
+	s.command.Env = append(append(os.Environ(), "TIDEMARK_ADMIN_KEY="+config.AdminKey), config.Env...)
 	s.command.Stdout, s.command.Stderr = announced, io.Writer(s.log)
 	if config.Log != nil {
 		s.command.Stderr = io.MultiWriter(s.log, config.Log)

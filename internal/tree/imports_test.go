@@ -60,6 +60,8 @@ var rooms = map[string]room{
 	"docs/model": {"", "it runs spin over the model, and compares its README with the code as text"},
 	"sim":        {"root chain record wire core store store/faultfs journal partition session contract client client/replica verify sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
 
+	"soak": {"root chain wire wire/wireconnect client client/replica client/boltstore bench sim/invariant", "the soak is a user of the server's process and of the SDK: what it could call directly would not be the binary"},
+
 	"internal/tree": {"", "it reads files"},
 	"cmd/tidemark":  {"*", ""},
 }

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The app's back end: it makes users and groups, changes who is in them, and writes for users, over HTTP, and it never knows
+// whether a call that broke was carried out.
+
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/chain"
+	"github.com/tidemark-im/tidemark/client"
+	"github.com/tidemark-im/tidemark/wire"
+	"github.com/tidemark-im/tidemark/wire/wireconnect"
+)
+
+// app is the app's back end.
+type app struct {
+	users         wireconnect.UserServiceClient
+	conversations wireconnect.ConversationServiceClient
+	messages      wireconnect.MessageServiceClient
+	admin         wireconnect.AdminServiceClient
+	transport     *http.Transport
+}
+
+// actingUser is the context key of the user for whom a call is made.
+type actingUser struct{}
+
+func newApp(url, key string) *app {
+	transport := &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 5 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: callMax}
+	authorize := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			request.Header().Set("Authorization", "Bearer "+key)
+			if user, ok := ctx.Value(actingUser{}).(string); ok {
+				request.Header().Set("Tidemark-User", user)
+			}
+			return next(ctx, request)
+		}
+	}))
+	return &app{
+		users: wireconnect.NewUserServiceClient(client, url, authorize), conversations: wireconnect.NewConversationServiceClient(client, url, authorize),
+		messages: wireconnect.NewMessageServiceClient(client, url, authorize), admin: wireconnect.NewAdminServiceClient(client, url, authorize),
+		transport: transport,
+	}
+}
+
+// callMax is how long the app waits for an answer.
+const callMax = 5 * time.Second
+
+// persist makes a call until it is answered, or ctx ends: every call of the app may be made twice.
+func persist(ctx context.Context, call func(ctx context.Context) error) error {
+	for {
+		err := call(ctx)
+		if err == nil || final(err) {
+			return err
+		}
+		if waited := pause(ctx, 200*time.Millisecond); waited != nil {
+			return errors.Join(err, waited)
+		}
+	}
+}
+
+// final reports whether a call was answered by a refusal that stays.
+func final(err error) bool {
+	switch connect.CodeOf(err) {
+	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied, connect.CodeFailedPrecondition,
+		connect.CodeUnauthenticated, connect.CodeUnimplemented:
+		var answered *connect.Error
+		return errors.As(err, &answered) && len(answered.Details()) > 0
+	}
+	return false
+}
+
+// make makes a user and its token.
+func (a *app) make(ctx context.Context, user string) (token string, err error) {
+	return token, persist(ctx, func(ctx context.Context) error {
+		if _, err := a.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user, Nickname: user}}); err != nil {
+			return err
+		}
+		issued, err := a.users.IssueToken(ctx, &wire.IssueTokenRequest{UserId: user})
+		token = issued.GetToken()
+		return err
+	})
+}
+
+// group makes a group.
+func (a *app) group(ctx context.Context, id string, users []string) error {
+	return persist(ctx, func(ctx context.Context) error {
+		_, err := a.conversations.Create(ctx, &wire.CreateRequest{Id: id, Kind: wire.Kind_GROUP, Title: id, Members: users})
+		return err
+	})
+}
+
+// readLog reads a whole conversation, verifies its chain and returns its events with its last value.
+func (a *app) readLog(ctx context.Context, conversation string) (events []*wire.Event, digest tidemark.Digest, err error) {
+	digest = chain.Start(tidemark.ConversationID(conversation))
+	for {
+		var page *wire.Fetched
+		err := persist(ctx, func(ctx context.Context) (err error) {
+			page, err = a.messages.Fetch(ctx, &wire.FetchRequest{
+				Conversation: conversation, From: &wire.FetchRequest_After{After: uint64(len(events))}, Limit: readPage,
+			})
+			return err
+		})
+		if err != nil {
+			return nil, digest, fmt.Errorf("soak: read %s: %w", conversation, err)
+		}
+		for _, e := range page.Events {
+			if e.Seq != uint64(len(events))+1 {
+				return nil, digest, fmt.Errorf("soak: %s: seq %d follows %d", conversation, e.Seq, len(events))
+			}
+			if digest, err = client.NextDigest(digest, e); err != nil {
+				return nil, digest, fmt.Errorf("soak: %s, seq %d: %w", conversation, e.Seq, err)
+			}
+			events = append(events, e)
+		}
+		switch {
+		case uint64(len(events)) >= page.HeadSeq && string(digest[:]) != string(page.HeadDigest):
+			return nil, digest, fmt.Errorf("soak: S1: %s: the chain of its %d events ends at %s, the server says %x", conversation, len(events), digest, page.HeadDigest)
+		case uint64(len(events)) >= page.HeadSeq:
+			return events, digest, nil
+		case len(page.Events) == 0:
+			return nil, digest, fmt.Errorf("soak: S9: %s: an empty page after seq %d, the head is %d", conversation, len(events), page.HeadSeq)
+		}
+	}
+}
+
+// readPage is how many events are asked for at a time.
+const readPage = 200
+
+// work is what the back end does until calm is closed.
+func (r *run) work(ctx context.Context, calm <-chan struct{}) {
+	random := rand.New(rand.NewPCG(r.Seed, 4))
+	for n := 1; ; n++ {
+		select {
+		case <-calm:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(r.pace()/4 + time.Duration(random.Int64N(int64(r.pace())))):
+		}
+		group, user := r.groups[random.IntN(len(r.groups))], r.users[random.IntN(len(r.users)-1)]
+		switch what := random.IntN(10); {
+		case what < 2:
+			// Never the last one: what is spoiled on the way just before a removal, no digest would tell any more.
+			_, _ = r.app.conversations.RemoveMembers(ctx, &wire.RemoveMembersRequest{Conversation: group, Members: []string{user}})
+		case what < 5:
+			_, _ = r.app.conversations.AddMembers(ctx, &wire.AddMembersRequest{Conversation: group, Members: []string{user}})
+		case what < 6:
+			_, _ = r.app.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user, Nickname: fmt.Sprintf("%s the %dth", user, n)}})
+		case what < 7:
+			_, _ = r.app.conversations.Update(ctx, &wire.UpdateRequest{Conversation: group, Title: new(fmt.Sprintf("%s %d", group, n))})
+		default:
+			r.submit(ctx, user, group, n, random)
+		}
+	}
+}
+
+// submit writes for a user, and where no answer comes, once more under the same client id.
+func (r *run) submit(ctx context.Context, user, group string, n int, random *rand.Rand) {
+	told := Told{
+		Kind: Tries, Conversation: tidemark.ConversationID(group), ClientID: tidemark.ClientID(fmt.Sprintf("app-%d", n)),
+		Text: fmt.Sprintf("%s%s by the app %d", spoilMark, user, n),
+	}
+	r.ledger.hear(user, "app", told)
+	for range 1 + random.IntN(3) {
+		answer, err := r.app.messages.Submit(context.WithValue(ctx, actingUser{}, user), &wire.SubmitRequest{
+			Conversation: group, ClientId: string(told.ClientID), Action: &wire.SubmitRequest_Message{Message: &wire.Message{Type: "text", Text: told.Text}},
+		})
+		if err == nil {
+			told.Kind, told.Seq = Stores, tidemark.Seq(answer.Seq)
+			r.ledger.hear(user, "app", told)
+		} else if final(err) {
+			return
+		}
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What users wrote and were told, held against the logs at the end.
+
+package soak
+
+import (
+	"fmt"
+	"sync"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/sim/invariant"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// ledger is what users wrote and were told. Its methods may be called from any goroutine.
+type ledger struct {
+	mu      sync.Mutex
+	tried   map[string]*written // by text: no two are alike
+	sent    map[sending]*written
+	stored  map[sending]tidemark.Seq // what devices were told, edits and the rest too
+	failed  map[sending]string
+	wrong   []*invariant.Violation
+	Tried   int
+	Sent    int
+	Acked   int
+	Refused int
+	Arrived int
+	Unlike  int // messages that were shown as nobody wrote them, by devices whose network spoils what it carries
+	Mended  int // histories that such devices have corrected
+}
+
+// written is a text that somebody tried to write.
+type written struct {
+	conversation tidemark.ConversationID
+	user, device string
+}
+
+// sending names a submission.
+type sending struct {
+	conversation tidemark.ConversationID
+	user         string
+	id           tidemark.ClientID
+}
+
+func newLedger() *ledger {
+	return &ledger{tried: map[string]*written{}, sent: map[sending]*written{}, stored: map[sending]tidemark.Seq{}, failed: map[sending]string{}}
+}
+
+// hear takes in what a device of a user tells.
+func (l *ledger) hear(user, device string, t Told) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := sending{t.Conversation, user, t.ClientID}
+	switch t.Kind {
+	case Tries:
+		l.Tried++
+		l.tried[t.Text] = &written{t.Conversation, user, device}
+	case Sends:
+		l.Sent++
+		l.sent[key] = l.tried[t.Text]
+	case Stores:
+		l.Acked++
+		if before, twice := l.stored[key]; twice && before != t.Seq {
+			l.report("S4", key, t.Seq, "%s was told that %s stands at %d, and later at %d", user, t.ClientID, before, t.Seq)
+		}
+		l.stored[key] = t.Seq
+	case Fails:
+		l.Refused++
+		l.failed[key] = t.Text
+	}
+}
+
+// report notes a broken promise. The caller holds mu.
+func (l *ledger) report(number string, about sending, seq tidemark.Seq, format string, args ...any) {
+	l.wrong = append(l.wrong, &invariant.Violation{
+		Invariant: number, Text: fmt.Sprintf(format, args...), Conversation: about.conversation, User: tidemark.UserID(about.user), Seq: seq,
+	})
+}
+
+// arrived takes in what a device shows. A text that nobody tried to write was invented, unless the device's network spoils
+// texts: then it must be mended later.
+func (l *ledger) arrived(user string, t Told, spoiled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Arrived++
+	if t.Text == "" || l.tried[t.Text] != nil {
+		return
+	}
+	if spoiled {
+		l.Unlike++
+		return
+	}
+	l.report("C1", sending{conversation: t.Conversation, user: user}, t.Seq, "a device shows %.80q, which nobody wrote", t.Text)
+}
+
+// rewritten takes in that a device found another history than it had.
+func (l *ledger) rewritten(user, device string, t Told, spoiled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if spoiled {
+		l.Mended++
+		return
+	}
+	l.report("Y3", sending{conversation: t.Conversation, user: user}, t.Seq, "device %s says that events %d to %d of the server's history are others than before", device, t.Seq, t.To)
+}
+
+// check holds a log against all that was told, and counts its messages.
+func (l *ledger) check(conversation tidemark.ConversationID, events []*wire.Event) (messages int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	places := map[sending]tidemark.Seq{}
+	texts := map[string]tidemark.Seq{}
+	for _, e := range events {
+		if e.Sender == string(tidemark.SystemUser) || e.ClientId == "" {
+			continue
+		}
+		key, seq := sending{conversation, e.Sender, tidemark.ClientID(e.ClientId)}, tidemark.Seq(e.Seq)
+		if before, twice := places[key]; twice {
+			l.report("S4", key, seq, "%s stands in the log twice, at %d too", e.ClientId, before)
+		}
+		places[key] = seq
+		text := textOf(e)
+		if text == "" {
+			continue // recalled, or no message
+		}
+		messages++
+		switch by := l.tried[text]; {
+		case by == nil:
+			l.report("Y2", key, seq, "the log holds %.80q, which nobody wrote", text)
+		case by.user != e.Sender || by.conversation != conversation:
+			l.report("Y2", key, seq, "the log holds %.80q of %s in %s under the name of %s", text, by.user, by.conversation, e.Sender)
+		}
+		if e.Edited == 0 {
+			if before, twice := texts[text]; twice {
+				l.report("C5", key, seq, "%.80q stands in the log twice, at %d too", text, before)
+			}
+			texts[text] = seq
+		}
+	}
+	for key, seq := range l.stored {
+		if at, found := places[key]; key.conversation == conversation && seq > 0 && (!found || at != seq) {
+			l.report("Y2", key, seq, "%s was told that %s stands at %d, but it stands at %d", key.user, key.id, seq, at)
+		}
+	}
+	for key := range l.sent {
+		if _, found := places[key]; key.conversation == conversation && !found && l.failed[key] == "" {
+			l.report("C5", key, 0, "%s was given to the outbox and is not in the log", key.id)
+		}
+	}
+	return messages
+}
+
+// textOf is what an event says as it is shown: empty for what is no message or edit.
+func textOf(e *wire.Event) string {
+	var body wire.Body
+	if len(e.Body) == 0 || body.UnmarshalVT(e.Body) != nil {
+		return ""
+	}
+	if edit := body.GetEdit(); edit != nil {
+		return edit.GetMessage().GetText()
+	}
+	return body.GetMessage().GetText()
+}
+
+// counts says whether an event counts as unread for a user, of whom it is not.
+func counts(e *wire.Event, user string) bool {
+	var body wire.Body
+	return e.Sender != user && len(e.Body) > 0 && body.UnmarshalVT(e.Body) == nil && body.GetMessage() != nil &&
+		body.GetMessage().GetClass() == wire.MessageClass_NORMAL
+}
+
+// violations are the promises that were seen broken.
+func (l *ledger) violations() []*invariant.Violation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]*invariant.Violation(nil), l.wrong...)
+}
