@@ -404,6 +404,8 @@ func (d *device) call(ctx context.Context, in tidemark.ConversationID, n int) (e
 		err = d.client.Delete(ctx, in, d.some(in, 30))
 	case n < 97:
 		err = d.client.Draft(ctx, in, d.words(), 0)
+	case n < 98:
+		err = d.client.Clear(ctx, in, d.some(in, 50))
 	case n < 99 && !d.config.Stays:
 		err = d.client.Leave(ctx, in)
 	default:
