@@ -143,8 +143,12 @@ func TestProxyCuts(t *testing.T) {
 		t.Fatalf("%q after a cut", got)
 	}
 	p.Set(Weather{Refuse: true})
-	_, refused := reach(t, p)
-	if got, err := refused.ReadString('\n'); err == nil {
+	late, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Address())
+	if err != nil {
+		return // refused before it knew that it was connected
+	}
+	defer late.Close()
+	if got, err := bufio.NewReader(late).ReadString('\n'); err == nil {
 		t.Fatalf("%q of a network that lets nobody in", got)
 	}
 }
