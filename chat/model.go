@@ -177,7 +177,10 @@ func (m *Model) heard(events notes) tea.Cmd {
 			m.touch(event.Conversation)
 		case client.HistoryChanged:
 			m.touch(event.Conversation)
-			m.say("The server's history of %s changed here; it is being read again.", m.title(event.Conversation))
+			m.sayHistory(event)
+		case client.ServerBehind:
+			m.touch(event.Conversation)
+			m.sayBehind(event)
 		case client.ConversationChanged:
 			listChanged = true
 			m.touch(event.Conversation)

@@ -77,7 +77,7 @@ func (m *Model) refresh() tea.Cmd {
 	p.room = nil
 	conversation, known := m.device.Conversation(m.open)
 	if known && p.atEnd {
-		p.to = conversation.HeadSeq
+		p.to = conversation.Last()
 		if p.up == 0 && p.selected == 0 && p.to > p.from+2*followMax {
 			p.from, p.atStart = p.to-followMax, false
 		}
@@ -170,7 +170,7 @@ func (m *Model) loaded(id tidemark.ConversationID, which client.Page, got client
 			return m.toEnd()
 		}
 		c, _ := m.device.Conversation(id)
-		p.from, p.to, p.atEnd, p.atStart = first, last, last >= c.HeadSeq, which.Start
+		p.from, p.to, p.atEnd, p.atStart = first, last, last >= c.Last(), which.Start
 		p.stale = true
 		cmd := m.refresh()
 		p.up = max(p.lines-m.messagesHeight(), 0) // the first of them at the top
@@ -186,7 +186,7 @@ func (m *Model) loaded(id tidemark.ConversationID, which client.Page, got client
 			p.to = last
 		}
 		c, _ := m.device.Conversation(id)
-		p.atEnd = !got.More || p.to >= c.HeadSeq
+		p.atEnd = !got.More || p.to >= c.Last()
 		m.trimStart()
 	default: // the latest
 		if first > 0 && (p.from == 0 || first < p.from) {

@@ -42,9 +42,14 @@ type node struct {
 }
 
 // serve runs a server on the data in dir until the test ends or stop is called.
-func serve(t testing.TB, dir string) *node {
+func serve(t testing.TB, dir string) *node { return serveFor(t, dir, 0) }
+
+// serveFor is serve by a server that takes lost events back for a time.
+func serveFor(t testing.TB, dir string, takeBack time.Duration) *node {
 	t.Helper()
-	s, err := server.New(server.Config{DataDir: dir, Listen: "127.0.0.1:0", CacheBytes: 8 << 20, Spread: time.Millisecond, CallsPerSecond: -1})
+	s, err := server.New(server.Config{
+		DataDir: dir, Listen: "127.0.0.1:0", CacheBytes: 8 << 20, Spread: time.Millisecond, CallsPerSecond: -1, TakeBack: takeBack,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

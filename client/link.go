@@ -36,6 +36,8 @@ type link struct {
 	retime chan struct{}       // of size 1: the replica's deadline may have changed
 	ended  chan struct{}       // of size 1: final is set
 	final  *ending             // guarded by mu: why it ends
+
+	offers chan *wire.GiveBackRequest // of size 1: what is to be given back; the replica has one under way at most
 }
 
 // ending is why a connection ended.
@@ -49,7 +51,7 @@ type ending struct {
 }
 
 func newLink() *link {
-	return &link{wake: make(chan struct{}, 1), retime: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
+	return &link{wake: make(chan struct{}, 1), retime: make(chan struct{}, 1), ended: make(chan struct{}, 1), offers: make(chan *wire.GiveBackRequest, 1)}
 }
 
 // release queues what a step asks of the connection.
@@ -59,6 +61,9 @@ func (l *link) release(out *replica.Output) {
 		l.out = append(l.out, out.Frames...)
 		l.mu.Unlock()
 		poke(l.wake)
+	}
+	if out.GiveBack != nil {
+		l.offers <- out.GiveBack
 	}
 	poke(l.retime)
 	switch {
@@ -129,6 +134,7 @@ func (c *Client) connection(ctx context.Context) ending {
 	children.Go(func() { l.finish(c.reader(ctx, conn, received)) })
 	children.Go(func() { l.finish(c.writer(ctx, conn, l)) })
 	children.Go(func() { c.refresher(ctx) })
+	children.Go(func() { c.giver(ctx, l) })
 	end := c.loop(ctx, l, received)
 	cancel()
 	_ = conn.CloseNow()

@@ -29,6 +29,7 @@ type (
 	ConversationChanged = replica.ConversationChanged
 	OutgoingChanged     = replica.OutgoingChanged
 	HistoryChanged      = replica.HistoryChanged
+	ServerBehind        = replica.ServerBehind
 	RoomEvent           = replica.RoomEvent
 	RoomMissed          = replica.RoomMissed
 	RoomChanged         = replica.RoomChanged

@@ -136,7 +136,7 @@ func (c *Client) storedPage(conversation *Conversation, page Page) (from, to tid
 	case page.Before > 0:
 		return conversation.StoredBefore(page.Before, limit)
 	}
-	return conversation.StoredBefore(conversation.HeadSeq+1, limit)
+	return conversation.StoredBefore(conversation.Last()+1, limit)
 }
 
 // fetch asks the server for a page and waits until it is stored.

@@ -227,6 +227,15 @@ func (c *Conversation) encode() []byte {
 	for _, seq := range c.unsure {
 		e.uint(uint64(seq))
 	}
+	if c.Missing || len(c.seals) > 0 { // older versions have written nothing from here on
+		e.flag(c.Missing)
+		e.uint(uint64(len(c.seals)))
+		for _, s := range c.seals {
+			e.uint(uint64(s.Seq))
+			e.digest(s.Digest)
+			e = append(e, s.Seal[:]...)
+		}
+	}
 	return e
 }
 
@@ -254,6 +263,14 @@ func decodeConversation(id tidemark.ConversationID, data []byte) (*Conversation,
 	}
 	for range d.count() {
 		c.unsure = append(c.unsure, tidemark.Seq(d.uint()))
+	}
+	if len(d.data) > 0 {
+		c.Missing = d.flag()
+		for range d.count() {
+			s := Seal{Seq: tidemark.Seq(d.uint()), Digest: d.digest()}
+			copy(s.Seal[:], d.raw(uint64(len(s.Seal))))
+			c.seals = append(c.seals, s)
+		}
 	}
 	return c, d.done("conversation " + string(id))
 }

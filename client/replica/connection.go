@@ -51,6 +51,8 @@ type connection struct {
 	ackDueMs    uint64 // 0: nothing to acknowledge
 	readsDueMs  uint64 // when read marks that are not confirmed are sent again; 0: they are not
 	watched     []string
+	restored    bool // the server's data is of another epoch than the device's cursor was
+	offers      offers
 }
 
 // request is a frame that waits for its answer.
@@ -206,12 +208,13 @@ func (s *step) welcome(w *wire.Welcome) {
 		r.outbox.address(user, s)
 	}
 	if epoch := tidemark.Epoch(w.Epoch); w.Reset_ != nil || r.meta.cursor.Epoch != epoch {
+		conn.restored = r.meta.cursor.Epoch != 0 && r.meta.cursor.Epoch != epoch
 		r.meta.cursor = tidemark.Cursor{Epoch: epoch, Positions: map[uint32]tidemark.Position{}}
 		s.meta = true
 		s.requeueAnswered()
 		s.beginFull()
 	}
-	conn.phase, conn.limits = syncing, w.Limits
+	conn.phase, conn.limits, conn.offers.open = syncing, w.Limits, w.TakeBack
 	conn.heartbeatMs = max(heartbeatMinMs, uint64(w.HeartbeatMs))
 	if w.HeartbeatMs == 0 {
 		conn.heartbeatMs = 30_000
@@ -233,7 +236,11 @@ func (s *step) synced(f *wire.Synced) {
 	}
 	if conn.full {
 		for _, id := range sortedKeys(s.r.conversations) {
-			if c := s.r.conversations[id]; !conn.seen[id] && !c.Removed {
+			switch c := s.r.conversations[id]; {
+			case conn.seen[id] || c.Removed:
+			case conn.restored:
+				s.missing(id)
+			default:
 				s.removed(id)
 			}
 		}
@@ -374,7 +381,11 @@ func (r *Replica) DeadlineMs() uint64 {
 	if conn.phase < live {
 		pages, rooms = 0, 0 // they wait for synced
 	}
-	for _, at := range []uint64{conn.ackDueMs, conn.readsDueMs, pages, rooms, r.outbox.dueMs()} {
+	offers := conn.offers.dueMs()
+	if conn.phase < live {
+		offers = 0
+	}
+	for _, at := range []uint64{conn.ackDueMs, conn.readsDueMs, pages, rooms, offers, r.outbox.dueMs()} {
 		if at > 0 {
 			due = append(due, at)
 		}

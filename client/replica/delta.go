@@ -81,7 +81,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	c := s.edit(id)
 	c.Partition = d.Partition
 	if c.Removed && !stale {
-		c.Removed = false
+		c.Removed, c.Missing = false, false
 		if head := tidemark.Seq(d.HeadSeq); head < c.HeadSeq { // it began anew at a server that was restored
 			c.HeadSeq = head
 			if head < c.Tail() {
@@ -89,6 +89,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 			}
 		}
 	}
+	_, wasAhead := c.Ahead()
 	if touched := conn.touched[d.Partition]; touched == nil {
 		conn.touched[d.Partition] = map[tidemark.ConversationID]bool{id: true}
 	} else {
@@ -99,6 +100,9 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	s.list(c)
 	if s.checkHead(c) == taken && !c.Doubt.Open {
 		s.deltaEvents(c, d, isLive)
+	}
+	if s.tellAhead(c, wasAhead); wasAhead && !c.Doubt.Open {
+		s.readAgain(c)
 	}
 	if conn.full && had && !c.Doubt.Open && (len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
 		s.doubt(c, 0) // nothing has shown yet that what is stored belongs to this history
@@ -127,22 +131,24 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 	if behind {
 		return
 	}
-	if conn.full && head < c.Tail() {
-		s.doubt(c, 0) // the server has lost what is stored here, or rewritten it
-	}
-	c.HeadSeq = head
+	c.HeadSeq = head // below what is stored here, if the server was restored from an older copy
 	if digest, ok := toDigest(d.HeadDigest); ok {
 		c.HeadDigest, c.DigestSeq = digest, head
+		c.keepSeal(head, d.HeadDigest, d.HeadSeal)
 	} else if c.DigestSeq > head {
 		c.DigestSeq = 0
 	}
 	c.Unread, c.Mentions, c.LastTimeMs = d.GetUnread(), d.GetMentions(), d.LastTimeMs
+	s.countAhead(c)
 }
 
 // self takes over the user's own record. What it keeps for its own devices comes only when it changed, or first in a full
 // synchronisation.
 func (s *step) self(c *Conversation, self *wire.Self, first bool) {
 	old := c.Self
+	if first && self.ReadSeq < old.GetReadSeq() { // the server was restored: what was read stays read
+		c.PendingRead = max(c.PendingRead, min(tidemark.Seq(old.GetReadSeq()), c.Last()))
+	}
 	if self.VisibleFrom < old.GetVisibleFrom() {
 		c.Floor = 0 // it was the user's own: what pages say from now on counts
 	}
@@ -275,7 +281,7 @@ func (s *step) tellRead(c *Conversation) {
 	if !c.moves(c.PendingRead) {
 		c.PendingRead = 0
 	}
-	if c.PendingRead > 0 && c.PendingRead >= c.HeadSeq {
+	if c.PendingRead > 0 && c.PendingRead >= c.Last() {
 		c.Unread, c.Mentions = 0, 0
 	}
 }

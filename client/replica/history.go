@@ -129,6 +129,7 @@ func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
 	}
 	if digest, ok := toDigest(f.HeadDigest); ok {
 		c.HeadDigest, c.DigestSeq = digest, head
+		c.keepSeal(head, f.HeadDigest, f.HeadSeal)
 	}
 }
 
@@ -223,7 +224,7 @@ func (s *step) leaveOlder(c *Conversation) {
 }
 
 // recent reports whether the connection is just telling of the conversation: its end may be on the way.
-func (s *step) recent(c *Conversation) bool { return c.HeadSeq-c.Tail() < 64 }
+func (s *step) recent(c *Conversation) bool { return c.HeadSeq-min(c.HeadSeq, c.Tail()) < 64 }
 
 // nextGap is the gap to fill next, the newest first; ok is false when there is nothing to fill without being asked.
 func (s *step) nextGap(c *Conversation) (gap Gap, ok bool) {
@@ -261,6 +262,7 @@ func (s *step) pump() {
 		return
 	}
 	s.pumpRooms()
+	s.pumpOffers()
 	t.due(s.nowMs)
 	for t.flying < s.r.cfg.Fetches {
 		id, k, ok := t.next()

@@ -31,7 +31,9 @@ type Conversation struct {
 	Read        tidemark.Seq // greatest seq that another member has read, as far as told
 	Removed     bool         // the user is not a member any more
 	Doubt       Doubt        // not zero: the stored history contradicts the server's and is being compared
+	Missing     bool         // with Removed: a server that was restored knows nothing of it, or not of the user's membership
 
+	seals  []Seal         // ascending, at most sealsMax: what the server has sealed last
 	unsure []tidemark.Seq // stored messages whose reactions must be counted by the server; at most unsureMax
 }
 

@@ -49,6 +49,15 @@ type HistoryChanged struct {
 	Conversation tidemark.ConversationID
 	From, To     tidemark.Seq
 	Dropped      []Message // the last of what was dropped, at most DroppedMax
+	Own          []Message // the user's own messages among all that was dropped, the last DroppedMax: the server has lost them
+}
+
+// ServerBehind says that the server was restored from an older copy and lacks events From..To of a conversation, which are
+// kept here; see [Conversation.Ahead]. They are given back if the server takes them. From and To are 0 when it has them
+// again. If it goes on with other events instead, [HistoryChanged] comes, and Own has what the app can send again.
+type ServerBehind struct {
+	Conversation tidemark.ConversationID
+	From, To     tidemark.Seq
 }
 
 // DroppedMax bounds the messages that [HistoryChanged] carries.
@@ -172,6 +181,7 @@ func (Changed) note()             {}
 func (ConversationChanged) note() {}
 func (OutgoingChanged) note()     {}
 func (HistoryChanged) note()      {}
+func (ServerBehind) note()        {}
 func (RoomEvent) note()           {}
 func (RoomMissed) note()          {}
 func (RoomChanged) note()         {}

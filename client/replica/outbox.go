@@ -508,6 +508,11 @@ func (s *step) submitted(f *wire.Submitted) {
 	}
 	s.progress(o, Stored, o.answer.seq)
 	s.ownEvent(c, o, f.TimeMs)
+	c.keepSeal(o.answer.seq, f.Digest, f.Seal)
+	if own, known := s.digestAt(c, o.answer.seq); hasDigest && c.holds(o.answer.seq) && known && own != digest {
+		c.HeadSeq = max(c.HeadSeq, o.answer.seq)
+		s.doubt(c, o.answer.seq) // the server, which was restored, has gone on with this one
+	}
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) || c.Removed {
 		s.forget(o) // it is here, or will be fetched, or what stands before it will not come any more
 		s.ownRead(c, o, o.answer.seq)

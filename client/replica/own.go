@@ -18,7 +18,7 @@ import (
 func (r *Replica) MarkRead(view View, nowMs uint64, in tidemark.ConversationID, seq tidemark.Seq) (Output, error) {
 	s := r.begin(view, nowMs)
 	if c := r.conversations[in]; c != nil && !c.Removed {
-		seq = min(seq, c.HeadSeq)
+		seq = min(seq, c.Last())
 		if seq > c.PendingRead && c.moves(seq) {
 			c = s.edit(in)
 			c.PendingRead = seq

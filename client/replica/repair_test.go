@@ -109,8 +109,17 @@ func TestLostEventsAreUndone(t *testing.T) {
 	alice.disconnect()
 	alice.connect(backup)
 	alice.settle()
+	equalList(t, "while the server may have it again", alice.texts(team), "m0", "lost", "-", "m3", "m4")
+	behind, n := noteOf[replica.ServerBehind](alice)
+	kept, ahead := alice.replica.Conversation(team).Ahead()
+	if n != 1 || !ahead || kept != (replica.Gap{From: 8, To: 10}) || behind.From != 8 || behind.To != 10 {
+		t.Fatalf("ahead with %+v %t, noted %d times: %+v", kept, ahead, n, behind)
+	}
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "on", react(2, "on"))
+	alice.settle()
 	equalList(t, "after", alice.texts(team), "m0", "m1", "m2", "m3", "m4")
-	equal(t, "reactions", fmt.Sprint(alice.messages(team)[1].Reactions), "[{kept 1 false [bob]}]")
+	equal(t, "reactions", fmt.Sprint(alice.messages(team)[1].Reactions), "[{kept 1 false [bob]} {on 1 false [bob]}]")
 	fresh := newDevice(t, "alice", "fresh", replica.Config{})
 	fresh.connect(backup)
 	fresh.settle()

@@ -35,12 +35,15 @@ type Output struct {
 	Writes []Write
 	Frames []*wire.ClientFrame
 	Notes  []Note
-	Done   []Done          // answers to [Replica.Fetch] and [Replica.EnterRoom]
-	Bye    *wire.Bye       // the server closes the connection, and says why
-	Hangup string          // not empty: close the connection, for this reason, and connect again
-	Fatal  error           // the connection makes no sense: stop
-	Synced bool            // everything up to now is stored
-	Refuse *tidemark.Error // the server refused hello
+	Done   []Done    // answers to [Replica.Fetch] and [Replica.EnterRoom]
+	Bye    *wire.Bye // the server closes the connection, and says why
+	Hangup string    // not empty: close the connection, for this reason, and connect again
+	Fatal  error     // the connection makes no sense: stop
+	Synced bool      // everything up to now is stored
+	// GiveBack is to be offered to the server by SyncService/GiveBack, which has lost it; the answer goes to
+	// [Replica.GaveBack].
+	GiveBack *wire.GiveBackRequest
+	Refuse   *tidemark.Error // the server refused hello
 }
 
 // Done answers a [Replica.Fetch], or with no more than Err a [Replica.EnterRoom].

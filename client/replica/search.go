@@ -8,6 +8,8 @@ package replica
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -20,6 +22,7 @@ type search struct {
 	differ  tidemark.Seq // the smallest known to disagree; To+1: none
 	kept    []Segment    // what agrees, of segments above, descending
 	dropped []Gap        // what does not, descending
+	beyond  []Segment    // past the server's head, descending
 }
 
 // doubt opens the comparison of a conversation. known is a stored seq at which the two disagree; 0: only a suspicion.
@@ -75,12 +78,14 @@ func (s *step) nextSegment(c *Conversation, q *search, i int) bool {
 		return false
 	}
 	seg := c.Segments[i]
-	q.top, q.agree, q.differ = seg.To, seg.From-1, seg.To+1
+	if seg.From > c.HeadSeq { // kept as it is: the server, which was restored, says nothing of it
+		q.beyond = append(q.beyond, seg)
+		return s.nextSegment(c, q, i-1)
+	}
+	q.top = min(seg.To, c.HeadSeq)
+	q.agree, q.differ = seg.From-1, q.top+1
 	if known := c.Doubt.Known; known >= seg.From && known <= seg.To {
 		q.differ = known
-	}
-	if c.HeadSeq < seg.To {
-		q.differ = min(q.differ, max(c.HeadSeq+1, seg.From))
 	}
 	if at := c.DigestSeq; at > q.agree && at < q.differ {
 		if digest, _ := s.digestAt(c, at); digest == c.HeadDigest {
@@ -137,6 +142,10 @@ func (s *step) judge(c *Conversation, at tidemark.Seq, f *wire.Fetched) (agrees,
 // cut notes what of a segment stays and what goes.
 func (s *step) cut(c *Conversation, q *search, i int) {
 	seg := c.Segments[i]
+	if q.agree == q.top { // past it, if anything, is what the server has lost
+		q.kept = append(q.kept, seg)
+		return
+	}
 	if q.agree < seg.To {
 		q.dropped = append(q.dropped, Gap{q.agree + 1, seg.To})
 	}
@@ -152,6 +161,13 @@ func (s *step) compared(c *Conversation, k *task) {
 	q := k.search
 	k.search, c.Doubt = nil, Doubt{}
 	s.list(c)
+	if len(q.dropped) > 0 { // nor is what follows of the server's history
+		for i, seg := range q.beyond {
+			q.dropped = slices.Insert(q.dropped, i, Gap{seg.From, seg.To})
+		}
+	} else {
+		q.kept = append(q.beyond, q.kept...)
+	}
 	if len(q.dropped) > 0 {
 		s.cutOff(c, q)
 		k.latest = true
@@ -167,8 +183,8 @@ func (s *step) cutOff(c *Conversation, q *search) {
 	report := HistoryChanged{Conversation: c.ID, From: q.dropped[0].From, To: q.dropped[len(q.dropped)-1].To}
 	for _, g := range q.dropped {
 		for seq := g.From; seq <= g.To; seq++ {
-			if n := s.entry(c.ID, seq); n != nil && report.To-seq < DroppedMax {
-				report.Dropped = append(report.Dropped, n.message(c.ID, s.r.meta.user))
+			if n := s.entry(c.ID, seq); n != nil {
+				report.add(n.message(c.ID, s.r.meta.user), s.r.meta.user)
 			}
 			put(&s.entries, place{c.ID, seq}, (*entry)(nil))
 		}
@@ -188,6 +204,29 @@ func (s *step) cutOff(c *Conversation, q *search) {
 		}
 	}
 	s.refresh(c, again)
+}
+
+// add adds a dropped event, in the order of seq.
+func (h *HistoryChanged) add(m Message, me tidemark.UserID) {
+	if h.To-m.Seq < DroppedMax {
+		h.Dropped = append(h.Dropped, m)
+	}
+	if m.Sender == me && m.Content != nil {
+		if from := uint64(h.From); m.Content.ReplyTo >= from || m.Content.Thread >= from { // what it refers to is lost as well
+			m.Content = proto.CloneOf(m.Content)
+			m.Content.ReplyTo, m.Content.Thread = before(m.Content.ReplyTo, from), before(m.Content.Thread, from)
+		}
+		h.Own = append(h.Own, m)
+		h.Own = h.Own[len(h.Own)-min(len(h.Own), DroppedMax):]
+	}
+}
+
+// before is a seq that is below another; else 0.
+func before(seq, below uint64) uint64 {
+	if seq < below {
+		return seq
+	}
+	return 0
 }
 
 // touchedBy reports whether the form of the entry may reflect events of the gaps.

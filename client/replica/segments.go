@@ -14,7 +14,7 @@ import (
 // clone is a copy that may be changed. Info and Self are replaced, never changed, and so are shared.
 func (c *Conversation) clone() *Conversation {
 	d := *c
-	d.Segments, d.unsure = slices.Clone(c.Segments), slices.Clone(c.unsure)
+	d.Segments, d.unsure, d.seals = slices.Clone(c.Segments), slices.Clone(c.unsure), slices.Clone(c.seals)
 	return &d
 }
 
@@ -46,8 +46,8 @@ func (c *Conversation) Gaps() []Gap {
 func (c *Conversation) gapsFrom(base tidemark.Seq) []Gap {
 	var gaps []Gap
 	for _, s := range c.Segments {
-		if s.From > base+1 {
-			gaps = append(gaps, Gap{From: base + 1, To: s.From - 1})
+		if to := min(s.From-1, c.HeadSeq); to > base {
+			gaps = append(gaps, Gap{From: base + 1, To: to})
 		}
 		base = max(base, s.To)
 	}
@@ -95,7 +95,7 @@ func (c *Conversation) count() (n uint64) {
 // StoredBefore is the part of the page of limit events below a seq that is stored without a gap: From..To, 0..0 if nothing
 // is, and whether that is all there is to the page.
 func (c *Conversation) StoredBefore(before, limit tidemark.Seq) (from, to tidemark.Seq, whole bool) {
-	before = min(before, c.HeadSeq+1)
+	before = min(before, c.Last()+1)
 	lowest := max(before-min(before, limit), c.bottom()+1)
 	if before <= c.bottom()+1 {
 		return 0, 0, true
@@ -111,8 +111,8 @@ func (c *Conversation) StoredBefore(before, limit tidemark.Seq) (from, to tidema
 // StoredAfter is the part of the page of limit events above a seq that is stored without a gap; see StoredBefore.
 func (c *Conversation) StoredAfter(after, limit tidemark.Seq) (from, to tidemark.Seq, whole bool) {
 	after = max(after, c.bottom())
-	highest := min(after+limit, c.HeadSeq)
-	if after >= c.HeadSeq {
+	highest := min(after+limit, c.Last())
+	if after >= c.Last() {
 		return 0, 0, true
 	}
 	i, found := c.segmentOf(after + 1)
@@ -126,7 +126,7 @@ func (c *Conversation) StoredAfter(after, limit tidemark.Seq) (from, to tidemark
 // MoreThan reports whether there is more than From..To in the direction of a page.
 func (c *Conversation) MoreThan(from, to tidemark.Seq, page Page) bool {
 	if page.After > 0 || page.Start {
-		return to > 0 && to < c.HeadSeq
+		return to > 0 && to < c.Last()
 	}
 	return from > c.bottom()+1
 }
