@@ -216,9 +216,9 @@ func (r *Replica) GaveBack(view View, nowMs uint64, offer *wire.GiveBackRequest,
 	return s.end()
 }
 
-// readAgain sends a read mark that lay past what the server had.
+// readAgain sends a read mark that lay past what the server had, as far as the server has come by now.
 func (s *step) readAgain(c *Conversation) {
-	if c.PendingRead > 0 && c.moves(c.PendingRead) && s.r.conn.phase == live {
+	if c.moves(min(c.PendingRead, c.HeadSeq)) && s.r.conn.phase == live {
 		s.sendRead(c)
 	}
 }
