@@ -461,7 +461,7 @@ func TestAnsweredAfterRemoved(t *testing.T) {
 	equal(t, "outbox after a restart", len(alice.replica.Outbox()), 0)
 }
 
-// What was read at a server that has lost it cannot be confirmed: the mark goes back to what there is.
+// What was read at a server that has lost it stays read while it is kept here; then the mark goes back to what there is.
 func TestReadOfWhatARestoredServerHasLost(t *testing.T) {
 	s, alice, bob := world(t)
 	talk(s, alice, bob, 3)
@@ -474,8 +474,14 @@ func TestReadOfWhatARestoredServerHasLost(t *testing.T) {
 	alice.connect(backup)
 	alice.settle()
 	c := alice.replica.Conversation(team)
-	equal(t, "read and not confirmed", c.PendingRead, 0)
+	equal(t, "read, and kept here", c.PendingRead, c.Last())
 	equal(t, "unread", c.Unread, 0)
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "on", text2body("on"))
+	alice.settle()
+	c = alice.replica.Conversation(team)
+	equal(t, "not past what there is", c.PendingRead <= c.HeadSeq, true)
+	equal(t, "the head", c.HeadSeq, 5)
 }
 
 // A conversation that a restored server did not have, and that began anew there with fewer events, is what the server has

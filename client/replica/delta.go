@@ -277,7 +277,7 @@ func (s *step) removed(id tidemark.ConversationID) {
 
 // tellRead keeps the counts right while the server has not confirmed a read mark set here.
 func (s *step) tellRead(c *Conversation) {
-	c.PendingRead = min(c.PendingRead, c.HeadSeq) // what was read may be gone: the server was restored
+	c.PendingRead = min(c.PendingRead, c.Last()) // what was read may be gone: the server was restored
 	if !c.moves(c.PendingRead) {
 		c.PendingRead = 0
 	}
