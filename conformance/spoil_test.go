@@ -84,12 +84,15 @@ func errorsBy(change func(e *wire.Error)) fault {
 	})
 }
 
-// spoils are the rows. Those of sections 5 to 7 and of the other parts of section 2 are in lists of their own.
-var spoils = []struct {
+// spoil is a row.
+type spoil struct {
 	name     string
 	noticing string // statements, each of which has a check that must fail
 	fault    fault
-}{
+}
+
+// spoils are the rows of sections 1 to 4; others are in files of their own.
+var spoils = []spoil{
 	{"a handshake is refused with another status", "1.1", fault{refusing: func(r *refusedUpgrade) { r.status = http.StatusForbidden }}},
 	{"a refused handshake does not name the subprotocols", "1.1", fault{refusing: func(r *refusedUpgrade) { r.text = "no" }}},
 	{"wrong tokens are taken over HTTP", "1.2,1.8", fault{answer: func(_ string, status int, body []byte) (int, []byte) {
@@ -420,7 +423,7 @@ func TestTheKitNoticesWhatIsWrong(t *testing.T) {
 	url, key := serve(t, nil)
 	noticed := map[string]bool{}
 	t.Run("rows", func(t *testing.T) {
-		for _, row := range spoils {
+		for _, row := range slices.Concat(spoils, spoilsOfGroups) {
 			for statement := range strings.SplitSeq(row.noticing, ",") {
 				noticed[statement] = true
 			}
