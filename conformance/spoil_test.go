@@ -190,11 +190,15 @@ var spoils = []spoil{
 			d.Checkpoints = nil
 		}
 	})},
-	{"checkpoints come too early", "2.6", changing(func(f *wire.ServerFrame) {
-		for partition := range f.GetDelta().GetCheckpoints() {
-			f.GetDelta().Checkpoints[partition] += 3
+	{"checkpoints come before what they cover", "2.6", fault{frame: func(_ *link, f *wire.ServerFrame) frames {
+		d := f.GetDelta()
+		if len(d.GetConversations()) == 0 || len(d.GetCheckpoints()) == 0 {
+			return frames{f}
 		}
-	})},
+		early := &wire.Delta{Checkpoints: d.Checkpoints, Live: d.Live}
+		d.Checkpoints = nil
+		return frames{{Frame: &wire.ServerFrame_Delta{Delta: early}}, f}
+	}}},
 	{"synced.cursor says too little", "2.7", changing(func(f *wire.ServerFrame) {
 		for partition := range f.GetSynced().GetCursor().GetPositions() {
 			f.GetSynced().Cursor.Positions[partition] = 0
