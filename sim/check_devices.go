@@ -24,6 +24,7 @@ func (w *world) checkStored(d *device) {
 	w.checkDevice(d)
 	if w.checks.chance.IntN(shownEvery) == 0 {
 		w.checkShown(d)
+		w.checkReloaded(d)
 	}
 }
 

@@ -38,9 +38,22 @@ func (w *world) checkEnd() {
 		}
 		states = append(states, state)
 	}
+	if p := w.checks.puller; p != nil {
+		w.pull(p)
+		state, err := p.state()
+		if err != nil {
+			w.broken("Y4", p.who(), "", 0, err.Error())
+			return
+		}
+		states = append(states, state)
+	}
 	w.checker.Converged(states, logs)
 	if v := w.checker.Violation(); v != nil {
 		w.fail(v)
+	}
+	for _, d := range w.devices {
+		w.checkReloaded(d)
+		w.checkReplayed(d)
 	}
 }
 

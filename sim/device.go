@@ -23,15 +23,16 @@ type device struct {
 	skewMs, skewNextMs int64 // of its clock, and from its next start on
 
 	store   *client.Memory
-	replica *replica.Replica // nil while the device is off
-	conn    *conn            // nil: there is none
-	life    uint64           // counts its starts: what was planned before is void
-	inbox   [][]byte         // frames that have come and are not taken in
-	busy    bool             // a look at the inbox is planned
-	stuckMs uint64           // it does nothing before that time
-	tickMs  uint64           // the tick that is planned; 0: none
-	failed  uint             // connections in a row that came to nothing
-	crash   deviceCrash      // with its next step
+	replica *replica.Replica    // nil while the device is off
+	heard   []*wire.ServerFrame // what may be told again: see checkReplayed
+	conn    *conn               // nil: there is none
+	life    uint64              // counts its starts: what was planned before is void
+	inbox   [][]byte            // frames that have come and are not taken in
+	busy    bool                // a look at the inbox is planned
+	stuckMs uint64              // it does nothing before that time
+	tickMs  uint64              // the tick that is planned; 0: none
+	failed  uint                // connections in a row that came to nothing
+	crash   deviceCrash         // with its next step
 	synced  bool
 	sent    int    // client ids given so far
 	pages   uint64 // asked for so far
@@ -160,6 +161,7 @@ func (d *device) takeIn() {
 			return
 		}
 		w.observer.Received(d.who(), c.number, f)
+		d.remember(f)
 		w.tellFrame(d, f)
 		if a := f.GetSubmitted(); a != nil && a.Seq > 0 && c.submits[a.Request] != nil && w.isNow(c.s.set.Epoch()) {
 			w.noteAck(ack{

@@ -154,6 +154,7 @@ func (w *world) populate() {
 	for _, d := range w.devices {
 		d.start()
 	}
+	w.checks.puller = &puller{user: w.users[chance.IntN(len(w.users))].id, store: client.NewMemory()}
 }
 
 var names = []string{"nn", "en", "at", "ot", "va", "lo", "us", "im"}

@@ -157,9 +157,10 @@ func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
 	if v := Segments(s, has, l); v != nil {
 		return v
 	}
-	if seq, digest := has.Digest(); len(has.Segments) > 0 && (seq != l.Head() || digest != l.digests()[seq]) {
+	seq, digest := has.Digest()
+	if want := l.digests()[l.Head()]; len(has.Segments) > 0 && (seq != l.Head() || digest != want) {
 		return about(name, s.Who, l.Conversation, seq, "the device's chain ends at %d in %x…, the log's at %d in %x…",
-			seq, digest[:4], l.Head(), l.digests()[l.Head()])
+			seq, digest[:4], l.Head(), want[:4])
 	}
 	for _, gap := range has.Gaps() { // what is older than all that is stored waits until it is read
 		if len(has.Segments) > 0 && gap.From > has.Segments[0].From {
