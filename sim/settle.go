@@ -33,6 +33,7 @@ func (w *world) settle() {
 		}
 		w.run(w.nowMs + calmLookMs)
 		if missing = w.unsettled(); missing == nil {
+			w.run(w.nowMs + calmLookMs) // answers of threads and reactions are counted a little later
 			break
 		}
 	}
