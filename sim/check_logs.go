@@ -24,7 +24,6 @@ const (
 	lookEvery  = 16 // commits
 	shownEvery = 32 // times that a device has stored something
 	storeEvery = 4  // starts of servers
-	pullEvery  = 24 // commits
 )
 
 // checks is what the checkers inside the world keep.
@@ -115,9 +114,6 @@ func (w *world) checkCommits(n uint32) {
 	settled := upTo == w.server.set.At(n).Published() // otherwise sessions have not heard of it yet
 	if settled && w.checks.chance.IntN(lookEvery) == 0 && len(w.users) > 0 {
 		w.look(w.users[w.checks.chance.IntN(len(w.users))].id)
-	}
-	if w.checks.chance.IntN(pullEvery) == 0 && w.checks.puller != nil {
-		w.pull(w.checks.puller)
 	}
 }
 

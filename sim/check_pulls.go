@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A device that hears no push: it pulls now and then, keeps what it is told in a replica of its own, and must have everything
-// in the end (Y4).
+// A device that hears no push: it begins anew when all is calm, pulls until there is no more, keeps what it is told in a
+// replica of its own, and must then have everything that the user's other devices have (Y4, C3).
 
 package sim
 
@@ -111,8 +111,8 @@ func (w *world) serve(p *puller, f *wire.ClientFrame) []*wire.ServerFrame {
 		}
 		return []*wire.ServerFrame{{Frame: &wire.ServerFrame_Fetched{Fetched: page}}}
 	case *wire.ClientFrame_Ack:
-		for n, position := range f.Ack.GetCursor().GetPositions() {
-			w.server.set.Ack(p.user, pullerID, n, tidemark.Position(position))
+		for n := range w.server.set.Partitions() { // in one order
+			w.server.set.Ack(p.user, pullerID, n, tidemark.Position(f.Ack.GetCursor().GetPositions()[n]))
 		}
 	}
 	return nil
