@@ -134,7 +134,7 @@ var spoilt = map[string]struct {
 	}},
 	"a device does not have what its cursor covers": {"S8", func(w *world) {
 		w.run(w.nowMs + 1)
-		w.checks.logs["team"].append(&record.Event{Seq: 5, SenderID: "x", Kind: record.MessageBody, Body: []byte{10, 0}})
+		w.checks.logs["team"].append(&record.Event{Seq: 5, SenderID: "x", Kind: record.MessageBody, Body: []byte{10, 0}}, 0)
 		w.checkDevice(w.deviceOf(1))
 	}},
 	"a device has an event that is not the log's": {"C1", func(w *world) {
