@@ -10,11 +10,13 @@ DATA      ?= ./data
 IRC       ?=
 SEED      ?=
 FUZZTIME  ?= 10s
+SEEDS     ?= 1000
+FROM      ?= 1
 COUNT     ?= 6
 PKG       ?= ./...
 FOR       ?= 30m
 
-.PHONY: help build run test race check generate bench replay soak fuzz model microbench clean
+.PHONY: help build run test race check generate bench replay soak sim fuzz model microbench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +48,9 @@ replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SE
 
 soak: ## let real processes, networks, disks and clocks break for FOR (30m) and hold the server to its promises; SEED=number to repeat a run
 	TIDEMARK_SOAK=$(FOR) TIDEMARK_SOAK_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestSoak$$' ./soak
+
+sim: build ## run SEEDS (1000) simulated worlds from FROM (1) on; see docs/simulator.md
+	./tidemark sim --seeds $(SEEDS) --from $(FROM)
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)

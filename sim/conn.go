@@ -128,10 +128,10 @@ func (c *conn) handle() {
 			panic("sim: a frame of the replica is a violation: " + err.Error())
 		}
 	}
-	c.frames = c.frames[1:]
 	if c.over {
 		return
 	}
+	c.frames = c.frames[1:]
 	c.s.poke()
 	if len(c.frames) > 0 {
 		c.handleSoon(w.delay(2))

@@ -182,7 +182,9 @@ func restore(w *world, chance *rand.Rand) string {
 	if s == nil || len(w.copies) == 0 {
 		return "there is nothing to restore"
 	}
-	old := w.copies[chance.IntN(len(w.copies))]
+	n := chance.IntN(len(w.copies))
+	old := w.copies[n]
+	w.copies = w.copies[:n+1] // later ones are of a history that is no more
 	mem := copyOf(old.disk)
 	epoch, err := newEpoch(mem, chance)
 	if err != nil {

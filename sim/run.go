@@ -22,6 +22,8 @@ type Config struct {
 	Profile string // one of Profiles; "": drawn from the seed
 	Without []int  // decisions that are left out, by number; see Result.Decisions
 	Story   bool   // tell what happens
+
+	spoil func(*world) // by tests: looks at the end of a world
 }
 
 // Result is what has become of one world.
@@ -123,6 +125,9 @@ func Run(ctx context.Context, cfg Config) (result Result) {
 	}
 	w.run(beginMs + w.profile.SafetyMs)
 	w.settle()
+	if cfg.spoil != nil {
+		cfg.spoil(w)
+	}
 	return result
 }
 

@@ -10,7 +10,49 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tidemark-im/tidemark/sim/invariant"
 )
+
+// worlds is how many worlds of each profile are run; tidemark sim runs as many as there is time for.
+const worlds = 4
+
+func TestEveryPromiseIsKept(t *testing.T) {
+	for _, profile := range Profiles() {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(worlds) {
+				if r := Run(t.Context(), Config{Seed: 1000 + seed, Profile: profile}); r.Failure != nil {
+					t.Errorf("seed %d: %s\n%s", r.Seed, r.Failure.Error(), r.Failure.Command)
+				}
+			}
+		})
+	}
+}
+
+// Whatever breaks a promise must be found, and what it does not need must go.
+func TestAFailureIsShrunkAndRepeated(t *testing.T) {
+	config := Config{Seed: 5, Profile: "even"}
+	config.spoil = func(w *world) {
+		for _, a := range w.acked {
+			if a.seq > 5 { // as a server that forgets what it has acknowledged would look
+				w.fail(&invariant.Violation{Invariant: "Y2", Text: "spoilt"})
+			}
+		}
+	}
+	failed := Run(t.Context(), config)
+	if failed.Failure == nil {
+		t.Fatal("what was spoilt is not found")
+	}
+	small := Shrink(t.Context(), config, &failed)
+	again := Run(t.Context(), small)
+	if again.Failure == nil || again.Failure.Invariant != "Y2" || len(again.Failure.History) > len(failed.Failure.History)/4 {
+		t.Fatalf("of %d decisions %d are left: %+v", len(failed.Failure.History), len(again.Failure.History), again.Failure)
+	}
+	if !strings.Contains(again.Failure.Command, "--seed 5 --profile even --without ") {
+		t.Errorf("it is repeated by %q", again.Failure.Command)
+	}
+}
 
 // traces are the traces of some worlds, of every profile.
 func traces(t *testing.T) string {

@@ -556,3 +556,26 @@ func TestEditStaysInItsThread(t *testing.T) {
 		equal(t, d.name+" shows it in the thread of", m.Content.GetThread(), 2)
 	}
 }
+
+// A page that comes before the answer to an own message tells of it first: the conversation is as new as the message.
+func TestPageBeforeTheAnswer(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	before := alice.replica.Conversation(team).LastTimeMs
+	alice.say(team, "mine")
+	alice.upload()
+	answer := alice.session.out[len(alice.session.out)-1]
+	alice.session.out = nil
+	alice.fetch(team, replica.Page{Latest: true})
+	for alice.upload() {
+	}
+	for alice.download() {
+	}
+	alice.session.out = append(alice.session.out, answer)
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "head", c.HeadSeq, 3)
+	if c.LastTimeMs <= before {
+		t.Errorf("the last event is of %d, after one of %d", c.LastTimeMs, before)
+	}
+}

@@ -125,6 +125,9 @@ func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
 	}
 	if head > c.HeadSeq {
 		c.HeadSeq = head
+		if n := len(f.Events); n > 0 && f.Events[n-1].GetSeq() == f.HeadSeq {
+			c.LastTimeMs = max(c.LastTimeMs, f.Events[n-1].TimeMs) // no delta need follow: it may be an own event
+		}
 		s.list(c)
 	}
 	if digest, ok := toDigest(f.HeadDigest); ok {
