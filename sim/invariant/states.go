@@ -218,7 +218,8 @@ func SameView(a, b *State) *Violation {
 		if v := sameSummary(a, b, x, y); v != nil {
 			return v
 		}
-		if v := sameForms(a, b, x.ID, tidemark.Seq(x.Self.GetVisibleFrom())); v != nil {
+		from := max(tidemark.Seq(x.Self.GetVisibleFrom()), x.Floor+1, y.Floor+1) // of what is no longer kept nobody is told more
+		if v := sameForms(a, b, x.ID, from); v != nil {
 			return v
 		}
 	}
