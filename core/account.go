@@ -38,9 +38,7 @@ func (t *turn) handleSetOptions(cmd *SetOptions) Reply {
 	return Reply{Account: next, Position: t.env.Position}
 }
 
-// handleRevokeTokens refuses the tokens issued so far, those of this millisecond included: of one device, or all. Who
-// issues the next token dates it not before this. So when the clock has stepped back, or the millisecond is the same, there
-// may be tokens with the very time of the last revocation: each is later than the one before.
+// handleRevokeTokens refuses the tokens issued so far, those of this millisecond included: of one device, or all.
 func (t *turn) handleRevokeTokens(cmd *RevokeTokens) Reply {
 	if cmd.Device != "" && !cmd.Device.Valid() {
 		return refuse(tidemark.BadArgument, "device %q is not an id: it takes %s", cmd.Device, tidemark.IDAlphabet)
@@ -51,10 +49,7 @@ func (t *turn) handleRevokeTokens(cmd *RevokeTokens) Reply {
 	next := t.account(cmd.User)
 	from := max(t.env.NowMs, next.TokensFromMs) + 1
 	if cmd.Device == "" {
-		for _, r := range next.Revoked {
-			from = max(from, r.FromMs+1)
-		}
-		next.TokensFromMs = from
+		next.TokensFromMs = t.pastTokens(next)
 	}
 	next.Revoked = slices.DeleteFunc(next.Revoked, func(r record.RevokedDevice) bool {
 		return r.FromMs <= next.TokensFromMs
@@ -101,14 +96,24 @@ func (t *turn) handleDeleteUser(cmd *DeleteUser) Reply {
 	if len(old.Custom) > 0 {
 		next.CustomPosition = position
 	}
-	account := &record.Account{User: cmd.User, DeletedMs: max(t.env.NowMs, 1)}
-	account.TokensFromMs = max(t.account(cmd.User).TokensFromMs, t.env.NowMs+1)
+	account := &record.Account{User: cmd.User, DeletedMs: max(t.env.NowMs, 1), TokensFromMs: t.pastTokens(t.account(cmd.User))}
 	t.out.Accounts = append(t.out.Accounts, account)
 	t.putProfile(old, &next)
 	for _, d := range t.view.Devices(cmd.User) {
 		t.out.Devices = append(t.out.Devices, record.DeviceChange{User: cmd.User, Device: d, Removed: true})
 	}
 	return Reply{Profile: &next, Account: account, Position: position, Created: true}
+}
+
+// pastTokens is later than any token that an account has, of whatever device. Who issues a token dates it not before the
+// last revocation. So when the clock has stepped back, or the millisecond is the same, there may be tokens with the very
+// time of that: each revocation is later than those before.
+func (t *turn) pastTokens(a *record.Account) uint64 {
+	from := max(t.env.NowMs, a.TokensFromMs)
+	for _, r := range a.Revoked {
+		from = max(from, r.FromMs)
+	}
+	return from + 1
 }
 
 // account is a copy of a user's account, to be changed; an empty one if there is none.

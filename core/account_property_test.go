@@ -5,7 +5,6 @@
 package core_test
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,25 +57,33 @@ func (h *history) accountCommand(kind string) core.Command {
 	return cmd
 }
 
-// tokensStayRefused: a token that was refused before the command is refused after it, of any user and device.
-func (h *history) tokensStayRefused(before *coretest.Memory) {
+// tokensStayRefused: a token that was refused before the command is refused after it, of any user and device. An account
+// that has ended takes none, until its id begins anew; and then none of those it had.
+func (h *history) tokensStayRefused(before *coretest.Memory, cmd core.Command) {
 	for _, id := range []tidemark.UserID{"alice", "bob", "carol", "dora", "eve", "frank"} {
+		ended, ends := hasEnded(before, id), hasEnded(h.memory, id)
+		if upsert, ok := cmd.(*core.UpsertUser); ended && !ends && (!ok || upsert.User != id) {
+			h.t.Fatalf("%+v has let the account of %s begin anew", cmd, id)
+		}
 		for _, device := range []tidemark.DeviceID{"", "phone", "tablet", "desk"} {
-			if was, is := refusedBelow(before, id, device), refusedBelow(h.memory, id, device); is < was {
-				h.t.Fatalf("tokens of %s on %q count from %d, and before from %d", id, device, is, was)
+			was, is := countsFrom(before, id, device), countsFrom(h.memory, id, device)
+			if is < was || ends && !ended && is == was {
+				h.t.Fatalf("tokens of %s on %q count from %d, and before from %d; ended %t, before %t", id, device, is, was, ends, ended)
 			}
 		}
 	}
 }
 
-// refusedBelow is the time of issue from which a device's tokens count: never, once the account has ended.
-func refusedBelow(m *coretest.Memory, id tidemark.UserID, device tidemark.DeviceID) uint64 {
+func hasEnded(m *coretest.Memory, id tidemark.UserID) bool {
+	a := m.Account(id)
+	return a != nil && a.DeletedMs > 0
+}
+
+// countsFrom is the time of issue from which a device's tokens count; of an account that has ended, if its id began anew.
+func countsFrom(m *coretest.Memory, id tidemark.UserID, device tidemark.DeviceID) uint64 {
 	a := m.Account(id)
 	if a == nil {
 		return 0
-	}
-	if a.DeletedMs > 0 {
-		return math.MaxUint64
 	}
 	from := a.TokensFromMs
 	for _, r := range a.Revoked {

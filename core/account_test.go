@@ -149,4 +149,13 @@ func TestRevokedWithoutTimePassing(t *testing.T) {
 	if a := revoke("", 200); a.TokensFromMs <= last || len(a.Revoked) > 0 {
 		t.Errorf("the revocation of all: %+v; a token of the phone issued at %d counts", a, last)
 	}
+	last = revoke("phone", 150).Revoked[0].FromMs
+	for _, cmd := range []core.Command{&core.DeleteUser{User: "alice"}, &core.UpsertUser{User: "alice"}} {
+		if reply, _ := m.Do(cmd, core.Env{NowMs: 100}); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+	}
+	if a := m.Account("alice"); a.TokensFromMs <= last {
+		t.Errorf("the id has begun anew: %+v; a token of the phone issued at %d, before the end, counts", a, last)
+	}
 }

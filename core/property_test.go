@@ -156,7 +156,7 @@ func (h *history) run(kind string, cmd core.Command) {
 		h.t.Fatalf("%s: %v", kind, err)
 	}
 	h.marksHaveNotFallen(before)
-	h.tokensStayRefused(before)
+	h.tokensStayRefused(before, cmd)
 	h.readsNothing(before, cmd)
 	if cmd, ok := cmd.(*core.Depart); ok {
 		h.hasDeparted(cmd)
