@@ -45,8 +45,11 @@ func (t *turn) handleDelete(cmd *Delete) Reply {
 	if err := t.may(ToRead); err != nil {
 		return Reply{Err: err}
 	}
-	if n := len(cmd.Seqs); n == 0 || n > deletedNowMax {
-		return refuse(tidemark.BadArgument, "%d messages to delete: name 1 to %d at once", n, deletedNowMax)
+	switch n := len(cmd.Seqs); {
+	case n == 0:
+		return refuse(tidemark.BadArgument, "no messages to delete are named: name 1 to %d", deletedNowMax)
+	case n > deletedNowMax:
+		return refuse(tidemark.TooMany, "%d messages to delete: name at most %d at once", n, deletedNowMax)
 	}
 	now := t.private()
 	for _, seq := range cmd.Seqs {

@@ -290,6 +290,8 @@ func TestDeletedForOneself(t *testing.T) {
 	check("live", answer{body: s.until("delta")}.at("conversations", "0", "events", "0"))
 	n.refuses(n.as("bob", "MessageService/Delete", `{"conversation":"team","seqs":["4"]}`), 404, "UNKNOWN_EVENT")
 	n.refuses(n.as("bob", "MessageService/Delete", `{"conversation":"team"}`), 400, "BAD_ARGUMENT")
+	many := `"3"` + strings.Repeat(`,"3"`, 1000)
+	n.refuses(n.as("bob", "MessageService/Delete", `{"conversation":"team","seqs":[`+many+`]}`), 429, "TOO_MANY")
 	n.verified()
 }
 
