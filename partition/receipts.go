@@ -320,7 +320,8 @@ type Receipts struct {
 
 // Receipts of a message, for a member who can see it or, with the empty user, for the app. In a channel only the message's
 // sender, admins and owners get names; other members get counts. In a direct conversation whoever has blocked the asker is
-// left out. It refuses with UNKNOWN_CONVERSATION, NOT_MEMBER, and UNKNOWN_EVENT for what is not a message that is kept.
+// left out. It refuses with UNKNOWN_CONVERSATION, NOT_MEMBER, NOT_ALLOWED in a room, and UNKNOWN_EVENT for what is not a
+// message that is kept.
 //
 // The first question about a conversation reads all its members; then a question costs O(log² members) in memory, and
 // the names.
@@ -330,6 +331,9 @@ func (s *Set) Receipts(
 	sight, err := s.See(user, id)
 	if err != nil {
 		return Receipts{}, err
+	}
+	if sight.Info.Kind == record.Room {
+		return Receipts{}, tidemark.Refuse(tidemark.NotAllowed, "%s is a room: nobody's marks are kept there", id)
 	}
 	e, err := sight.message(seq)
 	if err != nil {

@@ -66,6 +66,9 @@ func TestA3ChatRooms(t *testing.T) {
 		t.Errorf("%v", info.body)
 	}
 	n.say("ann", "hall", "a1", "over HTTP") // she is in it, on whatever way she writes
+	for _, asking := range []answer{n.as("ann", "MessageService/Receipts", `{"conversation":"hall","seq":"2"}`), n.app("MessageService/Receipts", `{"conversation":"hall","seq":"2"}`)} {
+		n.refuses(asking, 403, "NOT_ALLOWED")
+	}
 	if d := (answer{body: ann.until("delta")}); d.at("conversations", "0", "events", "0", "body", "message", "text") != "over HTTP" || d.at("checkpoints") != nil {
 		t.Errorf("%v", d.body)
 	}
