@@ -31,6 +31,11 @@ var tables = [][]check{
 	checksOfEnding,
 	checksOfChain,
 	checksOfErrors,
+	checksOfCounts,
+	checksOfForms,
+	checksOfOneself,
+	checksOfRooms,
+	checksOfLater,
 }
 
 // unchecked are the statements that cannot be checked from outside, each with the reason.

@@ -29,6 +29,7 @@ type play struct {
 	users   []*user
 	devices []*device
 	groups  []string
+	clock   *device // of whom the server's time is asked
 }
 
 // verdict ends a check; it is what fail and skip panic with.
@@ -163,14 +164,19 @@ func (p *play) pause(d time.Duration) {
 
 // eventually asks again until ok, for what a server does soon but not at once.
 func (p *play) eventually(expected string, ok func() (bool, string)) {
-	deadline := time.Now().Add(p.kit.config.Timeout)
+	p.within(p.kit.config.Timeout, expected, ok)
+}
+
+// within is eventually with a time of its own.
+func (p *play) within(wait time.Duration, expected string, ok func() (bool, string)) {
+	deadline := time.Now().Add(wait)
 	for {
 		done, seen := ok()
 		if done {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.fail(expected, "after %v: %s", p.kit.config.Timeout, seen)
+			p.fail(expected, "after %v: %s", wait, seen)
 		}
 		p.pause(20 * time.Millisecond)
 	}
