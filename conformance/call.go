@@ -174,15 +174,6 @@ func (p *play) post(c caller, method, body string) (status int, text string) {
 	return status, string(answer)
 }
 
-// get reads a page.
-func (p *play) get(path string) (status int, text string) {
-	status, answer, err := p.send(http.MethodGet, path, nil, nil)
-	if err != nil {
-		p.fail("an answer of GET "+path, "%v", err)
-	}
-	return status, string(answer)
-}
-
 // answerBytesMax bounds what is read of one answer.
 const answerBytesMax = 64 << 20
 

@@ -102,6 +102,9 @@ func (s *socket) receive(deadline time.Time) (payload []byte, op ws.OpCode, end 
 		if err != nil {
 			return nil, 0, &ending{cause: err}
 		}
+		if header.Length > messageBytesMax-int64(len(s.message)) {
+			return nil, 0, &ending{cause: fmt.Errorf("the server announces %d bytes of a message: the kit reads %d at most", header.Length, messageBytesMax)}
+		}
 		payload := make([]byte, header.Length)
 		if _, err := io.ReadFull(s.reader, payload); err != nil {
 			return nil, 0, &ending{cause: err}
@@ -120,11 +123,15 @@ func (s *socket) receive(deadline time.Time) (payload []byte, op ws.OpCode, end 
 			}
 			s.message = append(s.message, payload...)
 			if header.Fin {
-				return s.message, s.op, nil
+				payload, s.message = s.message, nil
+				return payload, s.op, nil
 			}
 		}
 	}
 }
+
+// messageBytesMax bounds one message of a server, whatever it announces: many times what one sends that keeps its limits.
+const messageBytesMax = 16 << 20
 
 // frameTimeout is for the rest of a frame that has begun.
 const frameTimeout = 20 * time.Second

@@ -77,7 +77,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	}
 	r := &run{Config: config, begin: time.Now(), checker: invariant.New(), ledger: newLedger(), faults: map[string]int{}}
 	for i := range config.Users {
-		r.users = append(r.users, fmt.Sprintf("%s", []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}[i%8]))
+		r.users = append(r.users, []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}[i%8])
 	}
 	r.groups = []string{"harbour", "pier", "reef"}
 	journal, err := openJournal(filepath.Join(config.Dir, "what-happened.jsonl"), r.begin)
