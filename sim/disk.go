@@ -39,6 +39,14 @@ type disk struct {
 	next    trouble    // guarded by mu; comes with the next write or sync of the log
 	seed    uint64     // guarded by mu; of what is left by a crash
 	crashed *vfs.MemFS // guarded by mu; what the crash has left; nil: there was none
+	copying copying    // guarded by mu; of the disk, while it is in use
+}
+
+// copying is a copy that is taken just before the next write or sync of the log.
+type copying struct {
+	take   func() *vfs.MemFS // nil: none is due
+	atSync bool
+	taken  *vfs.MemFS
 }
 
 // fs is the file system that the store sees.
@@ -58,6 +66,22 @@ func (d *disk) trapped() bool {
 	return d.next != noTrouble
 }
 
+// copyAt lets a copy be taken just before the next write of the log, or its next sync.
+func (d *disk) copyAt(sync bool, take func() *vfs.MemFS) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.copying = copying{take: take, atSync: sync}
+}
+
+// copied is the copy that was taken, once; nil: none was.
+func (d *disk) copied() *vfs.MemFS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	mem := d.copying.taken
+	d.copying.taken = nil
+	return mem
+}
+
 // left is what a crash in the middle of a commit has left; nil: there was none.
 func (d *disk) left() *vfs.MemFS {
 	d.mu.Lock()
@@ -68,12 +92,15 @@ func (d *disk) left() *vfs.MemFS {
 // before is told of every operation that changes something. After a crash the process goes on into nothing: what it does
 // then is thrown away with it.
 func (d *disk) before(op faultfs.Op) error {
-	if !strings.HasSuffix(op.Name, ".log") || op.What != "write" && op.What != "sync" {
+	if !strings.HasPrefix(op.Name, dataDir) || !strings.HasSuffix(op.Name, ".log") || op.What != "write" && op.What != "sync" {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	write := op.What == "write"
+	if c := &d.copying; c.take != nil && c.atSync != write {
+		c.taken, c.take = c.take(), nil
+	}
 	switch {
 	case d.next == crashAtWrite && write, d.next == crashAtSync && !write:
 		d.next, d.crashed = noTrouble, torn(d.mem, d.seed)

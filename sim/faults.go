@@ -10,7 +10,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/sim/invariant"
 )
@@ -97,17 +96,7 @@ var faults = map[string]func(w *world, chance *rand.Rand) string{
 	"compact": func(w *world, _ *rand.Rand) string {
 		return w.ofStore(func(s *server) error { return s.db.Compact(w.ctx) })
 	},
-	"copy": func(w *world, _ *rand.Rand) string {
-		if w.server == nil {
-			return "no server runs"
-		}
-		c := oldCopy{disk: copyOf(w.server.disk.mem)}
-		for n := range w.server.set.Partitions() {
-			c.positions = append(c.positions, w.server.set.At(n).Published())
-		}
-		w.copies = append(w.copies, c)
-		return fmt.Sprint(c.positions)
-	},
+	"copy":    copyData,
 	"restore": restore,
 }
 
@@ -174,41 +163,4 @@ func lowSpace(w *world, chance *rand.Rand) string {
 // enough gives the disk room.
 func enough(mem *vfs.MemFS) {
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 50 << 30, TotalBytes: 100 << 30, UsedBytes: 50 << 30})
-}
-
-// restore puts an older copy of the data in the place of what is there, under a new epoch.
-func restore(w *world, chance *rand.Rand) string {
-	s := w.server
-	if s == nil || len(w.copies) == 0 {
-		return "there is nothing to restore"
-	}
-	n := chance.IntN(len(w.copies))
-	old := w.copies[n]
-	w.copies = w.copies[:n+1] // later ones are of a history that is no more
-	mem := copyOf(old.disk)
-	epoch, err := newEpoch(mem, chance)
-	if err != nil {
-		w.fail(&invariant.Violation{Invariant: "S7", Text: err.Error()})
-		return err.Error()
-	}
-	w.counts.Restores++
-	w.forgetAcks(old.positions)
-	w.observer.Happened(invariant.Incident{Kind: invariant.Crashed})
-	w.observer.Happened(invariant.Incident{Kind: invariant.Restored, Epoch: epoch})
-	w.server, w.epoch = nil, epoch
-	s.close()
-	w.disk = mem
-	w.after(chance.Uint64N(w.profile.DownMs)+1, w.restart)
-	return fmt.Sprintf("positions %v, epoch %d", old.positions, epoch)
-}
-
-// forgetAcks forgets what was acknowledged past the positions that were restored.
-func (w *world) forgetAcks(positions []tidemark.Position) {
-	kept := w.acked[:0]
-	for _, a := range w.acked {
-		if a.position <= positions[a.partition] {
-			kept = append(kept, a)
-		}
-	}
-	w.acked = kept
 }

@@ -20,9 +20,12 @@ type unhurried struct {
 // Commit implements [journal.Journal].
 func (j unhurried) Commit(b *store.Batch) error {
 	j.s.meanwhile()
+	j.s.backUpIn(1)
 	err := j.Journal.Commit(b)
+	j.s.collect()
 	if n := b.Partition(); err == nil {
 		j.s.durable[n] = j.s.set.At(n).Published() + 1
+		j.s.backUpIn(2)
 	}
 	j.s.meanwhile()
 	return err

@@ -115,20 +115,25 @@ func Run(ctx context.Context, cfg Config) (result Result) {
 			result.Failure = w.report(cfg, plan)
 		}
 	}()
-	w.populate()
 	plan = w.plan()
-	for n := range plan {
-		if !slices.Contains(cfg.Without, n) {
-			d := &plan[n]
-			w.at(beginMs+d.atMs, func() { w.decide(d) })
-		}
-	}
-	w.run(beginMs + w.profile.SafetyMs)
+	w.live(plan, cfg.Without)
 	w.settle()
 	if cfg.spoil != nil {
 		cfg.spoil(w)
 	}
 	return result
+}
+
+// live lets happen what is planned, but for some decisions by number.
+func (w *world) live(plan []decision, without []int) {
+	w.populate()
+	for n := range plan {
+		if !slices.Contains(without, n) {
+			d := &plan[n]
+			w.at(beginMs+d.atMs, func() { w.decide(d) })
+		}
+	}
+	w.run(beginMs + w.profile.SafetyMs)
 }
 
 // end gives back what the world holds.

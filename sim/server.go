@@ -37,7 +37,7 @@ type server struct {
 	durable  []tidemark.Position // by partition: of the last commit that succeeded
 	stepAt   []uint64            // by partition: when it is stepped next; 0: not planned
 	conns    []*conn             // that it knows
-	clipped  error               // why a crash in the middle of opening it is no failure
+	backUp   int                 // the moment of the next commit at which a backup is made; 0: none is
 }
 
 // start opens a server on a disk. An error that the disk's own trouble explains is no failure of the world.
@@ -215,6 +215,7 @@ func (w *world) restart() {
 	w.trace.add("start", w.nowMs, uint64(s.set.Epoch()))
 	w.say(about{}, "a server starts, epoch %d", s.set.Epoch())
 	w.observer.Happened(invariant.Incident{Kind: invariant.Started, Epoch: s.set.Epoch()})
+	w.forgetLost()
 	w.checkStart()
 	s.look()
 }

@@ -43,6 +43,7 @@ type world struct {
 	epoch        tidemark.Epoch // of the data
 	serverSkewMs int64
 	copies       []oldCopy
+	restored     bool // an older copy has come in the place of the data, and no server has started on it yet
 	processes    uint64
 	connections  uint64
 
@@ -79,12 +80,6 @@ type ack struct {
 	seq          tidemark.Seq
 	partition    uint32
 	position     tidemark.Position
-}
-
-// oldCopy is a copy of the data as it was.
-type oldCopy struct {
-	disk      *vfs.MemFS
-	positions []tidemark.Position
 }
 
 func newWorld(ctx context.Context, cfg Config) *world {
