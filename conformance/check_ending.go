@@ -138,11 +138,13 @@ func checkExpiredHello(p *play) {
 	refusedHello(p, alice, "phone", wire.Reason_BAD_TOKEN, func(h *wire.Hello) { h.Token = token }).endsWith(wire.ByeReason_TOKEN_EXPIRED, ws.StatusPolicyViolation)
 }
 
-// floodMax bounds how long the kit floods.
-const floodMax = 90 * time.Second
+const (
+	floodMax  = 90 * time.Second // bounds how long the kit floods
+	floodSoon = floodMax / 3     // until a server refuses a frame
+)
 
 func checkFlood(p *play) {
-	p.waits(floodMax)
+	p.waits(floodSoon)
 	alice := p.user("alice")
 	neighbour := p.connect(p.user("bob"), "phone")
 	d := p.connect(alice, "phone")
@@ -165,7 +167,7 @@ func checkFlood(p *play) {
 	defer writer.Wait()
 	defer func() { _ = d.socket.SetWriteDeadline(time.Now()) }()
 	defer close(stop)
-	refused := d.untilWithin(floodMax/3, "an error", func(f *wire.ServerFrame) bool { return f.GetError() != nil }).GetError()
+	refused := d.untilWithin(floodSoon, "an error", func(f *wire.ServerFrame) bool { return f.GetError() != nil }).GetError()
 	equal(p, "the reason for frames that come too fast", refused.GetReason(), wire.Reason_RATE_LIMITED)
 	p.must(refused.GetRetryAfterMs() > 0, "retryAfterMs", "%s", show(refused))
 	neighbour.ping()

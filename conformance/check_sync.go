@@ -88,9 +88,13 @@ func checkOnlyWhatChanged(p *play) {
 	alice, bob := p.user("alice"), p.user("bob")
 	quiet, busy := p.group(alice, bob), p.group(alice, bob)
 	phone := p.connect(bob, "phone")
+	for _, group := range []string{quiet, busy} { // others may see what was answered a moment later
+		s := p.say(alice, group, "before")
+		phone.covered(s.GetPartition(), s.GetPosition())
+	}
 	phone.close()
 	last := p.sayMany(alice, busy, 3)
-	again := p.connect(bob, "phone", withCursor(phone.synced))
+	again := p.connect(bob, "phone", withCursor(phone.cursor))
 	deltas := again.beforeSynced()
 	p.must(len(deltas) == 1 && deltas[0].GetId() == busy, "only the conversation that changed, not "+quiet, "%v", deltas)
 	p.must(deltas[0].GetPrevSeq() == last.GetSeq()-3 && len(deltas[0].GetEvents()) == 3, "the three events after the cursor", "%s", show(deltas[0]))
@@ -228,6 +232,10 @@ func checkSyncedCursor(p *play) {
 	alice, bob := p.user("alice"), p.user("bob")
 	groups := []string{p.group(alice, bob), p.group(alice, bob)}
 	written := p.traffic([]*device{p.connect(alice, "phone")}, groups, 5)
+	tablet := p.connect(bob, "tablet")
+	for _, s := range written {
+		tablet.covered(s.GetPartition(), s.GetPosition())
+	}
 	phone := p.connect(bob, "phone")
 	for _, s := range written {
 		p.must(phone.synced.GetPositions()[s.GetPartition()] >= s.GetPosition(), fmt.Sprintf("synced.cursor covers position %d of partition %d", s.GetPosition(), s.GetPartition()),
@@ -323,6 +331,8 @@ func checkRemoved(p *play) {
 	alice, bob := p.user("alice"), p.user("bob")
 	team, other := p.group(alice, bob), p.group(alice, bob)
 	phone, tablet := p.connect(bob, "phone"), p.connect(bob, "tablet")
+	said := p.say(alice, team, "with bob")
+	tablet.covered(said.GetPartition(), said.GetPosition())
 	tablet.close()
 	call[*wire.MembersResponse](alice, "ConversationService/RemoveMembers", &wire.RemoveMembersRequest{Conversation: team, Members: []string{bob.id}})
 	phone.reads("removed", func() bool { return phone.conversation(team).removed })
@@ -332,7 +342,7 @@ func checkRemoved(p *play) {
 	phone.silence("anything of a conversation after removed", func(f *wire.ServerFrame) bool {
 		return phone.index(f) >= frames && slices.ContainsFunc(f.GetDelta().GetConversations(), func(c *wire.ConversationDelta) bool { return c.GetId() == team })
 	})
-	back := p.connect(bob, "tablet", withCursor(tablet.synced))
+	back := p.connect(bob, "tablet", withCursor(tablet.cursor))
 	p.must(back.conversation(team).removed && len(back.conversation(team).events) == 0, "removed comes in the sync, and no events", "%v", back.conversation(team).deltas)
 	fresh := p.connect(bob, "new")
 	p.must(len(fresh.conversation(team).deltas) == 0, "nothing of it comes to a new device", "%v", fresh.conversation(team).deltas)
