@@ -268,7 +268,7 @@ func checkByAge(p *play) {
 const askedAgain = time.Minute
 
 func checkAcknowledged(p *play) {
-	p.waits(askedAgain)
+	p.waits(askedAgain + 2*p.kit.config.Timeout)
 	alice, bob := p.user("alice"), p.user("bob")
 	team := p.group(alice, bob)
 	phone, tablet, other := p.connect(alice, "phone"), p.connect(alice, "tablet"), p.connect(bob, "phone")

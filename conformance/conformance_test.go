@@ -79,7 +79,7 @@ func TestWhatTakesLong(t *testing.T) {
 
 func TestTheRealServerConforms(t *testing.T) {
 	url, key := serve(t, nil)
-	kit, err := New(t.Context(), Config{URL: url, AdminKey: key, Only: onlyFromEnvironment(), Timeout: 30 * time.Second, Patience: 30 * time.Second})
+	kit, err := New(t.Context(), Config{URL: url, AdminKey: key, Only: onlyFromEnvironment(), Timeout: 30 * time.Second, Patience: 100 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,29 +131,11 @@ func TestEveryStatementHasACheck(t *testing.T) {
 		}
 	}
 	for statement := range numbers {
-		switch has := checked[statement] || unchecked[statement] != ""; {
-		case !has && !missing[statement]:
+		if !checked[statement] && unchecked[statement] == "" {
 			t.Errorf("no check is of statement [%s], nor does `unchecked` say why", statement)
-		case has && missing[statement]:
-			t.Errorf("statement [%s] has a check: strike it out of `missing`", statement)
 		}
 	}
 	if len(unchecked) > 5 {
 		t.Errorf("%d statements are said to be beyond checking: that is too many", len(unchecked))
 	}
-}
-
-// missing are the statements that have no check. It may only get shorter.
-var missing = setOf(`
-5.1 5.2 5.3 5.4 5.5 5.10 5.11 5.12 5.13 5.14 5.15 5.16
-5.20 5.21 5.22 5.23
-5.40 5.41 5.42 5.43 5.44 5.45 5.46 5.47 5.48 5.50 5.51 5.52 5.53 5.54
-`)
-
-func setOf(words string) map[string]bool {
-	set := map[string]bool{}
-	for _, word := range strings.Fields(words) {
-		set[word] = true
-	}
-	return set
 }
