@@ -130,6 +130,25 @@ func (a *acks) settle(work []request) {
 	}
 }
 
+// again lets commands of take wait once more, whose batch was not written: a second later, or with other work. What came
+// for a device meanwhile holds.
+func (a *acks) again(work []request, nowMs uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range work {
+		cmd, ok := r.cmd.(*core.SaveCursor)
+		if !ok {
+			continue
+		}
+		k := deviceKey{cmd.User, cmd.Device}
+		if _, newer := a.waiting[k]; newer || r.done != nil || !cmd.Forget && a.saving[k] != cmd.Position {
+			continue // of a caller, who hears of it; or it was forgotten since
+		}
+		a.pending = append(a.pending, k)
+		a.waiting[k], a.sinceMs = cmd.Position, nowMs
+	}
+}
+
 // forget drops what is known of a device.
 func (a *acks) forget(user tidemark.UserID, device tidemark.DeviceID) {
 	a.mu.Lock()

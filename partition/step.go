@@ -42,6 +42,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 	if p.overlay.wrote {
 		if err := p.commit(); err != nil {
 			p.timers.failed(nowMs)
+			p.acks.again(p.work[:n], nowMs)
 			p.refuse(n, err)
 			return true
 		}
