@@ -69,12 +69,14 @@ func (s *step) tellAhead(c *Conversation, was bool) {
 	}
 }
 
-// countAhead adds to the counts what is kept past the server's head: messages of others that are not read.
+// countAhead adds to the counts that the server has just told what is kept past its head: messages of others that are not
+// read.
 func (s *step) countAhead(c *Conversation) {
 	kept, ahead := c.Ahead()
-	if !ahead {
+	if c.told = (counts{}); !ahead {
 		return
 	}
+	c.told = counts{c.Unread, c.Mentions, c.LastTimeMs}
 	read := max(c.PendingRead, tidemark.Seq(c.Self.GetReadSeq()))
 	for seq := max(kept.From, read+1); seq <= kept.To; seq++ {
 		if !c.holds(seq) {
@@ -92,6 +94,26 @@ func (s *step) countAhead(c *Conversation) {
 			}
 		}
 	}
+}
+
+// lastAt notes the time of the event at the head.
+func (c *Conversation) lastAt(timeMs uint64) {
+	if c.told == (counts{}) {
+		c.LastTimeMs = timeMs
+		return
+	}
+	c.LastTimeMs, c.told.lastTimeMs = max(c.LastTimeMs, timeMs), timeMs
+}
+
+// fallBack goes back to what the server says once nothing is kept past its head: it has gone on without what follows an
+// event. What was read of that is read no more.
+func (s *step) fallBack(c *Conversation, after tidemark.Seq) {
+	if _, ahead := c.Ahead(); !ahead && c.told != (counts{}) {
+		c.Unread, c.Mentions, c.LastTimeMs, c.told = c.told.unread, c.told.mentions, c.told.lastTimeMs, counts{}
+	}
+	c.PendingRead = min(c.PendingRead, after)
+	s.tellRead(c)
+	s.readAgain(c)
 }
 
 // missing keeps a conversation of which a restored server knows nothing, or of which it does not know the user as a member.

@@ -227,7 +227,7 @@ func (c *Conversation) encode() []byte {
 	for _, seq := range c.unsure {
 		e.uint(uint64(seq))
 	}
-	if c.Missing || len(c.seals) > 0 { // older versions have written nothing from here on
+	if c.Missing || len(c.seals) > 0 || c.told != (counts{}) { // older versions have written nothing from here on
 		e.flag(c.Missing)
 		e.uint(uint64(len(c.seals)))
 		for _, s := range c.seals {
@@ -235,6 +235,11 @@ func (c *Conversation) encode() []byte {
 			e.digest(s.Digest)
 			e = append(e, s.Seal[:]...)
 		}
+	}
+	if c.told != (counts{}) { // likewise
+		e.uint(c.told.unread)
+		e.uint(c.told.mentions)
+		e.uint(c.told.lastTimeMs)
 	}
 	return e
 }
@@ -271,6 +276,9 @@ func decodeConversation(id tidemark.ConversationID, data []byte) (*Conversation,
 			copy(s.Seal[:], d.raw(uint64(len(s.Seal))))
 			c.seals = append(c.seals, s)
 		}
+	}
+	if len(d.data) > 0 {
+		c.told = counts{d.uint(), d.uint(), d.uint()}
 	}
 	return c, d.done("conversation " + string(id))
 }

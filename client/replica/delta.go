@@ -196,6 +196,11 @@ func (s *step) unhide(c *Conversation) {
 // clear drops what the user has cleared: the stored events before a seq.
 func (s *step) clear(c *Conversation, before tidemark.Seq) {
 	c.Floor = max(c.Floor, before-1)
+	s.dropBefore(c, before)
+}
+
+// dropBefore drops the stored events before a seq, with what later ones say of them.
+func (s *step) dropBefore(c *Conversation, before tidemark.Seq) {
 	for len(c.Segments) > 0 && c.Segments[0].From < before {
 		if !s.dropOldest(c) {
 			return

@@ -230,8 +230,9 @@ func TestBelowTheFloorIsNoGap(t *testing.T) {
 	equal(t, "gaps", len(c.Gaps()), 0)
 }
 
-// A device that was away while more was trimmed than it has comes back: nothing between is asked for or told as a gap, and
-// what is kept chains to what the server says of it.
+// A device that was away while more was trimmed than it has comes back: nothing between is asked for or told as a gap, what
+// is kept chains to what the server says of it, and what the device has from before, of which something was taken back in
+// between, is shown no longer.
 func TestBackBelowTheFloor(t *testing.T) {
 	s, alice, bob := world(t)
 	for _, d := range []*device{alice, bob} {
@@ -243,7 +244,8 @@ func TestBackBelowTheFloor(t *testing.T) {
 	bob.settle()
 	alice.settle()
 	alice.disconnect()
-	for i := range 40 {
+	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 3}}})
+	for i := range 39 {
 		bob.say(team, fmt.Sprint("n", i))
 	}
 	bob.settle()
@@ -253,13 +255,14 @@ func TestBackBelowTheFloor(t *testing.T) {
 	c := alice.replica.Conversation(team)
 	equal(t, "floor", c.Floor, 34)
 	equal(t, "gaps", len(c.Gaps()), 0)
-	equal(t, "stored pieces", len(c.Segments), 2)
-	equal(t, "first of the second", c.Segments[1].From, 35)
+	equal(t, "stored pieces", len(c.Segments), 1)
+	equal(t, "first stored", c.Segments[0].From, 35)
+	equal(t, "stored", len(alice.messages(team)), 17)
 	equal(t, "tail", c.Tail(), 51)
 	equal(t, "doubt", c.Doubt.Open, false)
-	equal(t, "chain value", c.Segments[1].Last, c.HeadDigest)
+	equal(t, "chain value", c.Segments[0].Last, c.HeadDigest)
 	before := s.logs[team].digest(team, 34)
-	equal(t, "chain value before the floor", c.Segments[1].Prev, before)
+	equal(t, "chain value before the floor", c.Segments[0].Prev, before)
 }
 
 func TestFormsOfMessages(t *testing.T) {

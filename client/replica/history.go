@@ -125,10 +125,10 @@ func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
 	}
 	if head > c.HeadSeq {
 		c.HeadSeq = head
-		if n := len(f.Events); n > 0 && f.Events[n-1].GetSeq() == f.HeadSeq {
-			c.LastTimeMs = max(c.LastTimeMs, f.Events[n-1].TimeMs) // no delta need follow: it may be an own event
-		}
 		s.list(c)
+	}
+	if n := len(f.Events); n > 0 && f.Events[n-1].GetSeq() == f.HeadSeq {
+		c.lastAt(f.Events[n-1].TimeMs) // no delta need follow: it may be an own event
 	}
 	if digest, ok := toDigest(f.HeadDigest); ok {
 		c.HeadDigest, c.DigestSeq = digest, head
@@ -197,6 +197,7 @@ func (s *step) lookForGaps(partition uint32) {
 
 // plan makes or drops the task of a conversation.
 func (s *step) plan(c *Conversation) {
+	c = s.leaveUnsure(c)
 	s.leaveOlder(c)
 	gap, open := s.nextGap(c)
 	switch {
@@ -211,6 +212,23 @@ func (s *step) plan(c *Conversation) {
 	default:
 		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
 	}
+}
+
+// leaveUnsure drops what is stored below a gap that can never be filled, because the server keeps nothing of it any more:
+// what was taken back there by the events of the gap, nobody can tell. See PROTOCOL.md 5.33.
+func (s *step) leaveUnsure(c *Conversation) *Conversation {
+	gap := c.Floor
+	for _, seg := range slices.Backward(c.Segments) {
+		if seg.From <= gap && gap <= seg.To {
+			gap = seg.From - 1
+		}
+	}
+	if c.Removed || c.Doubt.Open || gap == 0 || gap < tidemark.Seq(c.Self.GetVisibleFrom()) || len(c.Segments) == 0 || c.Segments[0].From > gap {
+		return c
+	}
+	c = s.edit(c.ID)
+	s.dropBefore(c, gap+1)
+	return c
 }
 
 // leaveOlder settles own submissions that lie in the log before what is stored here, where nothing is fetched unless it is

@@ -33,9 +33,13 @@ type Conversation struct {
 	Doubt       Doubt        // not zero: the stored history contradicts the server's and is being compared
 	Missing     bool         // with Removed: a server that was restored knows nothing of it, or not of the user's membership
 
+	told   counts         // while the server lacks what is kept here: its own counts, without that
 	seals  []Seal         // ascending, at most sealsMax: what the server has sealed last
 	unsure []tidemark.Seq // stored messages whose reactions must be counted by the server; at most unsureMax
 }
+
+// counts are what the server says of a conversation's list entry.
+type counts struct{ unread, mentions, lastTimeMs uint64 }
 
 // Segment is a run of stored events without a hole, whose chain was computed event by event.
 type Segment struct {

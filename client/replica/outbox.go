@@ -534,9 +534,10 @@ func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
 	if o.answer.seq < c.HeadSeq {
 		return
 	}
-	c.HeadSeq, c.LastTimeMs = o.answer.seq, max(c.LastTimeMs, timeMs)
+	c.HeadSeq = o.answer.seq
+	c.lastAt(timeMs)
 	if o.counts() {
-		c.Unread, c.Mentions = 0, 0
+		c.Unread, c.Mentions, c.told.unread, c.told.mentions = 0, 0, 0, 0
 	}
 	s.list(c)
 }

@@ -230,3 +230,41 @@ func TestOneAtATimeAfterRefusal(t *testing.T) {
 	alice.settle()
 	equalList(t, "alice sees", alice.texts(team), want...)
 }
+
+// Once the server has gone on, counts and times are the server's again, without those of what it lost;
+// a device that was started again in between knows them too.
+func TestCountsOfWhatARestoredServerHasLost(t *testing.T) {
+	for name, restarts := range map[string]bool{"running": false, "started again": true} {
+		t.Run(name, func(t *testing.T) {
+			s, alice, bob := world(t)
+			talk(s, alice, bob, 3)
+			backup := s.clone(8)
+			s.salt += 100 // times are later there
+			for i := range 3 {
+				bob.say(team, fmt.Sprint("lost ", i))
+				bob.settle()
+			}
+			alice.settle()
+			alice.disconnect()
+			alice.connect(backup)
+			alice.settle()
+			c := alice.replica.Conversation(team)
+			equal(t, "unread, with what is kept here", c.Unread, 6)
+			if restarts {
+				alice.crash()
+				alice.connect(backup)
+				alice.settle()
+			}
+			alice.submit(team, react(2, "on"))
+			alice.settle()
+			alice.disconnect()
+			fresh := newDevice(t, "alice", "fresh", replica.Config{})
+			fresh.connect(backup)
+			fresh.settle()
+			c, other := alice.replica.Conversation(team), fresh.replica.Conversation(team)
+			equal(t, "unread", c.Unread, other.Unread)
+			equal(t, "time", c.LastTimeMs, other.LastTimeMs)
+			equal(t, "a fresh device", fresh.fingerprint(), alice.fingerprint())
+		})
+	}
+}

@@ -170,6 +170,7 @@ func (s *step) compared(c *Conversation, k *task) {
 	}
 	if len(q.dropped) > 0 {
 		s.cutOff(c, q)
+		s.fallBack(c, q.dropped[0].From-1)
 		k.latest = true
 	}
 	s.plan(c)

@@ -59,6 +59,10 @@ func (s *State) conversation(id tidemark.ConversationID) *replica.Conversation {
 func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 	digests := l.digests()
 	next := tidemark.Seq(0) // seqs below are looked at
+	top := c.Last()         // what is past it is looked at only for being there
+	if isAhead(c) {         // a server that was restored may have lost it, or have gone on with other events
+		top = c.HeadSeq
+	}
 	var stored []tidemark.Seq
 	for _, seg := range c.Segments {
 		if seg.From == 0 || seg.To < seg.From || seg.From <= next && next > 0 {
@@ -69,11 +73,11 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 			stored = append(stored, seq)
 		}
 		for seq, digest := range map[tidemark.Seq]tidemark.Digest{seg.From - 1: seg.Prev, seg.To: seg.Last} {
-			if want, kept := digests[seq]; kept && want != digest {
+			if want, kept := digests[seq]; kept && want != digest && seq <= top {
 				return about("C1", s.Who, c.ID, seq, "the device's chain is %x… here, the log's %x…", digest[:4], want[:4])
 			}
 		}
-		if seg.To > l.Head() {
+		if min(seg.To, top) > l.Head() {
 			return about("C1", s.Who, c.ID, seg.To, "the device has events up to %d, the log up to %d", seg.To, l.Head())
 		}
 	}
@@ -82,7 +86,7 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 		if i >= len(stored) || m.Seq != stored[i] {
 			return about("C1", s.Who, c.ID, m.Seq, "the device shows %d events, and this one is not where its segments %v have one", len(shown), c.Segments)
 		}
-		if e := l.at(m.Seq); e != nil && (m.ID != tidemark.EventID(e.Id) || m.Sender != tidemark.UserID(e.Sender) || m.TimeMs != e.TimeMs) {
+		if e := l.at(m.Seq); e != nil && m.Seq <= top && (m.ID != tidemark.EventID(e.Id) || m.Sender != tidemark.UserID(e.Sender) || m.TimeMs != e.TimeMs) {
 			return about("C1", s.Who, c.ID, m.Seq, "the device shows event %d of %s, the log has %d of %s", m.ID, m.Sender, e.Id, e.Sender)
 		}
 	}
@@ -158,7 +162,7 @@ func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
 		return v
 	}
 	seq, digest := has.Digest()
-	if want := l.digests()[l.Head()]; len(has.Segments) > 0 && (seq != l.Head() || digest != want) {
+	if want := l.digests()[l.Head()]; len(has.Segments) > 0 && (seq != l.Head() || digest != want) && !isAhead(has) {
 		return about(name, s.Who, l.Conversation, seq, "the device's chain ends at %d in %x…, the log's at %d in %x…",
 			seq, digest[:4], l.Head(), want[:4])
 	}
@@ -215,11 +219,13 @@ func SameView(a, b *State) *Violation {
 			}
 			continue
 		}
-		if v := sameSummary(a, b, x, y); v != nil {
+		if isAhead(x) || isAhead(y) {
+			continue // each keeps what it has of what the server has lost
+		}
+		if v := SameSummary(a.Who, b.Who, x, y); v != nil {
 			return v
 		}
-		from := max(tidemark.Seq(x.Self.GetVisibleFrom()), x.Floor+1, y.Floor+1) // of what is no longer kept nobody is told more
-		if v := sameForms(a, b, x.ID, from); v != nil {
+		if v := sameForms(a, b, x, y); v != nil {
 			return v
 		}
 	}
@@ -231,32 +237,55 @@ func SameView(a, b *State) *Violation {
 	return nil
 }
 
-func sameSummary(a, b *State, x, y *replica.Conversation) *Violation {
-	have, want := summary(y), summary(x)
+// isAhead reports whether a device keeps what a server that was restored has lost of a conversation.
+func isAhead(c *replica.Conversation) bool {
+	_, ahead := c.Ahead()
+	return ahead
+}
+
+// SameSummary compares the list entries x and y of one conversation on two devices of a user.
+func SameSummary(a, b Who, x, y *replica.Conversation) *Violation {
+	have, want, floor := summary(y), summary(x), max(x.Floor, y.Floor)
 	switch {
+	case floor > tidemark.Seq(x.Self.GetReadSeq()) && x.HeadSeq == y.HeadSeq && x.LastTimeMs == y.LastTimeMs:
+		// that what was unread is kept no longer, a device hears with the next delta
 	case have != want:
-		return about("C3", b.Who, x.ID, 0, "the device shows %s; %s shows %s", have, a.Who, want)
-	case !proto.Equal(x.Info, y.Info):
-		return about("C3", b.Who, x.ID, 0, "the device shows %v; %s shows %v", y.Info, a.Who, x.Info)
+		return about("C3", b, x.ID, 0, "the device shows %s; %s shows %s", have, a, want)
+	}
+	switch {
+	case !proto.Equal(pinnedAbove(x.Info, floor), pinnedAbove(y.Info, floor)):
+		return about("C3", b, x.ID, 0, "the device shows %v; %s shows %v", y.Info, a, x.Info)
 	case !proto.Equal(x.Self, y.Self):
-		return about("C3", b.Who, x.ID, 0, "the device has %v; %s has %v", y.Self, a.Who, x.Self)
+		return about("C3", b, x.ID, 0, "the device has %v; %s has %v", y.Self, a, x.Self)
 	}
 	return nil
+}
+
+// pinnedAbove is the data of a conversation without the pins that are kept no longer: of them too the next delta tells.
+func pinnedAbove(info *wire.ConversationInfo, floor tidemark.Seq) *wire.ConversationInfo {
+	if floor == 0 || len(info.GetPinned()) == 0 {
+		return info
+	}
+	info = proto.CloneOf(info)
+	info.Pinned = slices.DeleteFunc(info.Pinned, func(seq uint64) bool { return tidemark.Seq(seq) <= floor })
+	return info
 }
 
 func summary(c *replica.Conversation) string {
 	return fmt.Sprintf("head %d, %d unread, %d mentions, last at %d", c.HeadSeq, c.Unread, c.Mentions, c.LastTimeMs)
 }
 
-// sameForms compares the messages that both have from a seq on. Of what is from an earlier stay each has what it had by then.
-func sameForms(a, b *State, in tidemark.ConversationID, from tidemark.Seq) *Violation {
+// sameForms compares the messages that both have of the user's present stay. Of what is from an earlier one each has what it
+// had by then; of an edit, what it knows of its message, which may be kept no longer.
+func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
+	in, from, trimmed := x.ID, tidemark.Seq(x.Self.GetVisibleFrom()), max(x.Floor, y.Floor) > 0
 	forms := make(map[tidemark.Seq]string)
 	for i := range a.Messages[in] {
 		forms[a.Messages[in][i].Seq] = Form(&a.Messages[in][i])
 	}
 	for i := range b.Messages[in] {
 		m := &b.Messages[in][i]
-		if want, both := forms[m.Seq]; both && m.Seq >= from && want != Form(m) {
+		if want, both := forms[m.Seq]; both && m.Seq >= from && want != Form(m) && !(trimmed && m.Kind == replica.KindEdit) {
 			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, want)
 		}
 	}
