@@ -343,6 +343,7 @@ func (s *step) dropOldest(c *Conversation) bool {
 	if n == nil {
 		return false
 	}
+	s.r.tasks.astray(c.ID)
 	put(&s.entries, place{c.ID, seg.From}, (*entry)(nil))
 	seg.From, seg.Prev = seg.From+1, n.digest
 	if seg.From > seg.To {

@@ -92,6 +92,43 @@ func TestRewrittenHistoryIsReported(t *testing.T) {
 	}
 }
 
+// The user clears history while the device looks for the first event that was rewritten: what it has found by then is of events
+// that it has no more.
+func TestClearedWhileSearching(t *testing.T) {
+	for _, cleared := range []tidemark.Seq{5, 20, 35, 41, 43} {
+		for steps := range 16 {
+			s, alice, bob := world(t)
+			alice.cfg.Backfill = replica.FillAll
+			alice.load()
+			talk(s, alice, bob, 40)
+			h := s.logs[team]
+			h.events = h.events[:30]
+			for i := range 12 {
+				s.append(team, "bob", fmt.Sprint("r", i), text2body(fmt.Sprint("rewritten ", i)))
+			}
+			s.position[h.partition]++
+			s.append(team, "bob", "on", text2body("on"))
+			alice.session.round()
+			for i := range steps {
+				if up := i%2 == 1; up {
+					alice.upload()
+				} else {
+					alice.download()
+				}
+			}
+			s.position[h.partition]++
+			s.clear("alice", team, cleared)
+			alice.session.round()
+			alice.settle()
+			alice.checkC1(s)
+			fresh := newDevice(t, "alice", "fresh", replica.Config{Backfill: replica.FillAll})
+			fresh.connect(s)
+			fresh.settle()
+			equalList(t, fmt.Sprintf("up to %d cleared after %d frames", cleared, steps), alice.texts(team), fresh.texts(team)...)
+		}
+	}
+}
+
 // What lost events did to messages that stay is undone.
 func TestLostEventsAreUndone(t *testing.T) {
 	s, alice, bob := world(t)

@@ -262,6 +262,7 @@ func (s *step) punch(c *Conversation, n *entry) {
 	if !known {
 		return
 	}
+	s.r.tasks.astray(c.ID)
 	var parts []Segment
 	if n.seq > seg.From {
 		parts = append(parts, Segment{From: seg.From, To: n.seq - 1, Prev: seg.Prev, Last: before})

@@ -80,6 +80,13 @@ func (t *tasks) rewind() {
 	}
 }
 
+// astray says that stored events are gone: what a search has found of segments is not so any more, and it begins anew.
+func (t *tasks) astray(id tidemark.ConversationID) {
+	if k := t.byID[id]; k != nil {
+		k.search = nil
+	}
+}
+
 // release says that a task's page came.
 func (t *tasks) release(id tidemark.ConversationID) {
 	if k := t.byID[id]; k != nil && k.flying {
