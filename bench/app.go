@@ -7,15 +7,12 @@ package bench
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 
-	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-im/tidemark/wire"
-	"github.com/tidemark-im/tidemark/wire/wireconnect"
 )
 
 // setupParallel is how many calls prepare a benchmark at a time: enough that they share their fsyncs.
@@ -23,13 +20,9 @@ const setupParallel = 64
 
 // App is the app's back end: it calls the services with the admin key. Its methods may be called from any goroutine.
 type App struct {
-	address       string // host:port
-	run           string // makes the ids of this run unlike those of others on the same server
-	users         wireconnect.UserServiceClient
-	conversations wireconnect.ConversationServiceClient
-	messages      wireconnect.MessageServiceClient
-	admin         wireconnect.AdminServiceClient
-	transport     *http.Transport
+	*Backend
+	address string // host:port
+	run     string // makes the ids of this run unlike those of others on the same server
 }
 
 // NewApp makes the back end of a server. It makes no call.
@@ -38,36 +31,8 @@ func NewApp(target *Target) (*App, error) {
 	if err != nil || parsed.Scheme != "http" || parsed.Host == "" {
 		return nil, fmt.Errorf("bench: %q is not a URL like http://127.0.0.1:8080", target.URL)
 	}
-	transport := &http.Transport{MaxIdleConns: setupParallel, MaxIdleConnsPerHost: setupParallel}
-	client := &http.Client{Transport: transport, Timeout: time.Minute}
-	authorize := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			request.Header().Set("Authorization", "Bearer "+target.AdminKey)
-			if user, ok := ctx.Value(actingUser{}).(string); ok {
-				request.Header().Set("Tidemark-User", user)
-			}
-			return next(ctx, request)
-		}
-	}))
-	return &App{
-		address: parsed.Host, run: fmt.Sprintf("b%x", time.Now().UnixMilli()),
-		users:         wireconnect.NewUserServiceClient(client, target.URL, authorize),
-		conversations: wireconnect.NewConversationServiceClient(client, target.URL, authorize),
-		messages:      wireconnect.NewMessageServiceClient(client, target.URL, authorize),
-		admin:         wireconnect.NewAdminServiceClient(client, target.URL, authorize),
-		transport:     transport,
-	}, nil
+	return &App{NewBackend(target.URL, target.AdminKey, time.Minute, setupParallel), parsed.Host, fmt.Sprintf("b%x", time.Now().UnixMilli())}, nil
 }
-
-// actingUser is the context key of the user for whom a call is made.
-type actingUser struct{}
-
-func as(ctx context.Context, user string) context.Context {
-	return context.WithValue(ctx, actingUser{}, user)
-}
-
-// Close gives up the idle connections.
-func (a *App) Close() { a.transport.CloseIdleConnections() }
 
 // id names a thing of this run.
 func (a *App) id(kind string, n int) string { return fmt.Sprintf("%s-%s%d", a.run, kind, n) }
@@ -91,10 +56,10 @@ func (a *App) MakeUsers(ctx context.Context, ids []string) ([]Member, error) {
 	members := make([]Member, len(ids))
 	err := forEach(ctx, len(ids), func(ctx context.Context, i int) error {
 		user := ids[i]
-		if _, err := a.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user}}); err != nil {
+		if _, err := a.Users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: user}}); err != nil {
 			return fmt.Errorf("bench: create user %s: %w", user, err)
 		}
-		issued, err := a.users.IssueToken(ctx, &wire.IssueTokenRequest{UserId: user})
+		issued, err := a.Users.IssueToken(ctx, &wire.IssueTokenRequest{UserId: user})
 		if err != nil {
 			return fmt.Errorf("bench: token of %s: %w", user, err)
 		}
@@ -106,7 +71,7 @@ func (a *App) MakeUsers(ctx context.Context, ids []string) ([]Member, error) {
 
 // MakeGroup creates a group.
 func (a *App) MakeGroup(ctx context.Context, id string, users ...string) error {
-	_, err := a.conversations.Create(ctx, &wire.CreateRequest{Id: id, Kind: wire.Kind_GROUP, Title: id, Members: users})
+	_, err := a.Conversations.Create(ctx, &wire.CreateRequest{Id: id, Kind: wire.Kind_GROUP, Title: id, Members: users})
 	if err != nil {
 		return fmt.Errorf("bench: create group %s: %w", id, err)
 	}
@@ -115,7 +80,7 @@ func (a *App) MakeGroup(ctx context.Context, id string, users ...string) error {
 
 // say submits one message for a user.
 func (a *App) say(ctx context.Context, user, conversation, clientID, text string) error {
-	_, err := a.messages.Submit(as(ctx, user), &wire.SubmitRequest{
+	_, err := a.Messages.Submit(As(ctx, user), &wire.SubmitRequest{
 		ClientId: clientID, Conversation: conversation,
 		Action: &wire.SubmitRequest_Message{Message: &wire.Message{Type: "text", Text: text}},
 	})

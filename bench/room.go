@@ -186,7 +186,7 @@ func (r *room) fill(ctx context.Context, output Output) error {
 // make creates the room and makes admins of those who write.
 func (r *room) make(ctx context.Context, admins []Member) error {
 	r.id = r.app.id("room", 0)
-	created, err := r.app.conversations.Create(ctx, &wire.CreateRequest{Id: r.id, Kind: wire.Kind_ROOM, Title: r.id, Owner: admins[0].User})
+	created, err := r.app.Conversations.Create(ctx, &wire.CreateRequest{Id: r.id, Kind: wire.Kind_ROOM, Title: r.id, Owner: admins[0].User})
 	if err != nil {
 		return fmt.Errorf("bench: create room %s: %w", r.id, err)
 	}
@@ -198,7 +198,7 @@ func (r *room) make(ctx context.Context, admins []Member) error {
 	for _, m := range admins[1:] {
 		add.Members = append(add.Members, m.User)
 	}
-	added, err := r.app.conversations.AddMembers(ctx, add)
+	added, err := r.app.Conversations.AddMembers(ctx, add)
 	if err != nil {
 		return fmt.Errorf("bench: add admins to %s: %w", r.id, err)
 	}
@@ -266,7 +266,7 @@ func (r *room) sample(ctx context.Context, target *Target) {
 const roomEnd = "end"
 
 func (r *room) finish(ctx context.Context) (seq uint64, err error) {
-	sent, err := r.app.messages.Submit(ctx, &wire.SubmitRequest{
+	sent, err := r.app.Messages.Submit(ctx, &wire.SubmitRequest{
 		ClientId: roomEnd, Conversation: r.id,
 		Action: &wire.SubmitRequest_Message{Message: &wire.Message{Type: "text", Text: "end", Priority: wire.Priority_PRIORITY_HIGH}},
 	})

@@ -134,6 +134,17 @@ func (s *Server) Stop(patience time.Duration) error {
 	return nil
 }
 
+// Verify runs `tidemark verify` on the data of a server that is not running. It returns the last line of what that says; what
+// it finds wrong is an error.
+func Verify(ctx context.Context, program, dataDir string) (string, error) {
+	output, err := exec.CommandContext(ctx, program, "verify", "--data", dataDir).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("tidemark verify: %w\n%s", err, output)
+	}
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	return lines[len(lines)-1], nil
+}
+
 func randomKey() string {
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // it never fails: crypto/rand ends the program instead

@@ -123,7 +123,7 @@ func importEntry(n int, user, text string) *wire.ImportEntry {
 
 // importAll imports entries of which none is there yet.
 func (a *App) importAll(ctx context.Context, request *wire.ImportRequest) error {
-	response, err := a.admin.Import(ctx, request)
+	response, err := a.Admin.Import(ctx, request)
 	if err != nil {
 		return fmt.Errorf("bench: import into %s: %w", request.Conversation, err)
 	}
@@ -135,7 +135,7 @@ func (a *App) importAll(ctx context.Context, request *wire.ImportRequest) error 
 
 // mustEndAt reads the last event of a conversation and fails if it is not seq.
 func (a *App) mustEndAt(ctx context.Context, user, conversation string, seq uint64) error {
-	page, err := a.messages.Fetch(as(ctx, user), &wire.FetchRequest{Conversation: conversation, From: &wire.FetchRequest_Latest{Latest: true}, Limit: 1})
+	page, err := a.Messages.Fetch(As(ctx, user), &wire.FetchRequest{Conversation: conversation, From: &wire.FetchRequest_Latest{Latest: true}, Limit: 1})
 	if err != nil {
 		return fmt.Errorf("bench: read %s: %w", conversation, err)
 	}

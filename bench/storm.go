@@ -132,7 +132,7 @@ func (s *storm) makeGroup(ctx context.Context, id string, users []string) error 
 	}
 	for rest := users[first:]; len(rest) > 0; {
 		n := min(addBatch, len(rest))
-		_, err := s.app.conversations.AddMembers(ctx, &wire.AddMembersRequest{Conversation: id, Members: rest[:n]})
+		_, err := s.app.Conversations.AddMembers(ctx, &wire.AddMembersRequest{Conversation: id, Members: rest[:n]})
 		if err != nil {
 			return fmt.Errorf("bench: add members to %s: %w", id, err)
 		}

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A server whose clock can be set. libfaketime cannot do that to a Go program: the runtime asks the kernel's vDSO itself,
-// past every library that could be put before. So the binary is built with one change to package time of the standard library,
-// by go build's -overlay: its wall clock is that of the machine plus a number of seconds that stands in a file. The monotonic
-// clock goes on undisturbed, as it does when somebody sets a machine's clock.
+// past every library that could be put before. But every time that the server stores, tells or compares with a stored one comes
+// from one place, Now of its configuration. So the binary is built with that one line changed, by go build's -overlay: its wall
+// clock is that of the machine plus a number of seconds that stands in a file. What it measures with the monotonic clock goes on
+// undisturbed, as it does when somebody sets a machine's clock.
 
 package soak
 
@@ -11,7 +12,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,70 +23,76 @@ import (
 // clockVariable names the file with the seconds, 8 bytes, for a server built by [Build].
 const clockVariable = "TIDEMARK_SOAK_CLOCK"
 
-// steppedSource is the file that is put beside package time.
-const steppedSource = `package time
-
-import (
-	"sync/atomic"
-	"syscall"
-	"unsafe"
+// The line of the server's configuration that is changed, and to what.
+const (
+	systemClock = "c.Now = time.Now\n"
+	setClock    = "c.Now = soakClock\n"
 )
 
-var soakStep = func() *int64 {
-	path, found := syscall.Getenv("` + clockVariable + `")
-	if !found {
-		return new(int64)
+// clockSource is the file that is put beside it.
+const clockSource = `package server
+
+import (
+	"encoding/binary"
+	"os"
+	"time"
+)
+
+var soakFile = func() *os.File {
+	path := os.Getenv("` + clockVariable + `")
+	if path == "" {
+		return nil
 	}
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	file, err := os.Open(path)
 	if err != nil {
 		panic("the file of the clock: " + err.Error())
 	}
-	page, err := syscall.Mmap(fd, 0, 8, syscall.PROT_READ, syscall.MAP_SHARED)
-	if err != nil {
-		panic("the file of the clock: " + err.Error())
-	}
-	return (*int64)(unsafe.Pointer(&page[0]))
+	return file
 }()
 
-func stepped(sec int64, nsec int32, mono int64) (int64, int32, int64) {
-	return sec + atomic.LoadInt64(soakStep), nsec, mono
+func soakClock() time.Time {
+	now := time.Now()
+	if soakFile == nil {
+		return now
+	}
+	var ahead [8]byte
+	if _, err := soakFile.ReadAt(ahead[:], 0); err != nil {
+		panic("the file of the clock: " + err.Error())
+	}
+	return now.Round(0).Add(time.Duration(int64(binary.NativeEndian.Uint64(ahead[:]))) * time.Second)
 }
 `
 
 // Build builds cmd/tidemark of the module in dir as program, with a clock that can be set. Whatever it needs beside is put
 // into work.
 func Build(ctx context.Context, dir, work, program string) error {
-	answer, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return fmt.Errorf("soak: go env: %w", err)
-	}
-	place := filepath.Join(strings.TrimSpace(string(answer)), "src", "time")
-	source, err := os.ReadFile(filepath.Join(place, "time.go"))
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("soak: %w", err)
 	}
-	before, after, found := strings.Cut(string(source), "\nfunc Now() Time {\n")
-	const asks = "runtimeNow()"
-	if !found || !strings.Contains(after, asks) {
-		return errors.New("soak: time.Now of this Go is not as expected: adapt soak/clock.go")
+	config := filepath.Join(dir, "server", "config.go")
+	source, err := os.ReadFile(config)
+	if err != nil {
+		return fmt.Errorf("soak: %w", err)
 	}
-	changed := filepath.Join(work, "time.go")
-	added := filepath.Join(work, "stepped.go")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(place, "time.go"): changed, filepath.Join(place, "stepped.go"): added,
+	if n := strings.Count(string(source), systemClock); n != 1 {
+		return fmt.Errorf("soak: server/config.go takes the system's clock at %d places, not at one: adapt soak/clock.go", n)
+	}
+	changed, added, overlay := filepath.Join(work, "config.go"), filepath.Join(work, "clock.go"), filepath.Join(work, "overlay.json")
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		config: changed, filepath.Join(dir, "server", "soak_clock.go"): added,
 	}})
 	if err != nil {
 		return err
 	}
 	for path, text := range map[string]string{
-		changed: before + "\nfunc Now() Time {\n" + strings.Replace(after, asks, "stepped("+asks+")", 1),
-		added:   steppedSource, filepath.Join(work, "overlay.json"): string(overlay),
+		changed: strings.Replace(string(source), systemClock, setClock, 1), added: clockSource, overlay: string(replace),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return fmt.Errorf("soak: %w", err)
 		}
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay", filepath.Join(work, "overlay.json"), "-o", program, "./cmd/tidemark")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "./cmd/tidemark")
 	build.Dir = dir
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("soak: build the server: %w\n%s", err, output)

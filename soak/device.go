@@ -27,6 +27,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/client/boltstore"
+	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -43,7 +44,6 @@ type DeviceConfig struct {
 	Pace   time.Duration // it does something after half to one and a half times as long
 	Groups []string      // where it writes
 	Peers  []string      // to whom it writes
-	Stays  bool          // it never leaves a group
 	Sleepy bool          // its app takes a while over each event
 }
 
@@ -54,9 +54,10 @@ type Told struct {
 	Conversation tidemark.ConversationID
 	ClientID     tidemark.ClientID
 	Seq          tidemark.Seq
-	To           tidemark.Seq // of Rewritten: up to here
-	Text         string       // of Tries and Arrives: what a message says; of Stops: why; of Fails: the reason
-	Standing     *Standing    // of Stands
+	To           tidemark.Seq     // of Rewritten: up to here
+	Text         string           // of Tries and Arrives: what a message says; of Stops: why; of Fails: the reason
+	Standing     *Standing        // of Stands
+	Cursor       *tidemark.Cursor // of Opens
 }
 
 // ToldKind is what a device tells.
@@ -64,6 +65,7 @@ type ToldKind string
 
 // What a device tells.
 const (
+	Opens     ToldKind = "opens"     // it begins, with the cursor that its store holds
 	Tries     ToldKind = "tries"     // it is about to give a message or an edit to its outbox
 	Sends     ToldKind = "sends"     // that is in the outbox, on its store
 	Stores    ToldKind = "stores"    // it was told that the server has stored what it sent
@@ -131,6 +133,16 @@ func runDevice(ctx context.Context, config DeviceConfig, store client.Store, ask
 		config: config, random: rand.New(rand.NewPCG(config.Seed, uint64(config.Life))), tell: tell, calm: make(chan struct{}),
 		own: map[tidemark.ConversationID][]tidemark.Seq{},
 	}
+	err := store.View(func(v replica.View) error {
+		loaded, err := config.load(v)
+		if err == nil {
+			tell(Told{Kind: Opens, Cursor: new(loaded.Cursor())})
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	http, err := config.http()
 	if err != nil {
 		return err
@@ -161,9 +173,14 @@ func runDevice(ctx context.Context, config DeviceConfig, store client.Store, ask
 		}
 		return nil
 	})
-	group.Go(func() error { d.live(inner); return nil })
+	group.Go(func() error { d.giveUp(); d.live(inner); return nil })
 	group.Go(func() error { defer cancel(); d.answer(inner, asked); return nil })
 	return group.Wait()
+}
+
+// load is what the store of a device that is not running holds.
+func (c *DeviceConfig) load(v replica.View) (*replica.Replica, error) {
+	return replica.Load(replica.Config{Device: tidemark.DeviceID(c.Device), Backfill: replica.FillAll}, v)
 }
 
 // http is what the device connects with.
@@ -259,8 +276,7 @@ func (d *device) hear(event client.Event) {
 			}
 			d.mu.Unlock()
 		case client.Failed:
-			d.tell(Told{Kind: Fails, Conversation: e.Conversation, ClientID: e.ClientID, Text: e.Failure.Error()})
-			_ = d.client.Discard(d.ctx, e.ClientID) // what is gone already need not be discarded
+			d.refused(e.Conversation, e.ClientID, e.Failure)
 		}
 	case client.StateChanged:
 		switch {
@@ -270,6 +286,21 @@ func (d *device) hear(event client.Event) {
 			d.tell(Told{Kind: Breaks, Text: e.Err.Error()})
 		}
 	}
+}
+
+// giveUp discards what was refused in an earlier life that ended before it was discarded.
+func (d *device) giveUp() {
+	for _, o := range d.client.Outbox() {
+		if o.State == client.Failed {
+			d.refused(o.Conversation, o.ClientID, o.Failure)
+		}
+	}
+}
+
+// refused takes in that the server does not want what the device sent.
+func (d *device) refused(in tidemark.ConversationID, id tidemark.ClientID, why error) {
+	d.tell(Told{Kind: Fails, Conversation: in, ClientID: id, Text: why.Error()})
+	_ = d.client.Discard(d.ctx, id) // what is gone already need not be discarded
 }
 
 // live does things until it is to be calm.
@@ -406,7 +437,7 @@ func (d *device) call(ctx context.Context, in tidemark.ConversationID, n int) (e
 		err = d.client.Draft(ctx, in, d.words(), 0)
 	case n < 98:
 		err = d.client.Clear(ctx, in, d.some(in, 50))
-	case n < 99 && !d.config.Stays:
+	case n < 99:
 		err = d.client.Leave(ctx, in)
 	default:
 		err = d.client.Typing(in, true)

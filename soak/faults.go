@@ -106,6 +106,11 @@ func (r *run) killServer(ctx context.Context, random *rand.Rand) error {
 
 // startAgain starts the server and tells the checkers.
 func (r *run) startAgain(ctx context.Context) error {
+	if r.lies.ended != nil {
+		if err := r.lies.ended(r.server.data()); err != nil {
+			return err
+		}
+	}
 	begin := time.Now()
 	if err := r.server.start(ctx); err != nil {
 		return err
@@ -117,8 +122,8 @@ func (r *run) startAgain(ctx context.Context) error {
 // started asks the server under which epoch it runs, and tells the checkers.
 func (r *run) started(ctx context.Context) error {
 	direct := newApp(r.server.process.URL, r.server.key)
-	defer direct.transport.CloseIdleConnections()
-	stats, err := direct.admin.Stats(ctx, &wire.StatsRequest{})
+	defer direct.Close()
+	stats, err := direct.Admin.Stats(ctx, &wire.StatsRequest{})
 	if err != nil {
 		return fmt.Errorf("soak: the server that listens does not answer: %w", err)
 	}
@@ -178,8 +183,8 @@ func (r *run) ended() bool {
 // serving reports whether the server writes.
 func (r *run) serving(ctx context.Context) bool {
 	direct := newApp(r.server.process.URL, r.server.key)
-	defer direct.transport.CloseIdleConnections()
-	stats, err := direct.admin.Stats(ctx, &wire.StatsRequest{})
+	defer direct.Close()
+	stats, err := direct.Admin.Stats(ctx, &wire.StatsRequest{})
 	return err == nil && stats.State == "serving"
 }
 
@@ -259,8 +264,9 @@ func (r *run) weather(random *rand.Rand, encrypted, spoiled bool) (string, Weath
 	return "delays", Weather{Delay: between(random, time.Millisecond, 50*time.Millisecond), Spoil: mark}
 }
 
-// breakDevices kills devices and brings them back, until the time is over; then all live.
-func (r *run) breakDevices(ctx context.Context, until time.Time) error {
+// breakDevices kills devices and brings them back, until the time is over or ctx ends; then all live. What it starts lives
+// until life ends.
+func (r *run) breakDevices(ctx, life context.Context, until time.Time) error {
 	random := rand.New(rand.NewPCG(r.Seed, 12))
 	for time.Now().Before(until) {
 		if err := pause(ctx, between(random, 200*time.Millisecond, 2*time.Second)); err != nil {
@@ -291,7 +297,7 @@ func (r *run) breakDevices(ctx context.Context, until time.Time) error {
 		if err := pause(ctx, between(random, 0, time.Second)); err != nil {
 			return err
 		}
-		if err := k.start(ctx); err != nil {
+		if err := k.start(life); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ package soak
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/sim/invariant"
@@ -20,13 +21,13 @@ type ledger struct {
 	sent    map[sending]*written
 	stored  map[sending]tidemark.Seq // what devices were told, edits and the rest too
 	failed  map[sending]string
+	unknown map[string]*shown // by text: what devices have shown, and nobody is known to have tried to write
 	wrong   []*invariant.Violation
 	Tried   int
 	Sent    int
 	Acked   int
 	Refused int
 	Arrived int
-	Unlike  int // messages that were shown as nobody wrote them, by devices whose network spoils what it carries
 	Mended  int // histories that such devices have corrected
 }
 
@@ -36,6 +37,18 @@ type written struct {
 	user, device string
 }
 
+// shown is a text that a device has shown.
+type shown struct {
+	at      time.Time // first
+	about   sending
+	seq     tidemark.Seq
+	spoiled bool // its network may have made it what it is
+}
+
+// hearsayMax is how long after a text was shown it may become known who wrote it: what the processes of devices tell takes a
+// way of its own, and a message may be faster.
+const hearsayMax = 30 * time.Second
+
 // sending names a submission.
 type sending struct {
 	conversation tidemark.ConversationID
@@ -44,7 +57,7 @@ type sending struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{tried: map[string]*written{}, sent: map[sending]*written{}, stored: map[sending]tidemark.Seq{}, failed: map[sending]string{}}
+	return &ledger{tried: map[string]*written{}, sent: map[sending]*written{}, stored: map[sending]tidemark.Seq{}, failed: map[sending]string{}, unknown: map[string]*shown{}}
 }
 
 // hear takes in what a device of a user tells.
@@ -56,6 +69,7 @@ func (l *ledger) hear(user, device string, t Told) {
 	case Tries:
 		l.Tried++
 		l.tried[t.Text] = &written{t.Conversation, user, device}
+		delete(l.unknown, t.Text)
 	case Sends:
 		l.Sent++
 		l.sent[key] = l.tried[t.Text]
@@ -78,8 +92,8 @@ func (l *ledger) report(number string, about sending, seq tidemark.Seq, format s
 	})
 }
 
-// arrived takes in what a device shows. A text that nobody tried to write was invented, unless the device's network spoils
-// texts: then it must be mended later.
+// arrived takes in what a device shows. A text of which nobody says within [hearsayMax] that it tried to write it was
+// invented, unless the device's network spoils texts: then it must be mended later.
 func (l *ledger) arrived(user string, t Told, spoiled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,11 +101,33 @@ func (l *ledger) arrived(user string, t Told, spoiled bool) {
 	if t.Text == "" || l.tried[t.Text] != nil {
 		return
 	}
-	if spoiled {
-		l.Unlike++
+	if before := l.unknown[t.Text]; before != nil {
+		before.spoiled = before.spoiled && spoiled
 		return
 	}
-	l.report("C1", sending{conversation: t.Conversation, user: user}, t.Seq, "a device shows %.80q, which nobody wrote", t.Text)
+	l.unknown[t.Text] = &shown{time.Now(), sending{conversation: t.Conversation, user: user}, t.Seq, spoiled}
+}
+
+// invented reports texts that were shown before a time and that nobody wrote; spoiled says how many others were, by
+// devices whose network spoils texts. The caller holds mu.
+func (l *ledger) invented(before time.Time) (spoiled int) {
+	for text, s := range l.unknown {
+		switch {
+		case s.spoiled:
+			spoiled++
+		case s.at.Before(before):
+			l.report("C1", s.about, s.seq, "a device shows %.80q, which nobody wrote", text)
+			delete(l.unknown, text)
+		}
+	}
+	return spoiled
+}
+
+// closed takes in that nobody tells anything more, and says how many spoiled texts were shown.
+func (l *ledger) closed() (spoiled int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.invented(time.Now())
 }
 
 // rewritten takes in that a device found another history than it had.
@@ -174,5 +210,6 @@ func counts(e *wire.Event, user string) bool {
 func (l *ledger) violations() []*invariant.Violation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.invented(time.Now().Add(-hearsayMax))
 	return append([]*invariant.Violation(nil), l.wrong...)
 }

@@ -5,7 +5,6 @@
 package soak
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,7 +51,7 @@ func (r *run) report() *Report {
 	l := r.ledger
 	report := &Report{
 		Seed: r.Seed, Took: time.Since(r.begin), Calm: r.calm, Faults: r.faults, Verified: r.verified, Conversations: r.conversations, Events: r.events,
-		Messages: r.messages, Tried: l.Tried, Acknowledged: l.Acked, Refused: l.Refused, Shown: l.Arrived, Spoiled: l.Unlike, Mended: l.Mended,
+		Messages: r.messages, Tried: l.Tried, Acknowledged: l.Acked, Refused: l.Refused, Shown: l.Arrived, Spoiled: r.spoiled, Mended: l.Mended,
 		Connections: r.counts.Connections.Load(), Cut: r.counts.Cut.Load(), Flipped: r.counts.Flipped.Load() + r.counts.Spoiled.Load(),
 	}
 	if r.server != nil {
@@ -90,10 +89,10 @@ func (r *Report) Print(out io.Writer) {
 
 // journal keeps everything that happened in a file, a line of JSON each.
 type journal struct {
-	mu    sync.Mutex
-	begin time.Time
-	file  *os.File
-	out   *bufio.Writer
+	mu     sync.Mutex
+	begin  time.Time
+	failed error    // the last that went wrong
+	file   *os.File // written line by line: a run that ends badly leaves all of them
 }
 
 // entry is a line of it.
@@ -108,7 +107,7 @@ func openJournal(path string, begin time.Time) (*journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
 	}
-	return &journal{begin: begin, file: file, out: bufio.NewWriter(file)}, nil
+	return &journal{begin: begin, file: file}, nil
 }
 
 func (j *journal) write(who string, what any) {
@@ -118,13 +117,15 @@ func (j *journal) write(who string, what any) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, _ = j.out.Write(append(line, '\n')) // close reports what failed
+	if _, err := j.file.Write(append(line, '\n')); err != nil {
+		j.failed = err
+	}
 }
 
 func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return errors.Join(j.out.Flush(), j.file.Close())
+	return errors.Join(j.failed, j.file.Close())
 }
 
 // explain adds to a failure what is known of it: the last that was told of the conversation or the user, and where
@@ -149,9 +150,6 @@ const lastLines = 25
 func (j *journal) last(v *invariant.Violation) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.out.Flush() != nil {
-		return ""
-	}
 	text, err := os.ReadFile(j.file.Name())
 	if err != nil {
 		return ""

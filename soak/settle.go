@@ -68,6 +68,7 @@ func (r *run) lay(ctx context.Context) ([]*invariant.State, error) {
 		if err != nil {
 			return nil, fmt.Errorf("soak: the store of %s: %w", k.name(), err)
 		}
+		r.checker.Stored(k.who(), state.Cursor)
 		states = append(states, state)
 	}
 	return states, ctx.Err()
@@ -83,7 +84,7 @@ func (k *keeper) state() (state *invariant.State, err error) {
 		defer store.Close()
 	}
 	err = store.View(func(v replica.View) error {
-		loaded, err := replica.Load(replica.Config{Device: k.who().Device, Backfill: replica.FillAll}, v)
+		loaded, err := k.config.load(v)
 		if err != nil {
 			return err
 		}
@@ -251,7 +252,7 @@ func (r *run) checkAll(states []*invariant.State, logs map[tidemark.Conversation
 		r.messages += r.ledger.check(id, log.Events)
 		r.events += len(log.Events)
 	}
-	r.conversations = len(logs)
+	r.conversations, r.spoiled = len(logs), r.ledger.closed()
 	r.checker.Check(given)
 	r.checker.Converged(states, given)
 	if r.different != "" {

@@ -30,14 +30,25 @@ type Config struct {
 	Program  string        // path of the tidemark binary
 	Stepped  bool          // it was built by [Build]: its clock can be set
 	Device   []string      // command of a process that calls [Device]
-	Dir      string        // empty directory for the server's data, the devices' files and the log of what happened
+	Dir      string        // directory for the server's data, the devices' files and the log of what happened
 	Seed     uint64        // decides what is said and what breaks when
 	For      time.Duration // how long things break
 	CalmMax  time.Duration // how long all devices may take to agree afterwards; 0: 4 min
 	Users    int           // 0: 5
 	Pace     time.Duration // a device does something so often, on average; 0: 150 ms
 	Spoil    bool          // the network of one device, which is not encrypted, changes what others write
-	Progress io.Writer     // nil: silent
+	Progress io.Writer     `json:"-"` // nil: silent
+
+	mounts bool // it may mount: nobody else sees it
+	lies   lies // of tests, which show that the checks can fail
+}
+
+// lies are what becomes of a server's promises in tests of the checks. The zero value changes nothing.
+type lies struct {
+	// connection is put between the server and whoever listens to a device's WebSocket connection; nil: nothing is.
+	connection func(who invariant.Who, body io.ReadWriteCloser) io.ReadWriteCloser
+	// ended is called between an end of the server and its next start, with the directory of its data; nil: nothing is.
+	ended func(data string) error
 }
 
 // run is one run.
@@ -59,12 +70,16 @@ type run struct {
 	// What was found in the calm.
 	calm                            time.Duration
 	conversations, events, messages int
+	spoiled                         int // texts shown other than written, where the network spoils them
 	verified                        string
 	different                       string // two devices that did not show the same
 
 	mu     sync.Mutex
 	faults map[string]int // how often each was made
 }
+
+// names of users.
+var names = []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}
 
 // Run does a run. An error means that a promise was broken, or that the run could not be done; the report is there in
 // both cases, as far as it came.
@@ -75,9 +90,12 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	if config.Users == 0 {
 		config.Users = 5
 	}
+	if config.Users > len(names) {
+		return nil, fmt.Errorf("soak: at most %d users", len(names))
+	}
 	r := &run{Config: config, begin: time.Now(), checker: invariant.New(), ledger: newLedger(), faults: map[string]int{}}
 	for i := range config.Users {
-		r.users = append(r.users, []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}[i%8])
+		r.users = append(r.users, names[i])
 	}
 	r.groups = []string{"harbour", "pier", "reef"}
 	journal, err := openJournal(filepath.Join(config.Dir, "what-happened.jsonl"), r.begin)
@@ -112,11 +130,11 @@ func (r *run) do(ctx context.Context, group *errgroup.Group) error {
 		return err
 	}
 	calm := make(chan struct{})
-	var breaking errgroup.Group
+	breaking, during := errgroup.WithContext(ctx) // the first that finds something ends all
 	until := r.begin.Add(r.For)
-	breaking.Go(func() error { return r.breakServer(ctx, until) })
-	breaking.Go(func() error { return r.breakNetworks(ctx, until) })
-	breaking.Go(func() error { return r.breakDevices(ctx, until) })
+	breaking.Go(func() error { return r.breakServer(during, until) })
+	breaking.Go(func() error { return r.breakNetworks(during, until) })
+	breaking.Go(func() error { return r.breakDevices(during, ctx, until) })
 	group.Go(func() error { r.work(ctx, calm); return nil })
 	group.Go(func() error { r.progress(ctx, calm); return nil })
 	err := breaking.Wait()
@@ -160,7 +178,7 @@ func (r *run) prepare(ctx context.Context, group *errgroup.Group) error {
 	for i, user := range r.users {
 		for j, device := range []string{"phone", "laptop", "tablet"}[:2+i%2] {
 			k := &keeper{group: group, hear: r.hear, observer: r.checker, checks: true, config: DeviceConfig{
-				Token: tokens[user], User: user, Device: device, Seed: random.Uint64(), Pace: r.pace(), Groups: r.groups, Stays: i == len(r.users)-1,
+				Token: tokens[user], User: user, Device: device, Seed: random.Uint64(), Pace: r.pace(), Groups: r.groups,
 				Sleepy: random.IntN(6) == 0,
 			}}
 			for _, peer := range r.users {
@@ -197,7 +215,7 @@ func (r *run) network(ctx context.Context, group *errgroup.Group, who invariant.
 	if err != nil {
 		return nil, "", fmt.Errorf("soak: %w", err)
 	}
-	tap := &http.Server{Handler: newTap(who, r.checker, &r.taps, r.server.dial), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	tap := &http.Server{Handler: newTap(who, r.checker, &r.taps, r.server.dial, r.lies.connection), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	group.Go(func() error {
 		if err := tap.Serve(door); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("soak: tap: %w", err)
@@ -231,6 +249,8 @@ func (r *run) hear(k *keeper, t Told) {
 		r.ledger.arrived(user, t, !k.checks)
 	case Rewritten:
 		r.ledger.rewritten(user, device, t, !k.checks)
+	case Opens:
+		r.checker.Stored(k.who(), *t.Cursor)
 	case Stops:
 		r.fault("device gave up: " + t.Text)
 	default:

@@ -10,95 +10,119 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/tidemark-im/tidemark/sim/invariant"
 )
 
-// A device that is a process is this test's program.
+// A device that is a process, and the process of a run, are this test's program.
 func TestMain(m *testing.M) {
-	if os.Getenv(DeviceVariable) != "" {
-		if err := Device(context.Background(), os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+	var err error
+	switch {
+	case os.Getenv(DeviceVariable) != "":
+		err = Device(context.Background(), os.Stdin, os.Stdout)
+	case os.Getenv(RunVariable) != "":
+		err = errors.Join(Inside(context.Background(), os.Stdin, os.Stdout), goleak.Find())
+	default:
+		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+			if place := binaries; place != nil {
+				if err := place.Remove(); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+				}
+			}
+			os.Exit(code)
+		}))
 	}
-	goleak.VerifyTestMain(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // What decides the form of TestSoak; `make soak` sets them.
 const (
 	forVariable     = "TIDEMARK_SOAK"         // how long things break: "30m"; unset: the short form
 	seedVariable    = "TIDEMARK_SOAK_SEED"    // repeat this run
-	programVariable = "TIDEMARK_SOAK_PROGRAM" // this binary, as it is; unset: one is built, in the long form with a clock that can be set
-	spoilVariable   = "TIDEMARK_SOAK_SPOIL"   // "on": the network of one device, which is not encrypted, changes what others write
-	stepsVariable   = "TIDEMARK_SOAK_STEPS"   // "off": no steps of the clock in the long form, whose binary takes minutes to build the first time
+	programVariable = "TIDEMARK_SOAK_PROGRAM" // this binary, as it is; unset: one is built, with a clock that can be set
+	spoilVariable   = "TIDEMARK_SOAK_SPOIL"   // "off": no network changes what others write
 )
+
+// shortForm is how long things break in every test run.
+const shortForm = 95 * time.Second
 
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes two minutes")
 	}
-	config := Config{Seed: seed(t), For: 75 * time.Second, Device: []string{os.Args[0]}, Progress: os.Stdout, Spoil: os.Getenv(spoilVariable) == "on"}
+	config := newConfig(t, seed(t))
+	config.For, config.Spoil = shortForm, os.Getenv(spoilVariable) != "off"
 	repeat := fmt.Sprintf("%s=%d go test -count=1 -v -run '^TestSoak$' ./soak", seedVariable, config.Seed)
 	if long := os.Getenv(forVariable); long != "" {
 		var err error
 		if config.For, err = time.ParseDuration(long); err != nil {
 			t.Fatalf("%s: %v", forVariable, err)
 		}
-		config.Stepped = os.Getenv(stepsVariable) != "off" && os.Getenv(programVariable) == ""
 		repeat = fmt.Sprintf("make soak FOR=%s SEED=%d", long, config.Seed)
-	}
-	var err error
-	if config.Dir, err = os.MkdirTemp("", "tidemark-soak-"); err != nil {
-		t.Fatal(err)
-	}
-	if config.Program = os.Getenv(programVariable); config.Program == "" {
-		config.Program = filepath.Join(t.TempDir(), "tidemark")
-		build(t, config)
 	}
 	fmt.Printf("seed %d, everything in %s\n", config.Seed, config.Dir)
 	ctx, cancel := context.WithTimeout(t.Context(), config.For+10*time.Minute)
 	defer cancel()
-	report, err := Run(ctx, config)
+	report, err := Boxed(ctx, config.Device, config)
 	if report != nil && (err != nil || testing.Verbose()) {
 		report.Print(os.Stdout)
 	}
 	if err != nil {
-		var v *invariant.Violation
-		if errors.As(err, &v) {
-			t.Errorf("broken promise %s", v.Invariant)
-		}
 		t.Fatalf("%v\n\nrepeat with: %s", err, repeat)
-	}
-	if err := os.RemoveAll(config.Dir); err != nil {
-		t.Error(err)
 	}
 	if report.Acknowledged == 0 || report.Starts < 2 {
 		t.Errorf("nothing was held to anything: %+v", report)
 	}
 }
 
-func build(t *testing.T, config Config) {
+// newConfig makes the place of a run, which is kept when the test fails, and the server's binary.
+func newConfig(t *testing.T, seed uint64) Config {
 	t.Helper()
-	if config.Stepped {
-		if err := Build(t.Context(), "..", t.TempDir(), config.Program); err != nil {
+	place, err := NewPlace(os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		end := place.Remove
+		if t.Failed() {
+			end = place.Keep
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+	config := Config{Dir: place.Dir, Seed: seed, Device: []string{os.Args[0]}, Progress: os.Stdout}
+	if config.Program = os.Getenv(programVariable); config.Program == "" {
+		config.Stepped = true
+		if config.Program, err = built(); err != nil {
 			t.Fatal(err)
 		}
-		return
 	}
-	command := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", config.Program, "../cmd/tidemark")
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build the server: %v\n%s", err, output)
-	}
+	return config
 }
+
+// binaries is where built has put its program, once it was called.
+var binaries *Place
+
+// built builds the server once for all tests.
+var built = sync.OnceValues(func() (string, error) {
+	place, err := NewPlace(os.TempDir())
+	if err != nil {
+		return "", err
+	}
+	binaries = place
+	program := filepath.Join(place.Dir, "tidemark")
+	return program, Build(context.Background(), "..", place.Dir, program)
+})
 
 func seed(t *testing.T) uint64 {
 	t.Helper()

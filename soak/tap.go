@@ -38,11 +38,15 @@ type Tap struct {
 	connections *atomic.Uint64 // numbers of connections, of all taps of a run
 	proxy       httputil.ReverseProxy
 	transport   *http.Transport
+	lie         func(who invariant.Who, body io.ReadWriteCloser) io.ReadWriteCloser // nil: none
 }
 
-// newTap makes the tap of one device. upstream dials the server.
-func newTap(who invariant.Who, observer invariant.Observer, connections *atomic.Uint64, upstream func(ctx context.Context) (net.Conn, error)) *Tap {
-	t := &Tap{who: who, observer: observer, connections: connections}
+// newTap makes the tap of one device. upstream dials the server; lie is of tests, see [lies].
+func newTap(
+	who invariant.Who, observer invariant.Observer, connections *atomic.Uint64, upstream func(ctx context.Context) (net.Conn, error),
+	lie func(who invariant.Who, body io.ReadWriteCloser) io.ReadWriteCloser,
+) *Tap {
+	t := &Tap{who: who, observer: observer, connections: connections, lie: lie}
 	t.transport = &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return upstream(ctx) },
 		DisableCompression: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second,
@@ -69,6 +73,9 @@ func (t *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 		answer, err := t.transport.RoundTrip(r)
 		if err == nil && answer.StatusCode == http.StatusSwitchingProtocols {
 			if body, ok := answer.Body.(io.ReadWriteCloser); ok {
+				if t.lie != nil {
+					body = t.lie(t.who, body)
+				}
 				answer.Body = t.conversation(body)
 			}
 		}

@@ -209,8 +209,3 @@ func differs(c *client.Client, user, conversation string, log *conversationLog) 
 	}
 	return nil
 }
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return lines[len(lines)-1]
-}

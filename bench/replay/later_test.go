@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -76,8 +75,8 @@ func TestScheduledUnderFire(t *testing.T) {
 	r.settle()
 	r.compare(down)
 	r.must(r.server.Stop(20 * time.Second))
-	if output, err := exec.CommandContext(ctx, r.program, "verify", "--data", dir).CombinedOutput(); err != nil {
-		t.Errorf("tidemark verify: %v\n%s", err, output)
+	if _, err := bench.Verify(ctx, r.program, dir); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -228,11 +227,10 @@ func (r *run) count() {
 
 // verify runs tidemark verify on the stopped server's data.
 func (r *run) verify(ctx context.Context) error {
-	output, err := exec.CommandContext(ctx, r.Program, "verify", "--data", r.server.DataDir).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("replay: tidemark verify: %w\n%s", err, output)
+	var err error
+	if r.report.Verified, err = bench.Verify(ctx, r.Program, r.server.DataDir); err != nil {
+		return fmt.Errorf("replay: %w", err)
 	}
-	r.report.Verified = lastLine(string(output))
 	r.say("tidemark verify: %s", r.report.Verified)
 	return nil
 }
