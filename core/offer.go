@@ -113,26 +113,22 @@ func whatTakesBack(events []*wire.Event) map[tidemark.Seq]tidemark.Seq {
 	return taken
 }
 
-// Names are the users whom the events to be taken make members, or who have written them; each once, as they come.
-func (o *Offer) Names() (members, senders []tidemark.UserID) {
-	added, wrote := make(map[tidemark.UserID]bool), make(map[tidemark.UserID]bool)
-	for _, give := range o.Give {
-		if sender := tidemark.UserID(give.Event.Sender); !wrote[sender] {
-			wrote[sender] = true
-			senders = append(senders, sender)
-		}
-		var body wire.Body
-		if record.BodyKind(bodyKind(give.Event)) != record.MembersBody || body.UnmarshalVT(give.Event.Body) != nil {
-			continue
-		}
-		for _, name := range body.GetMembers().GetAdded() {
-			if id := tidemark.UserID(name); !added[id] {
-				added[id] = true
-				members = append(members, id)
-			}
-		}
+// Names are the users whom the event names as its sender, or makes members.
+func (g *GiveBack) Names() []tidemark.UserID {
+	names := []tidemark.UserID{tidemark.UserID(g.Event.Sender)}
+	for _, id := range g.Added() {
+		names = append(names, tidemark.UserID(id))
 	}
-	return members, senders
+	return names
+}
+
+// Added are the users whom the event makes members.
+func (g *GiveBack) Added() []string {
+	var body wire.Body
+	if record.BodyKind(bodyKind(g.Event)) != record.MembersBody || body.UnmarshalVT(g.Event.Body) != nil {
+		return nil
+	}
+	return body.GetMembers().GetAdded()
 }
 
 // bodyKind is the kind of an event with a body, without decoding it: the field number of its oneof.

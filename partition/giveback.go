@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -22,7 +23,9 @@ const (
 	// OfferEventsMax is how many events one offer may have.
 	OfferEventsMax = 50_000
 
-	takenMax = 500 // events that one call takes; the next call takes the next
+	takenMax    = 500  // events that one call takes; the next call takes the next
+	refusalsMax = 1000 // refused offers that are logged: each conversation's once for each cause
+	namesMax    = 20   // unknown users whom a refusal names
 )
 
 // takingBack is until when lost events are taken back, and what has come.
@@ -32,6 +35,7 @@ type takingBack struct {
 	mu            sync.Mutex
 	events        uint64                           // guarded by mu
 	conversations map[tidemark.ConversationID]bool // guarded by mu; at most as many as there are
+	refused       map[string]bool                  // guarded by mu; what was logged of refused offers, at most refusalsMax
 }
 
 // TakeBackMs is for how long yet lost events are taken back, ms; 0: not.
@@ -65,10 +69,41 @@ func (t *takingBack) note(id tidemark.ConversationID, taken uint64) {
 // otherwise; UNKNOWN_USER for a member or sender who does not exist here.
 func (s *Set) GiveBack(ctx context.Context, user tidemark.UserID, request *wire.GiveBackRequest) (*wire.GiveBackResponse, error) {
 	give, standing, err := s.CheckOffer(user, request)
-	if err != nil || len(give) == 0 {
-		return standing, err
+	if err == nil && len(give) > 0 {
+		standing, err = s.takeBack(ctx, user, give, standing)
 	}
-	return s.takeBack(ctx, user, give, standing)
+	if err != nil {
+		s.logRefusal(ctx, user, request, err)
+		return nil, err
+	}
+	return standing, nil
+}
+
+// logRefusal tells the operator why an offer was refused, which devices make again and again: once of each cause.
+func (s *Set) logRefusal(ctx context.Context, user tidemark.UserID, request *wire.GiveBackRequest, err error) {
+	refused, is := err.(*tidemark.Error)
+	if !is || refused.Reason == tidemark.NotAllowed {
+		return
+	}
+	id := tidemark.ConversationID(request.GetConversation())
+	if s.taking.firstTime(string(id) + " " + refused.Error()) {
+		s.Of(id).log.LogAttrs(ctx, slog.LevelWarn, "lost events are offered and cannot be taken", slog.String("conversation", string(id)),
+			slog.Int("events", len(request.GetEvents())), slog.String("user", string(user)), slog.Any("err", err))
+	}
+}
+
+// firstTime reports whether a refusal is to be logged: it is the first of its kind.
+func (t *takingBack) firstTime(what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refused[what] || len(t.refused) >= refusalsMax {
+		return false
+	}
+	if t.refused == nil {
+		t.refused = make(map[string]bool)
+	}
+	t.refused[what] = true
+	return true
 }
 
 // CheckOffer is [Set.GiveBack] up to where something is written: the commands to be queued, in their order, and where the
@@ -87,12 +122,42 @@ func (s *Set) CheckOffer(user tidemark.UserID, request *wire.GiveBackRequest) ([
 	if len(o.Give) == 0 && o.Last > o.head.Seq {
 		return nil, nil, tidemark.Refuse(tidemark.BadArgument, "event %d is offered without its content", o.head.Seq+1)
 	}
-	o.Give = o.Give[:min(len(o.Give), takenMax)]
-	members, senders := o.Names()
-	if err := s.CheckUsers(append(members, senders...)...); err != nil {
+	known, err := s.beforeUnknown(o.Give)
+	if err != nil {
 		return nil, nil, err
 	}
-	return o.Give, &wire.GiveBackResponse{HeadSeq: uint64(o.head.Seq), HeadDigest: o.head.Digest[:]}, nil
+	return o.Give[:min(known, takenMax)], &wire.GiveBackResponse{HeadSeq: uint64(o.head.Seq), HeadDigest: o.head.Digest[:]}, nil
+}
+
+// beforeUnknown is how many events can be taken before the first that names a user who is not known here. Where that is
+// none it is refused, with the names of all such users.
+func (s *Set) beforeUnknown(give []*core.GiveBack) (int, error) {
+	known, unknown := len(give), []string(nil)
+	seen := make(map[tidemark.UserID]bool)
+	for i, g := range give {
+		for _, id := range g.Names() {
+			if seen[id] || len(unknown) == namesMax {
+				continue
+			}
+			seen[id] = true
+			refused, err := refusal(s.CheckUsers(id))
+			if err != nil {
+				return 0, err
+			}
+			if refused == nil {
+				continue
+			}
+			if refused.Reason != tidemark.UnknownUser {
+				return 0, refused
+			}
+			unknown, known = append(unknown, string(id)), min(known, i)
+		}
+	}
+	if known == 0 && len(unknown) > 0 {
+		return 0, tidemark.Refuse(tidemark.UnknownUser, "what is offered names users who are not known here: %s: the app's back end creates users",
+			strings.Join(unknown, ", "))
+	}
+	return known, nil
 }
 
 // offered is an offer that is proven, by somebody who may make it.
@@ -143,8 +208,7 @@ func (s *Set) readOffer(user tidemark.UserID, request *wire.GiveBackRequest) (*o
 
 // makesMember reports whether an event that is offered with its content makes the user a member.
 func (o *offered) makesMember(user tidemark.UserID) bool {
-	members, _ := o.Names()
-	return slices.Contains(members, user)
+	return slices.ContainsFunc(o.Give, func(g *core.GiveBack) bool { return slices.Contains(g.Added(), string(user)) })
 }
 
 // takeBack queues the commands, and waits for them.

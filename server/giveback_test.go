@@ -8,8 +8,10 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,6 +222,8 @@ func withoutBody(e *wire.Event) *wire.Event {
 	return e
 }
 
+// Events before one that names an unknown user are taken. The refusal of the rest names all such users, and the operator
+// finds it in the log once.
 func TestAUserTheServerDoesNotKnowIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir, nil)
@@ -230,18 +234,33 @@ func TestAUserTheServerDoesNotKnowIsNamed(t *testing.T) {
 	}
 	copied := restoredCopy(t, dir)
 	n = start(t, dir, nil)
-	n.users("dora")
+	n.users("dora", "emil")
+	n.say("alice", "team", "a1", "before they come")
 	n.ok(n.as("alice", "ConversationService/AddMembers", `{"conversation":"team","members":["dora"]}`))
+	n.ok(n.as("alice", "ConversationService/AddMembers", `{"conversation":"team","members":["emil"]}`))
 	held := n.held("alice")["team"]
 	if err := n.stop(); err != nil {
 		t.Fatal(err)
 	}
-	n = start(t, copied, openFor(time.Hour))
-	if _, reason := n.giveBack("alice", held); reason != "UNKNOWN_USER" {
-		t.Fatalf("refused with %s", reason)
+	var log buffer
+	n = start(t, copied, func(c *server.Config) {
+		c.TakeBack = time.Hour
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	if a, reason := n.giveBack("alice", held); reason != "" || a.Taken != 1 || a.HeadSeq != 2 {
+		t.Fatalf("what comes before: %v %s", a, reason)
 	}
-	n.users("dora") // the app's back end creates her again
-	if a, reason := n.giveBack("alice", held); reason != "" || a.Taken != 1 {
+	for range 2 {
+		_, err := n.sync("alice").GiveBack(t.Context(), held)
+		if err == nil || !strings.Contains(err.Error(), "dora, emil") {
+			t.Fatalf("refused with %v", err)
+		}
+	}
+	if told := strings.Count(log.String(), "lost events are offered and cannot be taken"); told != 1 {
+		t.Errorf("the operator is told %d times:\n%s", told, &log)
+	}
+	n.users("dora", "emil") // the app's back end creates them again
+	if a, reason := n.giveBack("alice", held); reason != "" || a.Taken != 2 {
 		t.Fatalf("%v %s", a, reason)
 	}
 }

@@ -32,7 +32,7 @@ func TestRestoredServerResetsItsDevices(t *testing.T) {
 	n.stop()
 
 	to := filepath.Join(t.TempDir(), "restored")
-	if _, err := store.Restore(store.RestoreConfig{From: path, To: to}); err != nil {
+	if _, err := store.Restore(t.Context(), store.RestoreConfig{From: path, To: to}); err != nil {
 		t.Fatal(err)
 	}
 	n = start(t, to, nil)

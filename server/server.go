@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -103,6 +104,9 @@ func (s *Server) open() (err error) {
 	devices, err := c.Devices.policy(c.Limits.DevicesMax)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(c.DataDir, "seal.key")); c.TakeBack > 0 && errors.Is(err, fs.ErrNotExist) {
+		c.Log.Warn("there is no seal.key in the data directory, without which nothing can be taken back: put the one of the backup there and start again")
 	}
 	sealKey, err := gateway.SealKey(c.DataDir, c.Log)
 	if err != nil {

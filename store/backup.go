@@ -6,6 +6,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Backup struct {
 	Epoch     tidemark.Epoch      `json:"epoch,string"`
 	Positions []tidemark.Position `json:"positions"` // by partition: every commit up to it is there, and none after
 	Files     map[string]int64    `json:"files"`     // sizes, bytes, by path
+	Sums      map[string]uint32   `json:"sums"`      // CRC-32C of the files but the tables, whose blocks have their own, by path
 	Sum       uint32              `json:"sum"`       // over the rest
 }
 
@@ -52,7 +54,7 @@ func (b *Backup) sum() uint32 {
 	unsigned := *b
 	unsigned.Sum = 0
 	text, _ := json.Marshal(unsigned) // maps are written in the order of their keys
-	return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli))
+	return crc32.Checksum(text, castagnoli)
 }
 
 // nameOfBackup is what a backup may be called: no path, nothing hidden.
@@ -104,8 +106,8 @@ func (db *DB) Checkpoint(folder, name string) (*Backup, error) {
 }
 
 // BackUp makes a backup folder/name of a directory that no process has open. Dir and FS of cfg count. Errors are those of
-// [DB.Checkpoint], and ErrInUse where the directory is open.
-func BackUp(cfg Config, folder, name string) (_ *Backup, err error) {
+// [DB.Checkpoint], ErrInUse where the directory is open, and ctx's where it ends while files are copied.
+func BackUp(ctx context.Context, cfg Config, folder, name string) (_ *Backup, err error) {
 	cfg.MustExist = true
 	cfg = cfg.withDefaults()
 	found, err := cfg.look()
@@ -121,7 +123,10 @@ func BackUp(cfg Config, folder, name string) (_ *Backup, err error) {
 		fs: cfg.fs(), folder: folder, name: name, from: cfg.Dir, meta: *found.meta, cfg: cfg,
 		space: newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log),
 	}
-	b, err := making.run(func(temp string) error { return copyData(cfg.fs(), cfg.Dir, temp, true) })
+	b, err := making.run(func(temp string) error {
+		_, err := copyData(ctx, cfg.fs(), cfg.Dir, temp, true)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("store: backup %s: %w", name, err)
 	}
@@ -254,7 +259,7 @@ func (m *making) copyKeys(temp string) error {
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, ".key") {
-			if err := copyFile(m.fs, m.fs.PathJoin(m.from, name), m.fs.PathJoin(temp, name)); err != nil {
+			if _, err := copyFile(context.Background(), m.fs, m.fs.PathJoin(m.from, name), m.fs.PathJoin(temp, name)); err != nil {
 				return err
 			}
 		}
@@ -290,6 +295,15 @@ func (m *making) lookAt(temp string) (*Backup, error) {
 	}
 	if b.Files, err = sizesOf(m.fs, temp); err != nil {
 		return nil, err
+	}
+	b.Sums = make(map[string]uint32)
+	for name := range b.Files {
+		if isTable(name) {
+			continue
+		}
+		if b.Sums[name], err = sumOf(m.fs, m.fs.PathJoin(temp, name)); err != nil {
+			return nil, err
+		}
 	}
 	b.Sum = b.sum()
 	return b, nil

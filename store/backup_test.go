@@ -5,6 +5,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,7 +23,7 @@ import (
 // restore puts a backup into a new directory and opens that.
 func restoreAndOpen(t *testing.T, fs vfs.FS, from, to string) (*DB, *Restored) {
 	t.Helper()
-	restored, err := Restore(RestoreConfig{From: from, To: to, FS: fs})
+	restored, err := Restore(t.Context(), RestoreConfig{From: from, To: to, FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func TestCrashWhileARestoreIsMade(t *testing.T) {
 	old := db.Epoch()
 	closeSoon(t, db)
 	crashes.Watch(true)
-	_, err := Restore(RestoreConfig{From: "backups/b", To: "new", FS: disk})
+	_, err := Restore(t.Context(), RestoreConfig{From: "backups/b", To: "new", FS: disk})
 	crashes.Watch(false)
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +216,7 @@ func TestCrashWhileARestoreIsMade(t *testing.T) {
 			whole++
 		} else {
 			refused++
-			if _, err := Restore(RestoreConfig{From: "backups/b", To: "new", FS: crash.FS}); err != nil {
+			if _, err := Restore(t.Context(), RestoreConfig{From: "backups/b", To: "new", FS: crash.FS}); err != nil {
 				t.Fatalf("%v: the second restore: %v", crash.Op, err)
 			}
 			again = open(t, Config{Dir: "new", FS: crash.FS, MustExist: true})
@@ -236,7 +237,7 @@ func TestInterruptedRestoreIsRefused(t *testing.T) {
 	dir := full(t, 3)
 	to := t.TempDir()
 	stop := errors.New("that is enough")
-	if _, err := Restore(RestoreConfig{From: dir, To: to, Check: func(string) error { return stop }}); !errors.Is(err, stop) {
+	if _, err := Restore(t.Context(), RestoreConfig{From: dir, To: to, Check: func(string) error { return stop }}); !errors.Is(err, stop) {
 		t.Fatal(err)
 	}
 	for _, must := range []bool{false, true} {
@@ -252,9 +253,35 @@ func TestInterruptedRestoreIsRefused(t *testing.T) {
 	}
 }
 
+// A restore that is told to stop while it copies stops, and can be begun again.
+func TestRestoreStopsWhenTold(t *testing.T) {
+	dir, to := full(t, 3), filepath.Join(t.TempDir(), "new")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Restore(ctx, RestoreConfig{From: dir, To: to}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: to}); err == nil || !strings.Contains(err.Error(), "run tidemark restore again") {
+		t.Errorf("it is opened: %v", err)
+	}
+	db, _ := restoreAndOpen(t, nil, dir, to)
+	checkEventsTo(t, db, 3)
+	closeSoon(t, db)
+	folder := t.TempDir()
+	if _, err := BackUp(ctx, Config{Dir: dir}, folder, "b"); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if names, err := os.ReadDir(folder); err != nil || len(names) > 1 { // its LOCK
+		t.Errorf("what was begun is still there: %v %v", names, err)
+	}
+}
+
 func TestRestoreIsRefused(t *testing.T) {
 	parent := t.TempDir()
 	db := open(t, Config{Dir: filepath.Join(parent, "data")})
+	if err := os.WriteFile(filepath.Join(parent, "data", "seal.key"), []byte("the key that sealed all of it"[:28]), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := appendEvents(db, 1, 20, 2000); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +294,7 @@ func TestRestoreIsRefused(t *testing.T) {
 	good := filepath.Join(parent, "good")
 	refuse := func(what, from, to, text string) {
 		t.Helper()
-		if _, err := Restore(RestoreConfig{From: from, To: to}); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := Restore(t.Context(), RestoreConfig{From: from, To: to}); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if _, err := Open(Config{Dir: to, MustExist: true}); err == nil {
@@ -299,6 +326,10 @@ func TestRestoreIsRefused(t *testing.T) {
 	}
 	damage("a file that is missing", func(dir string) { _ = os.Remove(table(dir)) })
 	damage("a file that is too short", func(dir string) { _ = os.Truncate(table(dir), 100) })
+	damage("a key with another bit", func(dir string) {
+		path := filepath.Join(dir, "seal.key")
+		_ = os.WriteFile(path, []byte("another key of the same size"), 0o600)
+	})
 	damage("another list of files", func(dir string) {
 		path := filepath.Join(dir, backupName)
 		text, _ := os.ReadFile(path)
@@ -324,7 +355,7 @@ func TestRestoreIsRefused(t *testing.T) {
 func TestBackupIsNoDataDirectory(t *testing.T) {
 	dir := full(t, 3)
 	folder := t.TempDir()
-	b, err := BackUp(Config{Dir: dir}, folder, "b")
+	b, err := BackUp(t.Context(), Config{Dir: dir}, folder, "b")
 	if err != nil || b.Positions[0] != 3 {
 		t.Fatal(b, err)
 	}
@@ -364,7 +395,7 @@ func TestBackupNames(t *testing.T) {
 	if _, err := db.Checkpoint(folder, name); !errors.Is(err, ErrBackupExists) {
 		t.Errorf("the same name again: %v", err)
 	}
-	if _, err := BackUp(Config{Dir: db.dir}, folder, "other"); !errors.Is(err, ErrInUse) {
+	if _, err := BackUp(t.Context(), Config{Dir: db.dir}, folder, "other"); !errors.Is(err, ErrInUse) {
 		t.Errorf("of a directory in use: %v", err)
 	}
 }
@@ -387,7 +418,7 @@ func TestBackupNeedsRoom(t *testing.T) {
 		t.Error(err)
 	}
 	disk.avail.Store(100)
-	if _, err := Restore(RestoreConfig{From: "backups/b", To: "new", FS: disk}); !errors.Is(err, ErrLowSpace) {
+	if _, err := Restore(t.Context(), RestoreConfig{From: "backups/b", To: "new", FS: disk}); !errors.Is(err, ErrLowSpace) {
 		t.Errorf("a restore without room: %v", err)
 	}
 	disk.avail.Store(1 << 40)

@@ -5,7 +5,9 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"slices"
@@ -42,41 +44,59 @@ func dataFiles(fs vfs.FS, dir string) ([]string, error) {
 
 // copyData copies a data directory into another, which it makes or finds without such files, and syncs everything. Tables
 // are never changed, so that where link is set they become further names of the same files if the file system can do that.
-func copyData(fs vfs.FS, from, to string, link bool) error {
+// The answer are the checksums of the files that were read, by their path. It stops early when ctx ends.
+func copyData(ctx context.Context, fs vfs.FS, from, to string, link bool) (map[string]uint32, error) {
 	files, err := dataFiles(fs, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := makeDir(fs, to); err != nil {
-		return err
+		return nil, err
 	}
 	if err := makeDir(fs, fs.PathJoin(to, pebbleName)); err != nil {
-		return err
+		return nil, err
 	}
+	sums := make(map[string]uint32)
 	for _, name := range files {
 		if link && isTable(name) && fs.Link(fs.PathJoin(from, name), fs.PathJoin(to, name)) == nil {
 			continue
 		}
-		if err := copyFile(fs, fs.PathJoin(from, name), fs.PathJoin(to, name)); err != nil {
-			return fmt.Errorf("copy %s: %w", name, err)
+		if sums[name], err = copyFile(ctx, fs, fs.PathJoin(from, name), fs.PathJoin(to, name)); err != nil {
+			return nil, fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
 	if err := syncDir(fs, fs.PathJoin(to, pebbleName)); err != nil {
-		return err
+		return nil, err
 	}
-	return syncDir(fs, to)
+	return sums, syncDir(fs, to)
 }
 
-// copyFile copies one file and syncs it. Nobody but its owner can read the copy.
-func copyFile(fs vfs.FS, from, to string) (err error) {
+// castagnoli is the polynomial of all checksums in the files of a backup.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// untilEnd reads until a context ends.
+type untilEnd struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilEnd) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// copyFile copies one file, syncs it, and answers its checksum. Nobody but its owner can read the copy.
+func copyFile(ctx context.Context, fs vfs.FS, from, to string) (_ uint32, err error) {
 	in, err := fs.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer in.Close()
 	out, err := fs.Create(to, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() {
 		if closeErr := out.Close(); err == nil {
@@ -85,13 +105,26 @@ func copyFile(fs vfs.FS, from, to string) (err error) {
 	}()
 	if vfs.Root(fs) == vfs.Default {
 		if err := os.Chmod(to, 0o600); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{in}, make([]byte, 1<<20)); err != nil {
-		return err
+	sum := crc32.New(castagnoli)
+	if _, err := io.CopyBuffer(io.MultiWriter(struct{ io.Writer }{out}, sum), untilEnd{ctx, in}, make([]byte, 1<<20)); err != nil {
+		return 0, err
 	}
-	return out.Sync()
+	return sum.Sum32(), out.Sync()
+}
+
+// sumOf is the checksum of a file.
+func sumOf(fs vfs.FS, path string) (uint32, error) {
+	f, err := fs.Open(path, vfs.SequentialReadsOption)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	sum := crc32.New(castagnoli)
+	_, err = io.CopyBuffer(sum, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	return sum.Sum32(), err
 }
 
 // keepCopy puts the files of a directory into another as they are, and fails where that exists.
@@ -99,7 +132,8 @@ func (cfg Config) keepCopy(dir string) error {
 	if _, err := cfg.fs().Stat(dir); err == nil {
 		return fmt.Errorf("%s: %w", dir, os.ErrExist)
 	}
-	return copyData(cfg.fs(), cfg.Dir, dir, true)
+	_, err := copyData(context.Background(), cfg.fs(), cfg.Dir, dir, true)
+	return err
 }
 
 // sizesOf are the sizes of the files of a data directory, bytes, by their path in it.

@@ -5,6 +5,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,9 +33,9 @@ type Restored struct {
 
 // Restore copies a backup into a new data directory and puts that under a new epoch. While it works, and after it was
 // interrupted at any moment, the directory is refused by [Open]; a second call begins again from nothing. It returns when
-// everything is durable. The backup's files are compared with the sizes it names, and the copy is opened and must have
-// all that REACHED says.
-func Restore(cfg RestoreConfig) (_ *Restored, err error) {
+// everything is durable, or early when ctx ends. The backup's files are compared with the sizes and checksums it names, and
+// the copy is opened and must have all that REACHED says.
+func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	fail := func(err error) (*Restored, error) {
 		return nil, fmt.Errorf("store: restore %s into %s: %w", cfg.From, cfg.To, err)
 	}
@@ -55,7 +56,7 @@ func Restore(cfg RestoreConfig) (_ *Restored, err error) {
 	}
 	err = r.checkTarget() // again: another process may have made something of it in between
 	if err == nil {
-		err = r.stage()
+		err = r.stage(ctx)
 	}
 	if err == nil {
 		err = r.finish()
@@ -124,15 +125,21 @@ func (r *restoring) checkTarget() error {
 }
 
 // stage makes the whole directory inside the target.
-func (r *restoring) stage() error {
+func (r *restoring) stage(ctx context.Context) error {
 	if err := r.clear(); err != nil {
 		return err
 	}
 	if usage, err := r.fs.GetDiskUsage(r.To); err == nil && usage.AvailBytes < r.backup.Bytes() {
 		return fmt.Errorf("%w: %d MiB free, %d MiB are needed", ErrLowSpace, usage.AvailBytes>>20, r.backup.Bytes()>>20)
 	}
-	if err := copyData(r.fs, r.From, r.staged, false); err != nil {
+	sums, err := copyData(ctx, r.fs, r.From, r.staged, false)
+	if err != nil {
 		return err
+	}
+	for name, want := range r.backup.Sums {
+		if sums[name] != want {
+			return fmt.Errorf("%w: %s is not what the backup had: its checksum is %08x, not %08x", ErrDamaged, name, sums[name], want)
+		}
 	}
 	positions, err := positionsOf(Config{Dir: r.staged, FS: r.FS})
 	if err != nil {

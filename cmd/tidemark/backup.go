@@ -38,7 +38,7 @@ Examples:
 // Run makes the backup.
 func (c *backupCommand) Run(ctx context.Context, output *Output) error {
 	if c.To != "" {
-		return c.stopped(output)
+		return c.stopped(ctx, output)
 	}
 	base, options, err := c.options()
 	if err != nil {
@@ -54,12 +54,12 @@ func (c *backupCommand) Run(ctx context.Context, output *Output) error {
 }
 
 // stopped makes a backup of a directory that no server has open.
-func (c *backupCommand) stopped(output *Output) error {
+func (c *backupCommand) stopped(ctx context.Context, output *Output) error {
 	name := c.Name
 	if name == "" {
 		name = store.BackupName(uint64(time.Now().UnixMilli()))
 	}
-	b, err := store.BackUp(store.Config{Dir: c.Data}, c.To, name)
+	b, err := store.BackUp(ctx, store.Config{Dir: c.Data}, c.To, name)
 	if errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("%s is in use: leave --to out, and the running server makes the backup: %w", c.Data, err)
 	}

@@ -45,7 +45,7 @@ func (c *restoreCommand) Run(ctx context.Context, output *Output) error {
 		return c.acceptLoss(output)
 	}
 	begin := time.Now()
-	restored, err := store.Restore(store.RestoreConfig{From: c.From, To: c.Data, Check: func(dir string) error {
+	restored, err := store.Restore(ctx, store.RestoreConfig{From: c.From, To: c.Data, Check: func(dir string) error {
 		if c.Skip {
 			return nil
 		}
@@ -96,6 +96,7 @@ func (c *restoreCommand) acceptLoss(output *Output) error {
 	if keep != "" {
 		fmt.Fprintf(output.Out, "The files as they were are in %s: remove it when it is not needed any more.\n", keep)
 	}
+	fmt.Fprintf(output.Out, "Check it:          tidemark verify --data %s\n", c.Data)
 	printConsequences(output.Out, fmt.Sprint(loss.Old), c.Data)
 	return nil
 }
@@ -104,7 +105,7 @@ func (c *restoreCommand) acceptLoss(output *Output) error {
 func printConsequences(out io.Writer, old, data string) {
 	fmt.Fprintf(out, `The epoch was %s. At its next sync every device notices, compares what it has with the server, and keeps what agrees.
 What was undone is as it was then: tokens revoked, users deleted, members removed and messages erased since count again; do it again where it matters.
-Start the server:  tidemark serve --data %s
-Check it:          tidemark verify --data %s
-`, old, data, data)
+Start the server:  tidemark serve --data %s --take-back 15m
+For so long devices give back what is lost here, and nothing else is written. Without the flag what is lost stays lost.
+`, old, data)
 }
