@@ -149,7 +149,7 @@ func (c oldCopy) restoreOn(mem *vfs.MemFS, was tidemark.Epoch, chance *rand.Rand
 	if chance.IntN(2) == 0 {
 		r.Check = func(dir string) error { return wholeIn(mem, dir) }
 	}
-	done, err := store.Restore(r)
+	done, err := store.Restore(context.Background(), r)
 	if err != nil {
 		return "", 0, err
 	}
