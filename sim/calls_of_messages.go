@@ -32,11 +32,13 @@ var messageCalls = map[string]func(w *world, chance *rand.Rand) string{
 	},
 	"delete": func(w *world, chance *rand.Rand) string {
 		return w.callAbout(chance, func(u tidemark.UserID, id tidemark.ConversationID, seq tidemark.Seq) core.Command {
+			w.checks.withdraw(id, seq, seq)
 			return &core.Delete{User: u, Conversation: id, Seqs: []tidemark.Seq{seq}}
 		})
 	},
 	"clear": func(w *world, chance *rand.Rand) string {
 		return w.callAbout(chance, func(u tidemark.UserID, id tidemark.ConversationID, seq tidemark.Seq) core.Command {
+			w.checks.withdraw(id, 1, seq)
 			return &core.Clear{User: u, Conversation: id, Seq: seq}
 		})
 	},

@@ -86,6 +86,7 @@ func (d *device) noted(n replica.Note) {
 	case replica.HistoryChanged:
 		w.counts.HistoryChanged++
 		w.say(about{n.Conversation, d.user, d.id}, "the history of %s is another one: %d to %d are gone", n.Conversation, n.From, n.To)
+		d.historyChanged(n)
 		if w.counts.Restores == 0 {
 			w.fail(&invariant.Violation{
 				Invariant: "Y3", Text: "the device reports that history has changed, and it has not", Conversation: n.Conversation,

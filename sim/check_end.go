@@ -36,6 +36,7 @@ func (w *world) checkEnd() {
 			w.broken("C2", d.who(), "", 0, err.Error())
 			return
 		}
+		w.checkTold(d, state)
 		states = append(states, state)
 	}
 	if p := w.checks.puller; p != nil {

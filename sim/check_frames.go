@@ -187,7 +187,7 @@ func (w *world) checkEvents(who invariant.Who, v *view, events []*wire.Event) {
 		}
 		if says, may := len(e.Body) > 0, v.says(seq, true); says && !may {
 			w.broken("S5", who, v.ID, seq, "somebody is told the content of a message that was taken back, or that the user does not see")
-		} else if !says && v.says(seq, false) {
+		} else if has := len(v.Log[seq-1].Event.Body) > 0; has && !says && v.says(seq, false) { // without, it was given back
 			w.broken("S5", who, v.ID, seq, "the content of a message is withheld that the user may see")
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/sim/invariant"
+	"github.com/tidemark-im/tidemark/wire"
 )
 
 // How often what is costly is looked at: once in so many times.
@@ -33,8 +34,10 @@ type checks struct {
 	ids       []tidemark.ConversationID // of logs, ascending
 	published []tidemark.Position       // by partition: the furthest that was seen
 	epoch     tidemark.Epoch
-	reads     map[seat]tidemark.Seq // read marks, which never fall
-	puller    *puller               // nil until there are users
+	reads     map[seat]tidemark.Seq    // read marks, which never fall
+	puller    *puller                  // nil until there are users
+	ever      map[tidemark.Digest]bool // chain values at all events that there ever were, in all epochs
+	withdrawn map[uint64]bool          // events that a recall, an erasure or somebody for itself has taken away, by id
 }
 
 // logged is one conversation as the reference has it.
@@ -55,6 +58,7 @@ type seat struct {
 func newChecks(seed uint64) *checks {
 	return &checks{
 		chance: rand.New(rand.NewPCG(seed, 6)), logs: make(map[tidemark.ConversationID]*logged), reads: make(map[seat]tidemark.Seq),
+		ever: make(map[tidemark.Digest]bool), withdrawn: make(map[uint64]bool),
 	}
 }
 
@@ -78,6 +82,27 @@ func (l *logged) append(e *record.Event, floor tidemark.Seq) {
 	l.Append(shown)
 	l.positions, l.floors = append(l.positions, e.Position), append(l.floors, floor)
 	l.digests = append(l.digests, chain.Next(l.digests[len(l.digests)-1], link))
+}
+
+// append takes in the next event of a log.
+func (c *checks) append(l *logged, e *record.Event, floor tidemark.Seq) {
+	l.append(e, floor)
+	c.ever[l.digests[e.Seq]] = true
+	var body wire.Body
+	if e.Kind != record.RecallBody && e.Kind != record.ErasedBody || body.UnmarshalVT(e.Body) != nil {
+		return
+	}
+	if about := body.GetRecall().GetSeq() + body.GetErased().GetSeq(); about > 0 && about < uint64(len(l.Log)) {
+		c.withdraw(l.ID, tidemark.Seq(about), tidemark.Seq(about))
+	}
+}
+
+// withdraw notes that somebody takes events away: of these nobody need be told that they are lost.
+func (c *checks) withdraw(id tidemark.ConversationID, from, to tidemark.Seq) {
+	l := c.logs[id]
+	for seq := from; l != nil && seq <= to && int(seq) <= len(l.Log); seq++ {
+		c.withdrawn[l.Log[seq-1].Event.Id] = true
+	}
 }
 
 // cut forgets what a restore has lost.
@@ -131,7 +156,8 @@ func (w *world) checkEvent(info *record.Info, e *record.Event) {
 	if head, err := w.server.db.Partition(w.server.set.Of(info.ID).Number()).Head(info.Ordinal); err == nil && head != nil {
 		floor = head.Floor
 	}
-	l.append(e, floor)
+	w.checkTakenBack(info.ID, e)
+	w.checks.append(l, e, floor)
 	if digest := l.digests[e.Seq]; digest != e.Digest {
 		w.broken("S1", invariant.Who{}, info.ID, e.Seq, fmt.Sprintf("the event's digest is %.8s…, the chain gives %.8s…", e.Digest, digest))
 	}
@@ -200,7 +226,7 @@ func (w *world) checkKept(s *server, n uint32, info *record.Info, restored bool)
 			w.broken("S2", invariant.Who{}, info.ID, seq, fmt.Sprintf("the event is not there: %v", err))
 			return
 		}
-		l.append(e, head.Floor)
+		w.checks.append(l, e, head.Floor)
 	}
 	if head.Digest != l.digests[head.Seq] {
 		w.broken("S1", invariant.Who{}, info.ID, head.Seq, fmt.Sprintf("the head's digest is %.8s…, what was published before gives %.8s…", head.Digest, l.digests[head.Seq]))

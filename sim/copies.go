@@ -114,6 +114,10 @@ func restore(w *world, chance *rand.Rand) string {
 	w.server, w.epoch, w.restored = nil, epoch, true
 	s.close()
 	w.disk = mem
+	w.takeBackEndMs = 0
+	if chance.IntN(100) < w.profile.TakeBackPercent {
+		w.takeBackFor(w.profile.DownMs + chance.Uint64N(40_000))
+	}
 	w.after(chance.Uint64N(w.profile.DownMs)+1, w.restart)
 	return fmt.Sprintf("%s, epoch %d", how, epoch)
 }

@@ -34,8 +34,10 @@ type device struct {
 	failed  uint                // connections in a row that came to nothing
 	crash   deviceCrash         // with its next step
 	synced  bool
-	sent    int    // client ids given so far
-	pages   uint64 // asked for so far
+	sent    int                   // client ids given so far
+	pages   uint64                // asked for so far
+	own     map[ownMessage]uint64 // acknowledged here, with the ids of their events
+	told    map[ownMessage]bool   // the app was told that they are lost
 }
 
 // deviceCrash says where in a step a device dies.
@@ -168,6 +170,7 @@ func (d *device) takeIn() {
 				d.user, tidemark.ConversationID(a.Conversation), tidemark.ClientID(c.submits[a.Request].ClientId), tidemark.Seq(a.Seq),
 				a.Partition, tidemark.Position(a.Position),
 			})
+			d.noteOwn(c.submits[a.Request], a)
 		}
 		steps = append(steps, func(r *replica.Replica, v replica.View, nowMs uint64) (replica.Output, error) {
 			return r.Receive(v, nowMs, f)
@@ -224,6 +227,7 @@ func (d *device) do(steps ...stepFunc) (err error) {
 		d.w.trace.add("stored", uint64(len(outs)), d.tickMs)
 	}
 	if dies != noCrash {
+		d.unheard(outs)
 		d.die(dies)
 		return errDies
 	}
@@ -240,6 +244,9 @@ func (d *device) release(out *replica.Output) {
 		if d.conn != nil {
 			d.conn.toServer(f)
 		}
+	}
+	if out.GiveBack != nil && d.conn != nil {
+		d.offer(out.GiveBack)
 	}
 	if out.Synced {
 		d.synced, d.failed = true, 0

@@ -38,6 +38,8 @@ type profile struct {
 	TwicePercent        int    // of the calls by HTTP that are carried out twice
 	TrimPercent         int    // of the groups that keep little
 
+	TakeBackPercent int // of the restores after which lost events are taken back
+
 	Faults  int // that are planned
 	faults  weights
 	actions weights
@@ -132,6 +134,10 @@ var variants = map[string]func(p *profile, chance *rand.Rand){
 		p.faults = weights{"copy": 5, "restore": 4, "crash": 2, "cut": 4, "device dies": 3, "no network": 4}
 		p.Faults = 16
 	},
+	"taking back": func(p *profile, _ *rand.Rand) {
+		p.faults = weights{"copy": 6, "restore": 4, "crash": 2, "cut": 2, "device dies": 2, "no network": 2}
+		p.Faults, p.TakeBackPercent, p.SafetyMs = 14, 100, p.SafetyMs+40_000
+	},
 	"calls": func(p *profile, _ *rand.Rand) {
 		p.LostPercent, p.TwicePercent = 30, 30
 		p.actions = p.actions.with(weights{"call send": 40, "call read": 15, "add": 15, "remove": 15, "contact": 15, "schedule": 8, "send": 20})
@@ -184,7 +190,7 @@ func drawProfile(name string, chance *rand.Rand) profile {
 		Actions: 40 + chance.IntN(200), SafetyMs: 10_000 + chance.Uint64N(60_000),
 		StepMs: chance.Uint64N(20), DrainMs: chance.Uint64N(10), DeviceMs: chance.Uint64N(40), LatencyMs: 1 + chance.Uint64N(80),
 		Window: 1 + chance.IntN(16), DownMs: 1 + chance.Uint64N(8_000),
-		LostPercent: chance.IntN(10), TwicePercent: chance.IntN(10), TrimPercent: 10,
+		LostPercent: chance.IntN(10), TwicePercent: chance.IntN(10), TrimPercent: 10, TakeBackPercent: 50,
 		Faults: chance.IntN(20), faults: everyFault, actions: everyAction,
 	}
 	change(&p, chance)

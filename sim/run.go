@@ -51,6 +51,8 @@ type Counts struct {
 	Crashes        uint64            // of servers
 	Stops          uint64            // of servers, in an orderly way
 	Restores       uint64            // from older copies
+	Offers         uint64            // to give lost events back
+	TakenBack      uint64            // events that came back
 	DeviceCrashes  uint64            // devices that died
 	HistoryChanged uint64            // histories that devices found to be others
 	Faults         map[string]uint64 // that were brought about, by kind
@@ -71,6 +73,8 @@ func (c *Counts) Add(o *Counts) {
 	c.Crashes += o.Crashes
 	c.Stops += o.Stops
 	c.Restores += o.Restores
+	c.Offers += o.Offers
+	c.TakenBack += o.TakenBack
 	c.DeviceCrashes += o.DeviceCrashes
 	c.HistoryChanged += o.HistoryChanged
 	for k, n := range o.Faults {

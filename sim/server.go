@@ -59,6 +59,7 @@ func (w *world) start(mem *vfs.MemFS) (*server, error) {
 	s.set, err = partition.Open(partition.Config{
 		DB: db, Journal: unhurried{journal.NewLocal(db), s}, NowMs: w.serverMs, Entropy: s.entropy, Limits: w.profile.Limits,
 		QueueMax: w.profile.QueueMax, BatchMax: w.profile.BatchMax, Cache: w.profile.Cache,
+		SealKey: w.sealKey(mem), TakeBackUntilMs: w.takeBackUntil(),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the server does not begin: %w", err), db.Close())

@@ -32,6 +32,7 @@ func (w *world) settle() {
 		for _, d := range w.devices {
 			d.refreshSoon() // nobody is told that a profile has changed: apps ask
 		}
+		w.goOn()
 		w.run(w.nowMs + calmLookMs)
 		if missing = w.unsettled(); missing == nil {
 			w.run(w.nowMs + calmLookMs) // answers of threads and reactions are counted a little later
@@ -63,8 +64,11 @@ func (w *world) beginCalm() {
 	if s := w.server; s != nil {
 		s.disk.trap(noTrouble, 0)
 		enough(s.disk.mem)
-		if s.set.Health() != nil {
+		if open := s.set.TakeBackMs() > 0; open || s.set.Health() != nil {
 			w.stop()
+			if open {
+				w.takeBackFor(openInCalmMs)
+			}
 		}
 	}
 	w.restart()
@@ -78,6 +82,9 @@ func (w *world) beginCalm() {
 func (w *world) unsettled() *invariant.Violation {
 	if w.server == nil {
 		return &invariant.Violation{Invariant: "Y1", Text: "no server runs"}
+	}
+	if w.server.set.TakeBackMs() > 0 {
+		return missing("", "the server takes lost events back and nothing else")
 	}
 	if err := w.server.set.Health(); err != nil {
 		return &invariant.Violation{Invariant: "Y1", Text: "the server does not write: " + err.Error()}

@@ -38,14 +38,15 @@ type world struct {
 	failure  *invariant.Violation // the first
 	calm     bool                 // nothing breaks any more
 
-	server       *server        // nil: none runs
-	disk         *vfs.MemFS     // what the next one starts on
-	epoch        tidemark.Epoch // of the data
-	serverSkewMs int64
-	copies       []oldCopy
-	restored     bool // an older copy has come in the place of the data, and no server has started on it yet
-	processes    uint64
-	connections  uint64
+	server        *server        // nil: none runs
+	disk          *vfs.MemFS     // what the next one starts on
+	epoch         tidemark.Epoch // of the data
+	serverSkewMs  int64
+	copies        []oldCopy
+	takeBackEndMs uint64 // until then servers that are started take lost events back
+	restored      bool   // an older copy has come in the place of the data, and no server has started on it yet
+	processes     uint64
+	connections   uint64
 
 	users     []*person
 	devices   []*device
@@ -54,6 +55,7 @@ type world struct {
 	texts     int
 	acked     []ack
 	scheduled int
+	posted    map[tidemark.ConversationID]bool // see goOn
 
 	telling bool // the story is told
 	story   []line
