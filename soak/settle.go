@@ -68,6 +68,7 @@ func (r *run) lay(ctx context.Context) ([]*invariant.State, error) {
 		if err != nil {
 			return nil, fmt.Errorf("soak: the store of %s: %w", k.name(), err)
 		}
+		state.Spoiled = !k.checks
 		r.checker.Stored(k.who(), state.Cursor)
 		states = append(states, state)
 	}
