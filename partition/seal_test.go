@@ -9,6 +9,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"sync"
 	"testing"
 
@@ -93,6 +94,27 @@ func TestSealsAreNotMixedUp(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// FuzzSealed: of all bytes only the server's own seal opens, and only for what it is of.
+func FuzzSealed(f *testing.F) {
+	s := &Set{seals: newSeals(testSealKey)}
+	own, _ := s.Seal("team", 3, tidemark.Digest{1})
+	f.Add("team", uint64(3), []byte{1}, own[:])
+	f.Add("team", uint64(3), []byte{1}, own[:15])
+	f.Add("tea", uint64(0x6d0000000000000), []byte{1}, own[:])
+	f.Add(strings.Repeat("x", 1<<16), uint64(3), []byte{1}, []byte{})
+	f.Fuzz(func(t *testing.T, id string, seq uint64, ends, seal []byte) {
+		var digest tidemark.Digest
+		copy(digest[:], ends)
+		is := id == "team" && seq == 3 && digest == tidemark.Digest{1}
+		if s.Sealed(tidemark.ConversationID(id), tidemark.Seq(seq), digest, own[:]) != is {
+			t.Fatalf("a seal of event 3 of team counts for event %d of %q, %s: %t", seq, id, digest, !is)
+		}
+		if s.Sealed("team", 3, tidemark.Digest{1}, seal) != bytes.Equal(seal, own[:]) {
+			t.Fatalf("%x as the seal of event 3 of team: %t", seal, !bytes.Equal(seal, own[:]))
+		}
+	})
 }
 
 func BenchmarkSeal(b *testing.B) {

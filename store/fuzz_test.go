@@ -5,6 +5,7 @@
 package store
 
 import (
+	"encoding/json"
 	"log/slog"
 	"reflect"
 	"runtime"
@@ -99,6 +100,58 @@ func FuzzMetaFiles(f *testing.F) {
 		}
 		if other := newReached(cfg, Meta{Epoch: 8, Partitions: 4}); len(other.found) != 0 {
 			t.Fatalf("%v is believed of another epoch", other.found)
+		}
+	})
+}
+
+// FuzzBackupFile: BACKUP is believed whole or not at all, memory in proportion; what it says is the same after it was
+// written again, and files that it names and that are not there are told. With the sum put right, what only a forger
+// writes is read, too: it says nothing that is not so.
+func FuzzBackupFile(f *testing.F) {
+	for _, b := range []Backup{
+		{MadeMs: 1, Epoch: 7, Positions: []tidemark.Position{1, 2}, Files: map[string]int64{metaName: 5}},
+		{Files: map[string]int64{"../outside": 5, "/": 0, metaName: -5, "db": 0}},
+	} {
+		b.Sum = b.sum()
+		text, err := json.Marshal(b)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, false)
+		f.Add(text[:len(text)-2], false)
+	}
+	f.Add([]byte(`{"epoch":"18446744073709551615","positions":[18446744073709551615],"files":{"\ufffd":1e3}}`), true)
+	f.Fuzz(func(t *testing.T, text []byte, forged bool) {
+		fs := vfs.NewMem()
+		if err := fs.MkdirAll("data", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		put(t, fs, metaName, []byte("12345"))
+		if b := new(Backup); forged && json.Unmarshal(text, b) == nil {
+			b.Sum = b.sum()
+			text, _ = json.Marshal(b)
+		}
+		put(t, fs, backupName, text)
+		var b *Backup
+		var err error
+		if bytes := allocated(func() { b, err = ReadBackup(fs, "data") }); bytes > 64<<10+256*uint64(len(text)) {
+			t.Errorf("%d bytes take %d", len(text), bytes)
+		}
+		if err != nil {
+			return
+		}
+		for name, size := range b.Files {
+			if info, err := fs.Stat(fs.PathJoin("data", name)); err != nil || info.Size() != size {
+				t.Fatalf("%q of %d bytes is believed to be there: %v", name, size, err)
+			}
+		}
+		again, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, fs, backupName, again)
+		if c, err := ReadBackup(fs, "data"); err != nil || !reflect.DeepEqual(b, c) {
+			t.Fatalf("%+v became %+v, %v", b, c, err)
 		}
 	})
 }
