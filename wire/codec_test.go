@@ -316,8 +316,8 @@ func TestReadableKnowsEveryAnswer(t *testing.T) {
 			if m == nil {
 				t.Fatalf("%s cannot be made", d.Name())
 			}
-			if !fillEvents(m.ProtoReflect()) {
-				continue
+			if strings.HasSuffix(string(d.Name()), "Request") || !fillEvents(m.ProtoReflect()) {
+				continue // what is given back is given as it was hashed
 			}
 			n++
 			Readable(m)
