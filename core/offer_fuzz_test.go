@@ -67,10 +67,12 @@ func FuzzOffer(f *testing.F) {
 			if kind := record.BodyKind(give.Event.Kind); len(give.Event.Body) == 0 && kind != record.MessageBody && kind != record.EditBody {
 				t.Fatalf("an event of kind %d is taken without its body", kind)
 			}
+			if names := give.Names(); string(names[0]) != give.Event.Sender || len(names) != 1+len(give.Added()) {
+				t.Fatalf("event %d names %q", give.Event.Seq, names)
+			}
 		}
 		if n := len(o.Give); n > 0 && o.Last == head.Seq+tidemark.Seq(n) && o.Give[n-1].Digest != o.Digest {
 			t.Fatalf("the last event is %s, the offer leads to %s", o.Give[n-1].Digest, o.Digest)
 		}
-		o.Names()
 	})
 }
