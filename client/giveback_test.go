@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -155,6 +156,79 @@ func TestDevicesGiveBackWhatTheServerLost(t *testing.T) {
 	alice = n.device("alice", client.Config{Store: l.stores["alice"]}).synced()
 	alice.until("the new message", func() bool { return len(alice.texts()) == len(l.texts)+1 })
 	same(t, alice, carol)
+}
+
+// The promise as an operator and users live it: a backup of the running server, life that goes on, a restore, and devices
+// that come back. What they had is on the server again, whatever was in it, and a device that never saw it has it too.
+func TestC6RestoredServerGetsBackWhatDevicesHave(t *testing.T) {
+	dir, names := t.TempDir(), []string{"alice", "bob"}
+	n := serve(t, dir)
+	n.people(names...)
+	stores := map[string]client.Store{"alice": client.NewMemory(), "bob": client.NewMemory()}
+	gadgets := map[string]*gadget{}
+	for _, name := range names {
+		gadgets[name] = n.device(name, client.Config{Store: stores[name]}).synced()
+	}
+	alice, bob := gadgets["alice"], gadgets["bob"]
+	alice.say("before the backup")
+	backup, err := n.admin.Checkpoint(t.Context(), &wire.CheckpointRequest{Name: "nightly"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		alice.say(fmt.Sprint("alice after it ", i))
+		bob.say(fmt.Sprint("bob after it ", i))
+	}
+	for _, do := range []func() (tidemark.ClientID, error){
+		func() (tidemark.ClientID, error) { return alice.Edit(alice.ctx, team, 2, "edited after the backup") },
+		func() (tidemark.ClientID, error) { return alice.Recall(alice.ctx, team, 3, "") },
+		func() (tidemark.ClientID, error) { return alice.React(alice.ctx, team, 4, "+1", false) },
+		func() (tidemark.ClientID, error) { return alice.SendTo(alice.ctx, "bob", "between us") },
+	} {
+		id, err := do()
+		if err == nil {
+			_, err = alice.WaitSent(alice.ctx, id)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := bob.say("the last before the crash")
+	direct := tidemark.Direct("alice", "bob")
+	was := lost{was: map[tidemark.ConversationID]tidemark.Digest{}}
+	for _, g := range gadgets {
+		g.untilHead(head)
+		g.until("the direct conversation", func() bool { seq, _, _ := g.Digest(direct); return seq == 2 })
+	}
+	same(t, alice, bob)
+	_, was.was[team], _ = bob.Digest(team)
+	_, was.was[direct], _ = bob.Digest(direct)
+	texts := bob.texts()
+	for _, g := range gadgets {
+		g.stop()
+	}
+	n.stop()
+
+	to := filepath.Join(t.TempDir(), "restored")
+	if _, err := store.Restore(t.Context(), store.RestoreConfig{From: backup.Path, To: to}); err != nil {
+		t.Fatal(err)
+	}
+	n = serveFor(t, to, time.Hour)
+	for _, name := range names {
+		gadgets[name] = n.device(name, client.Config{Store: stores[name]}).synced()
+		was.has(t, gadgets[name], team, direct)
+	}
+	fresh := n.device("bob", client.Config{DeviceID: "fresh", Backfill: client.FillAll}).synced()
+	was.has(t, fresh, team, direct)
+	fresh.until("the whole history", func() bool { return fmt.Sprint(fresh.texts()) == fmt.Sprint(texts) })
+	same(t, gadgets["alice"], gadgets["bob"])
+	for _, g := range []*gadget{gadgets["alice"], gadgets["bob"], fresh} {
+		g.stop()
+	}
+	n.stop()
+	if report, err := verify.Run(t.Context(), verify.Config{Dir: to}); err != nil || !report.OK() {
+		t.Fatalf("%v %v", err, report)
+	}
 }
 
 // The server is killed while it takes back; what it had taken is there, the rest comes afterwards.

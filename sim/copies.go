@@ -103,7 +103,7 @@ func restore(w *world, chance *rand.Rand) string {
 	w.copies = w.copies[:n+1] // later ones are of a history that is no more
 	mem := copyOf(old.mem)
 	enough(mem)
-	how, epoch, err := old.restoreOn(mem, w.epoch, chance)
+	how, epoch, err := old.restoreOn(w.ctx, mem, w.epoch, chance)
 	if err != nil {
 		w.fail(&invariant.Violation{Invariant: "S7", Text: "a copy that was taken cannot be restored: " + err.Error()})
 		return err.Error()
@@ -123,7 +123,7 @@ func restore(w *world, chance *rand.Rand) string {
 }
 
 // restoreOn makes a data directory of a copy, on the disk that has it.
-func (c oldCopy) restoreOn(mem *vfs.MemFS, was tidemark.Epoch, chance *rand.Rand) (how string, epoch tidemark.Epoch, err error) {
+func (c oldCopy) restoreOn(ctx context.Context, mem *vfs.MemFS, was tidemark.Epoch, chance *rand.Rand) (how string, epoch tidemark.Epoch, err error) {
 	var key [32]byte
 	for i := range key {
 		key[i] = byte(chance.Uint32())
@@ -151,9 +151,9 @@ func (c oldCopy) restoreOn(mem *vfs.MemFS, was tidemark.Epoch, chance *rand.Rand
 	}
 	r := store.RestoreConfig{From: cfg.Dir, To: dataDir, FS: mem, Entropy: cfg.Entropy}
 	if chance.IntN(2) == 0 {
-		r.Check = func(dir string) error { return wholeIn(mem, dir) }
+		r.Check = func(dir string) error { return wholeIn(ctx, mem, dir) }
 	}
-	done, err := store.Restore(context.Background(), r)
+	done, err := store.Restore(ctx, r)
 	if err != nil {
 		return "", 0, err
 	}
@@ -174,13 +174,13 @@ func differs(was, is tidemark.Epoch, err error) error {
 }
 
 // wholeIn looks at a copy as tidemark restore does.
-func wholeIn(mem *vfs.MemFS, dir string) error {
+func wholeIn(ctx context.Context, mem *vfs.MemFS, dir string) error {
 	db, err := store.Open(store.Config{Dir: dir, FS: mem, ReadOnly: true, CacheBytes: 1 << 20})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	report, err := verify.Run(context.Background(), verify.Config{DB: db})
+	report, err := verify.Run(ctx, verify.Config{DB: db})
 	if err == nil && !report.OK() {
 		err = fmt.Errorf("it is not what its logs say: %s", report.String())
 	}

@@ -124,7 +124,7 @@ func BackUp(ctx context.Context, cfg Config, folder, name string) (_ *Backup, er
 		space: newSpaceWatch(cfg.fs(), cfg.Dir, cfg.ReserveBytes, cfg.Log),
 	}
 	b, err := making.run(func(temp string) error {
-		_, err := copyData(ctx, cfg.fs(), cfg.Dir, temp, true)
+		_, err := copyData(ctx.Err, cfg.fs(), cfg.Dir, temp, true)
 		return err
 	})
 	if err != nil {
@@ -259,7 +259,7 @@ func (m *making) copyKeys(temp string) error {
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, ".key") {
-			if _, err := copyFile(context.Background(), m.fs, m.fs.PathJoin(m.from, name), m.fs.PathJoin(temp, name)); err != nil {
+			if _, err := copyFile(whole, m.fs, m.fs.PathJoin(m.from, name), m.fs.PathJoin(temp, name)); err != nil {
 				return err
 			}
 		}

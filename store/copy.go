@@ -5,7 +5,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -44,8 +43,8 @@ func dataFiles(fs vfs.FS, dir string) ([]string, error) {
 
 // copyData copies a data directory into another, which it makes or finds without such files, and syncs everything. Tables
 // are never changed, so that where link is set they become further names of the same files if the file system can do that.
-// The answer are the checksums of the files that were read, by their path. It stops early when ctx ends.
-func copyData(ctx context.Context, fs vfs.FS, from, to string, link bool) (map[string]uint32, error) {
+// The answer are the checksums of the files that were read, by their path. It ends early with the error of stop.
+func copyData(stop func() error, fs vfs.FS, from, to string, link bool) (map[string]uint32, error) {
 	files, err := dataFiles(fs, from)
 	if err != nil {
 		return nil, err
@@ -61,7 +60,7 @@ func copyData(ctx context.Context, fs vfs.FS, from, to string, link bool) (map[s
 		if link && isTable(name) && fs.Link(fs.PathJoin(from, name), fs.PathJoin(to, name)) == nil {
 			continue
 		}
-		if sums[name], err = copyFile(ctx, fs, fs.PathJoin(from, name), fs.PathJoin(to, name)); err != nil {
+		if sums[name], err = copyFile(stop, fs, fs.PathJoin(from, name), fs.PathJoin(to, name)); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
@@ -74,21 +73,24 @@ func copyData(ctx context.Context, fs vfs.FS, from, to string, link bool) (map[s
 // castagnoli is the polynomial of all checksums in the files of a backup.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// untilEnd reads until a context ends.
-type untilEnd struct {
-	ctx context.Context
-	r   io.Reader
+// stoppable reads until stop says why not to go on.
+type stoppable struct {
+	stop func() error
+	r    io.Reader
 }
 
-func (u untilEnd) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
+func (s stoppable) Read(p []byte) (int, error) {
+	if err := s.stop(); err != nil {
 		return 0, err
 	}
-	return u.r.Read(p)
+	return s.r.Read(p)
 }
 
+// whole is the stop of a copy that nothing stops.
+func whole() error { return nil }
+
 // copyFile copies one file, syncs it, and answers its checksum. Nobody but its owner can read the copy.
-func copyFile(ctx context.Context, fs vfs.FS, from, to string) (_ uint32, err error) {
+func copyFile(stop func() error, fs vfs.FS, from, to string) (_ uint32, err error) {
 	in, err := fs.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
 		return 0, err
@@ -109,7 +111,7 @@ func copyFile(ctx context.Context, fs vfs.FS, from, to string) (_ uint32, err er
 		}
 	}
 	sum := crc32.New(castagnoli)
-	if _, err := io.CopyBuffer(io.MultiWriter(struct{ io.Writer }{out}, sum), untilEnd{ctx, in}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(io.MultiWriter(struct{ io.Writer }{out}, sum), stoppable{stop, in}, make([]byte, 1<<20)); err != nil {
 		return 0, err
 	}
 	return sum.Sum32(), out.Sync()
@@ -132,7 +134,7 @@ func (cfg Config) keepCopy(dir string) error {
 	if _, err := cfg.fs().Stat(dir); err == nil {
 		return fmt.Errorf("%s: %w", dir, os.ErrExist)
 	}
-	_, err := copyData(context.Background(), cfg.fs(), cfg.Dir, dir, true)
+	_, err := copyData(whole, cfg.fs(), cfg.Dir, dir, true)
 	return err
 }
 

@@ -132,7 +132,7 @@ func (r *restoring) stage(ctx context.Context) error {
 	if usage, err := r.fs.GetDiskUsage(r.To); err == nil && usage.AvailBytes < r.backup.Bytes() {
 		return fmt.Errorf("%w: %d MiB free, %d MiB are needed", ErrLowSpace, usage.AvailBytes>>20, r.backup.Bytes()>>20)
 	}
-	sums, err := copyData(ctx, r.fs, r.From, r.staged, false)
+	sums, err := copyData(ctx.Err, r.fs, r.From, r.staged, false)
 	if err != nil {
 		return err
 	}
