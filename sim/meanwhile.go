@@ -72,7 +72,7 @@ func (s *server) admit() error {
 		return nil
 	}
 	for n := range s.set.Partitions() {
-		if chance.IntN(2) == 0 {
+		if chance.IntN(2) == 0 && s.up { // a step may have been its last
 			s.step(n)
 		}
 	}
