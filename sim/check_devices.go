@@ -129,7 +129,7 @@ func (w *world) checkShown(d *device) {
 	}
 	for _, c := range state.Conversations {
 		if l := w.checks.logs[c.ID]; l != nil && !l.room() && !c.Removed && !c.Doubt.Open {
-			if v := invariant.Segments(state, c, l.whole()); v != nil {
+			if v := invariant.Segments(state, c, w.whole(l)); v != nil {
 				w.fail(v)
 			}
 		}
@@ -149,8 +149,8 @@ func (d *device) state() (state *invariant.State, err error) {
 }
 
 // whole is the log with all that was ever in it.
-func (l *logged) whole() *invariant.Log {
-	log := &invariant.Log{Conversation: l.ID, Kind: wire.Kind(l.kind), Floors: l.floors}
+func (w *world) whole(l *logged) *invariant.Log {
+	log := &invariant.Log{Conversation: l.ID, Kind: wire.Kind(l.kind), Floors: l.floors, Restored: w.counts.Restores > 0}
 	for i := range l.Log {
 		log.Events = append(log.Events, l.Log[i].Event)
 	}

@@ -62,7 +62,7 @@ func (w *world) checkEnd() {
 func (w *world) logs() []*invariant.Log {
 	var logs []*invariant.Log
 	for _, id := range w.checks.ids {
-		logs = append(logs, w.checks.logs[id].whole())
+		logs = append(logs, w.whole(w.checks.logs[id]))
 	}
 	return logs
 }

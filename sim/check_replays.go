@@ -7,6 +7,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/client/replica"
@@ -23,13 +24,18 @@ func (d *device) remember(f *wire.ServerFrame) {
 	case *wire.ServerFrame_Welcome:
 		d.heard = nil
 	case *wire.ServerFrame_Delta:
-		if !hasEvents(m.Delta) || len(m.Delta.Checkpoints) == 0 {
+		if !hasEvents(m.Delta) || !closed(m.Delta) {
 			return // what it says beside events would be news
 		}
 		if d.heard = append(d.heard, f); len(d.heard) > heardMax {
 			d.heard = d.heard[1:]
 		}
 	}
+}
+
+// closed reports whether a frame has the checkpoints of all that it tells.
+func closed(d *wire.Delta) bool {
+	return !slices.ContainsFunc(d.Conversations, func(c *wire.ConversationDelta) bool { return d.Checkpoints[c.Partition] == 0 })
 }
 
 func hasEvents(d *wire.Delta) bool {

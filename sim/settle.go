@@ -35,8 +35,10 @@ func (w *world) settle() {
 		w.goOn()
 		w.run(w.nowMs + calmLookMs)
 		if missing = w.unsettled(); missing == nil {
-			w.run(w.nowMs + calmLookMs) // answers of threads and reactions are counted a little later
-			break
+			w.run(w.nowMs + calmLookMs)                  // answers of threads and reactions are counted a little later
+			if missing = w.unsettled(); missing == nil { // a scheduled message may just have come
+				break
+			}
 		}
 	}
 	switch {
@@ -265,6 +267,10 @@ func (d *device) texts(in tidemark.ConversationID, from, to tidemark.Seq) (texts
 		list, err := replica.Messages(v, d.user, in, from, to, 0, false)
 		for i := range list {
 			m := &list[i]
+			if m.Kind == replica.KindEdit {
+				texts = append(texts, fmt.Sprintf("%d, kind 2, %s", m.Seq, invariant.Form(m)))
+				continue
+			}
 			text := fmt.Sprintf("%d: id %d of %s at %d, kind %d, hidden %v, edited %d, recalled %d, erased %d, pinned %d, thread %d; %v; ",
 				m.Seq, m.ID, m.Sender, m.TimeMs, m.Kind, m.Hidden, m.EditSeq, m.RecallSeq, m.EraseSeq, m.PinSeq, m.ThreadCount, m.Content)
 			for _, r := range m.Reactions {

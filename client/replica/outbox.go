@@ -459,7 +459,9 @@ func (s *step) belied(c *Conversation, o *Outgoing) bool {
 	if n == nil || n.sender == s.r.meta.user && n.clientID == o.ClientID {
 		return false
 	}
-	c.HeadSeq = max(c.HeadSeq, o.answer.seq) // a server that was restored may have gone on here
+	if o.answer.seq > c.HeadSeq {
+		s.ownEvent(c, o, o.answer.timeMs) // a server that was restored may have gone on here
+	}
 	s.disbelieve(o)
 	s.doubt(c, 0)
 	return true

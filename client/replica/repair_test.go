@@ -271,7 +271,7 @@ func TestOneAtATimeAfterRefusal(t *testing.T) {
 // Once the server has gone on, counts and times are the server's again, without those of what it lost;
 // a device that was started again in between knows them too.
 func TestCountsOfWhatARestoredServerHasLost(t *testing.T) {
-	for name, restarts := range map[string]bool{"running": false, "started again": true} {
+	for name, restarts := range map[string]bool{"running": false, "started again": true, "by a message": false} {
 		t.Run(name, func(t *testing.T) {
 			s, alice, bob := world(t)
 			talk(s, alice, bob, 3)
@@ -292,7 +292,11 @@ func TestCountsOfWhatARestoredServerHasLost(t *testing.T) {
 				alice.connect(backup)
 				alice.settle()
 			}
-			alice.submit(team, react(2, "on"))
+			if name == "by a message" { // whose answer names the seq of what is lost
+				alice.say(team, "on")
+			} else {
+				alice.submit(team, react(2, "on"))
+			}
 			alice.settle()
 			alice.disconnect()
 			fresh := newDevice(t, "alice", "fresh", replica.Config{})
@@ -303,5 +307,29 @@ func TestCountsOfWhatARestoredServerHasLost(t *testing.T) {
 			equal(t, "time", c.LastTimeMs, other.LastTimeMs)
 			equal(t, "a fresh device", fresh.fingerprint(), alice.fingerprint())
 		})
+	}
+}
+
+// A recall that a restore has lost had taken the content of the message's edit away too: it is fetched again.
+func TestEditOfWhatALostRecallTookBack(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 3, Message: &wire.Message{Text: "edited"}}}})
+	bob.settle()
+	backup := s.clone(8)
+	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 3}}})
+	bob.settle()
+	alice.settle()
+	equalList(t, "before", alice.texts(team), "m0", "-", "m2")
+	alice.disconnect()
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "on", react(2, "on"))
+	alice.connect(backup)
+	alice.settle()
+	equalList(t, "after", alice.texts(team), "m0", "edited", "m2")
+	for _, m := range alice.messages(team) {
+		if m.Kind == replica.KindEdit && (m.Body == nil || m.RecallSeq > 0) {
+			t.Errorf("the edit is still taken back: %+v", m)
+		}
 	}
 }

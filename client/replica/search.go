@@ -236,8 +236,13 @@ func (n *entry) touchedBy(gaps []Gap) bool {
 	if len(n.ops) > 0 {
 		last = n.ops[len(n.ops)-1].seq
 	}
-	return last > n.seq && slices.ContainsFunc(gaps, func(g Gap) bool { return n.seq < g.To && last >= g.From })
+	return slices.ContainsFunc(gaps, func(g Gap) bool {
+		return last > n.seq && n.seq < g.To && last >= g.From || g.has(n.recallSeq) || g.has(n.eraseSeq) // also of an edit, with its message
+	})
 }
+
+// has reports whether a seq lies in the gap.
+func (g Gap) has(seq tidemark.Seq) bool { return g.From <= seq && seq <= g.To }
 
 // refresh finds the forms of entries anew from the stored events; one whose content is not stored is dropped, to be
 // fetched again.

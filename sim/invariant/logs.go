@@ -22,6 +22,7 @@ type Log struct {
 	FloorDigest  tidemark.Digest // the chain there
 	Events       []*wire.Event   // from Floor+1 to the head, as they were written or in their current form; not changed once given
 	Floors       []tidemark.Seq  // for each event: nothing at or below was kept when it was written; nil: Floor
+	Restored     bool            // an older copy has taken the place of newer data at some time
 
 	chain map[tidemark.Seq]tidemark.Digest // what digests has computed
 }

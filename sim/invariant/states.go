@@ -59,9 +59,12 @@ func (s *State) conversation(id tidemark.ConversationID) *replica.Conversation {
 // longer are not looked at.
 func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 	digests := l.digests()
-	next := tidemark.Seq(0) // seqs below are looked at
-	top := c.Last()         // what is past it is looked at only for being there
-	if isAhead(c) {         // a server that was restored may have lost it, or have gone on with other events
+	next, bottom := tidemark.Seq(0), tidemark.Seq(0) // seqs below next are looked at
+	if l.Restored {                                  // the server does not tell its user what became of an earlier stay
+		bottom = tidemark.Seq(c.Self.GetVisibleFrom())
+	}
+	top := c.Last() // what is past it is looked at only for being there
+	if isAhead(c) { // a server that was restored may have lost it, or have gone on with other events
 		top = c.HeadSeq
 	}
 	var stored []tidemark.Seq
@@ -75,7 +78,7 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 		}
 		blind := s.Spoiled && seg.To < tidemark.Seq(c.Self.GetVisibleFrom()) // of an earlier stay: nothing could tell it
 		for seq, digest := range map[tidemark.Seq]tidemark.Digest{seg.From - 1: seg.Prev, seg.To: seg.Last} {
-			if want, kept := digests[seq]; kept && want != digest && seq <= top && !blind {
+			if want, kept := digests[seq]; kept && want != digest && seq <= top && seq+1 >= bottom && !blind {
 				return about("C1", s.Who, c.ID, seq, "the device's chain is %x… here, the log's %x…", digest[:4], want[:4])
 			}
 		}
@@ -88,7 +91,7 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 		if i >= len(stored) || m.Seq != stored[i] {
 			return about("C1", s.Who, c.ID, m.Seq, "the device shows %d events, and this one is not where its segments %v have one", len(shown), c.Segments)
 		}
-		if e := l.at(m.Seq); e != nil && m.Seq <= top && (m.ID != tidemark.EventID(e.Id) || m.Sender != tidemark.UserID(e.Sender) || m.TimeMs != e.TimeMs) {
+		if e := l.at(m.Seq); e != nil && m.Seq <= top && m.Seq >= bottom && (m.ID != tidemark.EventID(e.Id) || m.Sender != tidemark.UserID(e.Sender) || m.TimeMs != e.TimeMs) {
 			return about("C1", s.Who, c.ID, m.Seq, "the device shows event %d of %s, the log has %d of %s", m.ID, m.Sender, e.Id, e.Sender)
 		}
 	}
@@ -296,6 +299,9 @@ func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
 
 // Form is what an app shows of a message, in one line: the same line is the same form.
 func Form(m *replica.Message) string {
+	if m.Kind == replica.KindEdit { // where it says nothing, no app shows why: its message was recalled, erased, deleted, or all of it
+		return fmt.Sprintf("edit %d of %s, with content %t", m.ID, m.Sender, m.Body != nil)
+	}
 	content := []byte("nothing")
 	if m.Content != nil {
 		content, _ = proto.MarshalOptions{Deterministic: true}.Marshal(m.Content)
