@@ -23,6 +23,7 @@ import (
 // messageCalls are the actions of this file.
 var messageCalls = map[string]func(w *world, chance *rand.Rand) string{
 	"call send":  callSend,
+	"call burst": callBurst,
 	"call read":  callRead,
 	"call fetch": callFetch,
 	"erase": func(w *world, chance *rand.Rand) string {
@@ -102,7 +103,20 @@ func (w *world) callAbout(chance *rand.Rand, command func(tidemark.UserID, tidem
 }
 
 func callSend(w *world, chance *rand.Rand) string {
+	return callSendTo(w, chance, w.anyone(chance), w.anywhere(chance))
+}
+
+// callBurst sends more at once than one delta takes.
+func callBurst(w *world, chance *rand.Rand) string {
 	u, id := w.anyone(chance), w.anywhere(chance)
+	n := 66 + chance.IntN(70)
+	for range n {
+		callSendTo(w, chance, u, id)
+	}
+	return fmt.Sprintf("%d messages of %s to %s", n, u, id)
+}
+
+func callSendTo(w *world, chance *rand.Rand, u tidemark.UserID, id tidemark.ConversationID) string {
 	who, actor := invariant.Who{User: u}, core.Actor{User: u}
 	if chance.IntN(6) == 0 {
 		who, actor = invariant.Who{}, core.Actor{App: true}

@@ -25,6 +25,7 @@ const (
 	lookEvery  = 16 // commits
 	shownEvery = 32 // times that a device has stored something
 	storeEvery = 4  // starts of servers
+	wakesEvery = 4  // steps of partitions
 )
 
 // checks is what the checkers inside the world keep.

@@ -71,6 +71,9 @@ func (s *server) admit() error {
 	if s.stepping || chance.IntN(2) == 0 || s.disk.trapped() {
 		return nil
 	}
+	for _, c := range append([]*conn(nil), s.conns...) {
+		c.handle()
+	}
 	for n := range s.set.Partitions() {
 		if chance.IntN(2) == 0 && s.up { // a step may have been its last
 			s.step(n)

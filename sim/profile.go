@@ -89,7 +89,7 @@ var everyFault = weights{
 // everyAction is how often each action comes where nothing else is said.
 var everyAction = weights{
 	"send": 40, "burst": 2, "read": 20, "reply": 4, "edit": 6, "recall": 4, "react": 6, "pin": 3, "mention": 6, "direct": 10,
-	"transient": 2, "typing": 2, "fetch": 6, "call send": 8, "call read": 3, "call fetch": 6, "erase": 2, "delete": 3, "clear": 2, "settings": 4,
+	"transient": 2, "typing": 2, "fetch": 6, "call send": 8, "call burst": 1, "call read": 3, "call fetch": 6, "erase": 2, "delete": 3, "clear": 2, "settings": 4,
 	"draft": 3, "create": 2, "add": 5, "remove": 4, "join": 3, "leave": 3, "answer join": 2, "role": 3, "transfer": 1, "mute": 2,
 	"update": 3, "rules": 2, "schedule": 3, "unschedule": 1, "contact": 5, "profile": 3, "options": 1, "receipts": 2, "badge": 1, "pull": 3,
 	"watch": 1, "retry": 2,
@@ -113,6 +113,7 @@ var variants = map[string]func(p *profile, chance *rand.Rand){
 	},
 	"slow": func(p *profile, chance *rand.Rand) {
 		p.faults = weights{"slow device": 20, "cut": 3, "crash": 1}
+		p.actions = p.actions.with(weights{"call burst": 8})
 		p.Faults, p.Window, p.DeviceMs, p.DrainMs = 25, 1+chance.IntN(3), 400, 30
 	},
 	"clock": func(p *profile, _ *rand.Rand) {

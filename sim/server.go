@@ -119,6 +119,7 @@ func (s *server) step(n uint32) {
 		w.trace.add("commit", uint64(n), uint64(after))
 		w.say(about{}, "partition %d commits position %d", n, after)
 	}
+	w.checkWakes()
 	s.wake()
 	switch {
 	case did:
