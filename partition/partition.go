@@ -58,6 +58,7 @@ type Partition struct {
 	woken      []Subscriber                        // who must be told that the position is published
 	roomsWoken []record.Conversation               // of the batch, in which there is somebody
 	fresh      map[record.Conversation][]*LogEntry // encoded events of the batch, of conversations in use
+	freshOrder []record.Conversation               // their order
 
 	mu  sync.RWMutex
 	mem committed // guarded by mu

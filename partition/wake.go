@@ -5,6 +5,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -101,7 +102,10 @@ func (p *Partition) encodeFresh() {
 		}
 		p.fresh[r.key.c] = append(entries, newLogEntry(r.now.Event, cur))
 	}
-	for c, entries := range p.fresh {
+	p.freshOrder = slices.AppendSeq(p.freshOrder[:0], maps.Keys(p.fresh))
+	slices.Sort(p.freshOrder) // what is evicted for them must not depend on the order of a map
+	for _, c := range p.freshOrder {
+		entries := p.fresh[c]
 		slices.SortFunc(entries, func(a, b *LogEntry) int { return int(a.Seq) - int(b.Seq) })
 		p.extendTail(c, entries)
 		p.rooms.extend(c, entries, func(seq tidemark.Seq) *record.Event { return p.overlay.events.find(seqKey{c, seq}).now.Event })
@@ -150,7 +154,9 @@ func (p *Partition) present(c record.Conversation, unsure bool) []*audience {
 		return found
 	}
 	p.mu.RUnlock()
-	for u, a := range p.online.audiences {
+	for it := p.online.ordinals.Iterator(); it.HasNext(); {
+		u := record.User(it.Next())
+		a := p.online.audiences[u]
 		m, err := p.member(c, u)
 		if err != nil {
 			p.log.Error("member cannot be read", "conversation", c, "err", err)
