@@ -5,6 +5,7 @@
 package sim
 
 import (
+	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
@@ -145,7 +146,7 @@ func tearDir(whole, synced *vfs.MemFS, dir string, seed uint64) {
 			continue
 		}
 		entire := !there && !strings.HasPrefix(name, "REACHED") // all else is synced before it gets its name
-		if left, ok := tear(safe, now, entire, chanceOf(seed, path)); ok {
+		if left, ok := tear(safe, now, entire, chanceOf(seed, numberless(names, name))); ok {
 			f, err := synced.Create(path, vfs.WriteCategoryUnspecified)
 			if err != nil {
 				panic("sim: a file in memory cannot be made: " + err.Error())
@@ -155,12 +156,33 @@ func tearDir(whole, synced *vfs.MemFS, dir string, seed uint64) {
 		}
 	}
 	names, _ = synced.List(dir)
+	slices.Sort(names)
 	for _, name := range names {
 		path := synced.PathJoin(dir, name)
-		if _, err := whole.Stat(path); err != nil && chanceOf(seed, path).IntN(2) == 0 {
+		if _, err := whole.Stat(path); err != nil && chanceOf(seed, numberless(names, name)).IntN(2) == 0 {
 			_ = synced.Remove(path) // its removal was not synced
 		}
 	}
+}
+
+// numberless is a name by which lots are drawn. The database's own goroutines draw the numbers of its files, which are not
+// the same each time: so it is the kind, and how many of the kind are newer.
+func numberless(names []string, name string) string {
+	kind := func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return -1
+			}
+			return r
+		}, name)
+	}
+	newer := 0
+	for _, other := range names {
+		if other > name && kind(other) == kind(name) {
+			newer++
+		}
+	}
+	return fmt.Sprint(kind(name), newer)
 }
 
 // tear is what a crash leaves of a file, or of one that is there whole or not at all; false: what was synced.
