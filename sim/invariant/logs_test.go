@@ -327,3 +327,12 @@ func TestADeviceShowsNothingThatItsUserMayNotSee(t *testing.T) {
 	w.converged(w.state(invariant.Who{User: "cat", Device: "phone"}, 2))
 	w.wants("S5")
 }
+
+func TestAScheduledMessageMayBeThereBeforeItIsSent(t *testing.T) {
+	w := begun(t)
+	later := w.write("ann", "later", text("1"))
+	w.answer(ann, 1, w.again(ann, 1, "a1", "2"), w.write("ann", "a1", text("2")), false)
+	w.answer(ann, 1, w.again(ann, 1, "later", "1"), later, true)
+	w.check()
+	w.wants("")
+}

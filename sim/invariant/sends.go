@@ -70,7 +70,11 @@ func (c *Checker) answer(from source, m *wire.Submit, a *wire.Submitted) {
 	first := s.answers[from.epoch]
 	if first == nil {
 		s.answers[from.epoch] = a
-		c.history(from.epoch, tidemark.ConversationID(a.Conversation)).keep(operation{seq: tidemark.Seq(a.Seq), call: s.first, back: c.now})
+		call := s.first
+		if a.Duplicate { // made by another try, or by the server at a time for which it was scheduled
+			call = 0
+		}
+		c.history(from.epoch, tidemark.ConversationID(a.Conversation)).keep(operation{seq: tidemark.Seq(a.Seq), call: call, back: c.now})
 		return
 	}
 	if first.Seq != a.Seq || first.Id != a.Id || first.TimeMs != a.TimeMs || string(first.Digest) != string(a.Digest) {
