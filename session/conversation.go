@@ -52,6 +52,9 @@ func (s *Session) appendConversation(dst []byte, k key, bytesMax int) (out []byt
 	}
 	if !t.begins {
 		t.start, t.last = r.at, r.last
+		if visible := max(t.Member.VisibleFrom, t.Head.Floor+1); visible > t.start { // since the frame before
+			t.start, t.joins = visible, true
+		}
 	} else if there, err := s.measure(&t, from, upTo); err != nil || !there {
 		return dst, false, err
 	}

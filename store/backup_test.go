@@ -324,7 +324,9 @@ func TestRestoreIsRefused(t *testing.T) {
 	}
 	damage("a file that is missing", func(dir string) { _ = os.Remove(table(dir)) })
 	damage("a file that is too short", func(dir string) { _ = os.Truncate(table(dir), 100) })
-	damage("another key", func(dir string) { _ = os.WriteFile(filepath.Join(dir, "seal.key"), []byte("another key of the same size"), 0o600) })
+	damage("another key", func(dir string) {
+		_ = os.WriteFile(filepath.Join(dir, "seal.key"), []byte("another key of the same size"), 0o600)
+	})
 	damage("another list of files", func(dir string) {
 		path := filepath.Join(dir, backupName)
 		text, _ := os.ReadFile(path)
