@@ -6,7 +6,6 @@ package sim
 
 import (
 	"fmt"
-	"hash/fnv"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
@@ -110,11 +109,4 @@ func span(events []*wire.Event) string {
 		return "none"
 	}
 	return fmt.Sprintf("%d to %d", events[0].Seq, events[len(events)-1].Seq)
-}
-
-// textOf is a number for a text, for the trace.
-func textOf(s string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(s))
-	return h.Sum64()
 }
