@@ -117,14 +117,21 @@ func callBurst(w *world, chance *rand.Rand) string {
 }
 
 func callSendTo(w *world, chance *rand.Rand, u tidemark.UserID, id tidemark.ConversationID) string {
+	c, clientID := w.sendCall(chance, u, id)
+	w.call(chance, c)
+	return fmt.Sprintf("%s submits %s to %s by a call", c.who, clientID, id)
+}
+
+// sendCall is a call by which a user, or the app, sends a message.
+func (w *world) sendCall(chance *rand.Rand, u tidemark.UserID, id tidemark.ConversationID) (c *call, clientID string) {
 	who, actor := invariant.Who{User: u}, core.Actor{User: u}
 	if chance.IntN(6) == 0 {
 		who, actor = invariant.Who{}, core.Actor{App: true}
 	}
 	m := w.message(chance, &wire.Message{})
-	clientID := fmt.Sprintf("call-%d", w.texts)
+	clientID = fmt.Sprintf("call-%d", w.texts)
 	n, epoch := tidemark.PartitionOfConversation(id, w.profile.Partitions), w.epoch
-	w.call(chance, &call{
+	return &call{
 		who:     who,
 		request: &wire.SubmitRequest{ClientId: clientID, Conversation: string(id), Action: &wire.SubmitRequest_Message{Message: m}},
 		command: func() core.Command {
@@ -146,8 +153,7 @@ func callSendTo(w *world, chance *rand.Rand, u tidemark.UserID, id tidemark.Conv
 			}
 		},
 		tries: chance.IntN(4),
-	})
-	return fmt.Sprintf("%s submits %s to %s by a call", who, clientID, id)
+	}, clientID
 }
 
 // isNow reports whether what was said under an epoch still holds: no older copy has come in its place since.

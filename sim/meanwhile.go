@@ -5,6 +5,8 @@
 package sim
 
 import (
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/journal"
 	"github.com/tidemark-im/tidemark/store"
@@ -65,19 +67,20 @@ func (s *server) answered(done func(core.Reply)) func(core.Reply) {
 	}
 }
 
-// admit is asked of a session while it registers: partitions go on meanwhile, unless this one is in the middle of a step.
+// admit is asked of a session while it registers: somebody writes meanwhile, unless a partition is in the middle of a step.
 func (s *server) admit() error {
 	chance := s.w.chance.network
-	if s.stepping || chance.IntN(2) == 0 || s.disk.trapped() {
+	if s.stepping || chance.IntN(4) > 0 || s.disk.trapped() {
 		return nil
 	}
-	for _, c := range append([]*conn(nil), s.conns...) {
-		c.handle()
-	}
+	c, _ := s.w.sendCall(chance, s.w.anyone(chance), s.w.anywhere(chance))
+	number := s.w.observer.Called(c.who, c.request)
+	s.w.carryOut(c, func(r core.Reply, answer proto.Message) {
+		s.w.observer.Answered(number, answer)
+		c.then(r)
+	})
 	for n := range s.set.Partitions() {
-		if chance.IntN(2) == 0 && s.up { // a step may have been its last
-			s.step(n)
-		}
+		s.step(n)
 	}
 	return nil
 }
