@@ -16,7 +16,7 @@ COUNT     ?= 6
 PKG       ?= ./...
 FOR       ?= 30m
 
-.PHONY: help build run test race check generate bench replay soak sim fuzz model microbench clean
+.PHONY: help build run test race check generate bench replay mutants soak sim fuzz model microbench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ soak: ## let real processes, networks, disks and clocks break for FOR (30m) and 
 
 sim: build ## run SEEDS (1000) simulated worlds from FROM (1) on; see docs/simulator.md
 	./tidemark sim --seeds $(SEEDS) --from $(FROM)
+
+mutants: ## build 49 faults into the code, one at a time, and show that the simulator finds each; rewrites docs/mutants.md
+	go run ./sim/mutants -seeds 300 -update docs/mutants.md
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)

@@ -57,8 +57,9 @@ var rooms = map[string]room{
 	"conformance/hostile":       {"root chain wire wire/wireconnect", "a server that misbehaves for client SDKs in any language: with a client's code in reach it would be made for that one"},
 	"conformance/hostile/drive": {"root client conformance/hostile", "it puts the Go SDK through the hostile server over the driver protocol, as drivers in other languages do"},
 
-	"docs/model": {"", "it runs spin over the model, and compares its README with the code as text"},
-	"sim":        {"root chain record wire core store store/faultfs journal partition session contract client client/replica verify sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
+	"docs/model":  {"", "it runs spin over the model, and compares its README with the code as text"},
+	"sim":         {"root chain record wire core store store/faultfs journal partition session contract client client/replica verify sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
+	"sim/mutants": {"sim", "it builds faults into the code and asks the simulator; it knows none of what it breaks"},
 
 	"soak": {"root chain wire wire/wireconnect client client/replica client/boltstore bench sim/invariant", "the soak is a user of the server's process and of the SDK: what it could call directly would not be the binary"},
 
