@@ -8,23 +8,30 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-im/tidemark/sim"
 )
 
 type simCommand struct {
-	Seed    *uint64       `placeholder:"N" help:"Run this seed alone."`
-	Seeds   uint64        `default:"1000" help:"How many seeds."`
-	From    uint64        `default:"1" help:"The first seed."`
-	For     time.Duration `placeholder:"TIME" help:"Run seeds for so long instead."`
-	Profile string        `placeholder:"NAME" help:"Run all seeds with this profile: ${simProfiles}. Default: each seed draws one."`
-	Without string        `placeholder:"LIST" help:"Decisions to leave out, as a failure prints them: 1-4,7,9-12."`
-	Story   bool          `help:"Tell what happens. Needs --seed, or is told of the seed that fails."`
-	Shrink  bool          `default:"true" negatable:"" help:"Leave out of a failure all that it does not need."`
-	JSON    bool          `name:"json" help:"Print one line of JSON at the end."`
-	Quiet   bool          `short:"q" help:"Print no progress."`
+	Seed      *uint64       `placeholder:"N" help:"Run this seed alone."`
+	Seeds     uint64        `default:"1000" help:"How many seeds."`
+	From      uint64        `default:"1" help:"The first seed."`
+	For       time.Duration `placeholder:"TIME" help:"Run seeds for so long instead."`
+	Profile   string        `placeholder:"NAME" help:"Run all seeds with this profile: ${simProfiles}. Default: each seed draws one."`
+	Without   string        `placeholder:"LIST" help:"Decisions to leave out, as a failure prints them: 1-4,7,9-12."`
+	Story     bool          `help:"Tell what happens. Needs --seed, or is told of the seed that fails."`
+	Shrink    bool          `default:"true" negatable:"" help:"Leave out of a failure all that it does not need."`
+	KeepGoing bool          `help:"Go on after a failure: print a line for each, and neither shrink nor tell."`
+	Jobs      int           `placeholder:"N" help:"How many seeds to run at a time. Default: one for each processor."`
+	JSON      bool          `name:"json" help:"Print one line of JSON at the end."`
+	Quiet     bool          `short:"q" help:"Print no progress."`
 }
 
 // Help says what it is about.
@@ -39,6 +46,7 @@ type simOutcome struct {
 	Seeds          uint64     `json:"seeds"` // that were run
 	SeedsPerMinute float64    `json:"seedsPerMinute"`
 	Failed         bool       `json:"failed"`
+	Failures       uint64     `json:"failures"`       // one, or with --keep-going all
 	Seed           uint64     `json:"seed,omitempty"` // that failed
 	Invariant      string     `json:"invariant,omitempty"`
 	Text           string     `json:"text,omitempty"`
@@ -58,20 +66,11 @@ func (c *simCommand) Run(ctx context.Context, output *Output) error {
 	if c.Seed != nil {
 		c.From, c.Seeds, c.For = *c.Seed, 1, 0
 	}
-	begun, told := time.Now(), time.Now()
-	outcome := simOutcome{}
-	var failed *sim.Result
-	for seed := c.From; ctx.Err() == nil && failed == nil && (c.For > 0 && time.Since(begun) < c.For || c.For == 0 && seed < c.From+c.Seeds); seed++ {
-		result := sim.Run(ctx, sim.Config{Seed: seed, Profile: c.Profile, Without: without})
-		outcome.Seeds++
-		outcome.Counts.Add(&result.Counts)
-		if result.Failure != nil {
-			failed = &result
-		}
-		if !c.Quiet && !c.JSON && time.Since(told) > 5*time.Second {
-			told = time.Now()
-			fmt.Fprintf(output.Err, "%d seeds, %.0f a minute\n", outcome.Seeds, float64(outcome.Seeds)/time.Since(begun).Minutes())
-		}
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	begun := time.Now()
+	outcome, failed, err := c.worlds(ctx, output, begun, without)
+	if err != nil {
+		return err
 	}
 	outcome.SeedsPerMinute = float64(outcome.Seeds) / time.Since(begun).Minutes()
 	if failed != nil {
@@ -79,7 +78,7 @@ func (c *simCommand) Run(ctx context.Context, output *Output) error {
 		outcome.Invariant, outcome.Text = failed.Failure.Invariant, failed.Failure.Error()
 	}
 	switch {
-	case failed == nil:
+	case failed == nil, c.KeepGoing:
 	case c.Shrink:
 		config := sim.Shrink(ctx, sim.Config{Seed: failed.Seed, Profile: c.Profile, Without: without}, failed)
 		config.Story = true
@@ -90,7 +89,67 @@ func (c *simCommand) Run(ctx context.Context, output *Output) error {
 	if failed != nil && failed.Failure != nil {
 		outcome.Command = failed.Failure.Command
 	}
-	return c.report(output, &outcome, failed)
+	return c.report(output, outcome, failed)
+}
+
+// gcPercent lets the heap grow further between two collections than is usual: worlds are small and short, and collecting
+// them took a third of the time.
+const gcPercent = 400
+
+// worlds runs the seeds, several at a time: each world has one thread. It stops at the first failure, which is that of the
+// lowest seed, as if they ran one after the other; or with --keep-going tells of each.
+func (c *simCommand) worlds(ctx context.Context, output *Output, begun time.Time, without []int) (*simOutcome, *sim.Result, error) {
+	var (
+		mu      sync.Mutex
+		outcome simOutcome
+		failed  *sim.Result
+		told    = begun
+		next    = c.From
+	)
+	take := func() (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		more := c.For > 0 && time.Since(begun) < c.For || c.For == 0 && next-c.From < c.Seeds
+		if ctx.Err() != nil || !more || failed != nil && !c.KeepGoing {
+			return 0, false
+		}
+		next++
+		return next - 1, true
+	}
+	ran := func(result *sim.Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		outcome.Seeds++
+		outcome.Counts.Add(&result.Counts)
+		if result.Failure != nil {
+			outcome.Failures++
+			if failed == nil || result.Seed < failed.Seed {
+				failed = result
+			}
+			if c.KeepGoing && !c.JSON {
+				fmt.Fprintf(output.Out, "seed %d, profile %s: %s\n", result.Seed, result.Profile, result.Failure.Error())
+			}
+		}
+		if !c.Quiet && !c.JSON && time.Since(told) > 5*time.Second {
+			told = time.Now()
+			fmt.Fprintf(output.Err, "%d seeds, %.0f a minute\n", outcome.Seeds, float64(outcome.Seeds)/time.Since(begun).Minutes())
+		}
+	}
+	if c.Jobs <= 0 {
+		c.Jobs = runtime.GOMAXPROCS(0)
+	}
+	var group errgroup.Group
+	for range c.Jobs {
+		group.Go(func() error {
+			for seed, more := take(); more; seed, more = take() {
+				result := sim.Run(ctx, sim.Config{Seed: seed, Profile: c.Profile, Without: without})
+				ran(&result)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return &outcome, failed, err
 }
 
 // report prints what has come out.
@@ -111,6 +170,9 @@ func (c *simCommand) report(output *Output, outcome *simOutcome, failed *sim.Res
 	}
 	if failed == nil {
 		return nil
+	}
+	if c.KeepGoing {
+		return fmt.Errorf("%d of %d seeds break a promise", outcome.Failures, outcome.Seeds)
 	}
 	if f := failed.Failure; f != nil && !c.JSON {
 		fmt.Fprintf(output.Out, "\n%s\n\nseed %d, profile %s: %d decisions lead to it:\n", f.Error(), failed.Seed, failed.Profile, len(f.History))

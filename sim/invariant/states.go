@@ -284,17 +284,27 @@ func summary(c *replica.Conversation) string {
 // had by then; of an edit, what it knows of its message, which may be kept no longer.
 func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
 	in, from, trimmed := x.ID, tidemark.Seq(x.Self.GetVisibleFrom()), max(x.Floor, y.Floor) > 0
-	forms := make(map[tidemark.Seq]string)
+	others := make(map[tidemark.Seq]*replica.Message, len(a.Messages[in]))
 	for i := range a.Messages[in] {
-		forms[a.Messages[in][i].Seq] = Form(&a.Messages[in][i])
+		others[a.Messages[in][i].Seq] = &a.Messages[in][i]
 	}
 	for i := range b.Messages[in] {
 		m := &b.Messages[in][i]
-		if want, both := forms[m.Seq]; both && m.Seq >= from && want != Form(m) && !(trimmed && m.Kind == replica.KindEdit) {
-			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, want)
+		if other := others[m.Seq]; other != nil && m.Seq >= from && !sameForm(other, m) && !(trimmed && m.Kind == replica.KindEdit) {
+			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, Form(other))
 		}
 	}
 	return nil
+}
+
+// sameForm reports whether Form says the same of both; it looks first at what needs no line.
+func sameForm(a, b *replica.Message) bool {
+	if a.ID == b.ID && a.Sender == b.Sender && a.Kind == b.Kind && a.EditSeq == b.EditSeq && a.RecallSeq == b.RecallSeq &&
+		a.EraseSeq == b.EraseSeq && a.PinSeq == b.PinSeq && a.ThreadCount == b.ThreadCount && a.Hidden == b.Hidden &&
+		(a.Body != nil) == (b.Body != nil) && len(a.Reactions) == 0 && len(b.Reactions) == 0 && proto.Equal(a.Content, b.Content) {
+		return true
+	}
+	return Form(a) == Form(b)
 }
 
 // Form is what an app shows of a message, in one line: the same line is the same form.
