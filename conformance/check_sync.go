@@ -19,6 +19,7 @@ var checksOfSync = []check{
 	{"2.5", "a cursor gets what changed after it, and nothing else", checkOnlyWhatChanged},
 	{"2.5", "a tail is never longer than limits.pageEventsMax", checkTailLimit},
 	{"2.6", "a checkpoint comes after everything that it covers, in the sync and live", checkCheckpoints},
+	{"2.6", "of what it was answered a device is told a checkpoint after its ping, if nothing else told it", checkAnswersAreCovered},
 	{"2.6", "a device that is killed after any frame goes on from the checkpoints before it and misses nothing", checkKilledAnywhere},
 	{"2.7", "synced.cursor covers all that was written before, and what it covers was delivered", checkSyncedCursor},
 	{"2.8", "prevSeq and prevDigest tell of a gap, which fetch fills", checkGap},
@@ -148,6 +149,14 @@ func checkCheckpoints(p *play) {
 	}
 	coversOnlyWhatCame(p, reader, written)
 	coversOnlyWhatCame(p, p.connect(carol, "tablet", func(h *wire.Hello) { h.Tail = 100 }), written)
+}
+
+func checkAnswersAreCovered(p *play) {
+	alice := p.user("alice")
+	alone := p.group(alice)
+	phone := p.connect(alice, "phone")
+	said := phone.say(alone, "to nobody")
+	phone.covered(said.GetPartition(), said.GetPosition())
 }
 
 // coversOnlyWhatCame goes through the frames of a device: at each checkpoint, all that was written up to it has come.

@@ -95,6 +95,20 @@ func TestTheRealServerConforms(t *testing.T) {
 	}
 }
 
+// With the usual heartbeat no device pings by itself while a check waits: what comes only after a ping must be asked for.
+func TestCheckpointsWithTheUsualHeartbeat(t *testing.T) {
+	url, key := serve(t, func(c *server.Config) { c.Heartbeat = 30 * time.Second })
+	kit, err := New(t.Context(), Config{URL: url, AdminKey: key, Only: []string{"2.6", "2.9"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range kit.Run(t.Context(), nil) {
+		if r.Outcome != OK {
+			t.Errorf("[%s] %s\nexpected %s\nseen     %s", r.Statement, r.What, r.Expected, r.Seen)
+		}
+	}
+}
+
 // statements are the numbers in PROTOCOL.md.
 func statements(t *testing.T) map[string]bool {
 	t.Helper()

@@ -184,8 +184,11 @@ func (d *device) reads(what string, ok func() bool) {
 	}
 }
 
-// covered reads until the device's checkpoints cover a position.
+// covered reads until the device's checkpoints cover a position. Behind answers alone a checkpoint may wait for a ping [2.6].
 func (d *device) covered(partition uint32, position uint64) {
+	if d.cursor.GetPositions()[partition] < position {
+		d.ping()
+	}
 	d.reads(fmt.Sprintf("a checkpoint of partition %d at or past %d", partition, position), func() bool {
 		return d.cursor.GetPositions()[partition] >= position
 	})
