@@ -65,7 +65,10 @@ func (r *refusal) String() string {
 	if r == nil {
 		return "success"
 	}
-	return fmt.Sprintf("HTTP %d %s", r.status, clip(r.text))
+	if r.detail == nil {
+		return fmt.Sprintf("HTTP %d %s", r.status, clip(r.text))
+	}
+	return fmt.Sprintf("HTTP %d %s, reason %v: %s", r.status, r.code, r.reason(), clip(r.message))
 }
 
 // answerTo makes an empty message of a type.

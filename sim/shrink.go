@@ -73,16 +73,10 @@ func ParseRanges(text string) (list []int, err error) {
 		if !found {
 			last = first
 		}
-		from, err := strconv.Atoi(first)
-		if err != nil {
-			return nil, err
-		}
-		to, err := strconv.Atoi(last)
-		if err != nil {
-			return nil, err
-		}
-		if from < 0 || to < from || to > 1_000_000 {
-			return nil, fmt.Errorf("%s is not a range of numbers", part)
+		from, fromErr := strconv.Atoi(first)
+		to, toErr := strconv.Atoi(last)
+		if fromErr != nil || toErr != nil || from < 0 || to < from || to > 1_000_000 {
+			return nil, fmt.Errorf("%q is neither a number nor a range of numbers, such as 7 or 9-12", part)
 		}
 		for n := from; n <= to; n++ {
 			list = append(list, n)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -41,6 +42,9 @@ func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	}
 	r := restoring{RestoreConfig: cfg, fs: Config{FS: cfg.FS}.fs()}
 	r.staged = r.fs.PathJoin(cfg.To, restoringName)
+	if within(cfg.To, cfg.From) {
+		return fail(fmt.Errorf("%s is in %s, of which nothing may be changed: name a directory outside of it", cfg.To, cfg.From))
+	}
 	if err := r.checkSource(); err != nil {
 		return fail(err)
 	}
@@ -99,12 +103,29 @@ func (r *restoring) checkSource() (err error) {
 	return err
 }
 
+// within reports whether a path is in a directory, by their names.
+func within(path, dir string) bool {
+	absolute, err := filepath.Abs(path)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return false
+	}
+	between, err := filepath.Rel(dir, absolute)
+	return err == nil && between != "." && between != ".." && !strings.HasPrefix(between, ".."+string(filepath.Separator))
+}
+
 // checkTarget refuses a directory with anything in it that is not an interrupted restore's.
 func (r *restoring) checkTarget() error {
-	names, err := r.fs.List(r.To)
-	if oserror.IsNotExist(err) {
+	info, err := r.fs.Stat(r.To)
+	switch {
+	case oserror.IsNotExist(err):
 		return nil
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s is a file: name a new directory", r.To)
 	}
+	names, err := r.fs.List(r.To)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,10 @@ func (c *conformanceCommand) Run(ctx context.Context, output *Output) error {
 	switch {
 	case c.Serve != "" && c.Drive:
 		return wrongUsage("give one of --serve and --drive")
+	case c.Serve != "" && (len(c.Only) > 0 || c.List || c.JSON):
+		return wrongUsage("--only, --list and --json do not belong to --serve: the list of scenarios is at /hostile/scenarios, the results at /hostile/results")
+	case c.Drive && c.List:
+		return wrongUsage("--list does not belong to --drive: the list of scenarios is at /hostile/scenarios")
 	case c.Serve != "":
 		return c.serve(ctx, output)
 	case c.Drive:
@@ -65,12 +69,17 @@ func (c *conformanceCommand) Run(ctx context.Context, output *Output) error {
 	if c.Parallel < 1 || c.Timeout <= 0 || c.Patience < 0 {
 		return wrongUsage("--parallel and --timeout must be above 0, --patience not below")
 	}
-	key, err := (&serverFlags{Data: c.Data, AdminKey: c.AdminKey}).key()
+	flags := serverFlags{URL: c.URL, Data: c.Data, AdminKey: c.AdminKey}
+	base, err := flags.base("the URL")
+	if err != nil {
+		return err
+	}
+	key, err := flags.key()
 	if err != nil {
 		return err
 	}
 	kit, err := conformance.New(ctx, conformance.Config{
-		URL: c.URL, AdminKey: key, Only: c.Only, Parallel: c.Parallel, Timeout: c.Timeout, Patience: c.Patience,
+		URL: base, AdminKey: key, Only: c.Only, Parallel: c.Parallel, Timeout: c.Timeout, Patience: c.Patience,
 	})
 	if err != nil {
 		return err

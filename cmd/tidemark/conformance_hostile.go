@@ -25,8 +25,12 @@ func (c *conformanceCommand) serve(ctx context.Context, output *Output) error {
 
 // drive puts the Go SDK through the scenarios of a hostile server.
 func (c *conformanceCommand) drive(ctx context.Context, output *Output) error {
+	base, err := (&serverFlags{URL: c.URL}).base("the URL")
+	if err != nil {
+		return err
+	}
 	ended := 0
-	results, err := drive.Run(ctx, drive.Config{URL: c.URL, Only: c.Only, Parallel: c.Parallel, Result: func(r hostile.Result) {
+	results, err := drive.Run(ctx, drive.Config{URL: base, Only: c.Only, Parallel: c.Parallel, Result: func(r hostile.Result) {
 		if ended++; !c.Quiet {
 			fmt.Fprintf(output.Err, "%d  %s %s\n", ended, r.Scenario, r.Verdict)
 		}

@@ -25,15 +25,23 @@ type serverFlags struct {
 
 // options checks the flags and answers the base URL and what every call carries.
 func (f *serverFlags) options() (base string, options connect.ClientOption, err error) {
-	base = strings.TrimRight(f.URL, "/")
-	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", nil, wrongUsage("--url is %q: it must be like http://127.0.0.1:8080", f.URL)
+	if base, err = f.base("--url"); err != nil {
+		return "", nil, err
 	}
 	key, err := f.key()
 	if err != nil {
 		return "", nil, err
 	}
 	return base, connect.WithInterceptors(bearer(key)), nil
+}
+
+// base is the URL without a slash at its end. name is what the user knows it by.
+func (f *serverFlags) base(name string) (string, error) {
+	base := strings.TrimRight(f.URL, "/")
+	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", wrongUsage("%s is %q: it must be like http://127.0.0.1:8080", name, f.URL)
+	}
+	return base, nil
 }
 
 // key is the admin key.
@@ -69,7 +77,7 @@ func readable(err error, address string) error {
 	case !errors.As(err, &refusal):
 		return err
 	case len(refusal.Details()) == 0 && refusal.Code() == connect.CodeUnavailable:
-		return fmt.Errorf("no server answers at %s: %w", address, errors.Unwrap(refusal))
+		return fmt.Errorf("no server answers at %s (is it running, and is --url right?): %w", address, errors.Unwrap(refusal))
 	}
 	return &refusedCall{refusal}
 }

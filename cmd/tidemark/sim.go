@@ -21,11 +21,11 @@ import (
 
 type simCommand struct {
 	Seed      *uint64       `placeholder:"N" help:"Run this seed alone."`
-	Seeds     uint64        `default:"1000" help:"How many seeds."`
-	From      uint64        `default:"1" help:"The first seed."`
+	Seeds     *uint64       `placeholder:"N" help:"How many seeds. Default: 1000."`
+	From      *uint64       `placeholder:"N" help:"The first seed. Default: 1."`
 	For       time.Duration `placeholder:"TIME" help:"Run seeds for so long instead."`
 	Profile   string        `placeholder:"NAME" help:"Run all seeds with this profile: ${simProfiles}. Default: each seed draws one."`
-	Without   string        `placeholder:"LIST" help:"Decisions to leave out, as a failure prints them: 1-4,7,9-12."`
+	Without   string        `placeholder:"LIST" help:"With --seed: decisions to leave out, as a failure prints them: 1-4,7,9-12."`
 	Story     bool          `help:"Tell what happens. Needs --seed, or is told of the seed that fails."`
 	Shrink    bool          `default:"true" negatable:"" help:"Leave out of a failure all that it does not need."`
 	KeepGoing bool          `help:"Go on after a failure: print a line for each, and neither shrink nor tell."`
@@ -63,12 +63,13 @@ func (c *simCommand) Run(ctx context.Context, output *Output) error {
 	if c.Profile != "" && !sim.HasProfile(c.Profile) {
 		return wrongUsage("sim --profile %s: there are %s", c.Profile, strings.Join(sim.Profiles(), ", "))
 	}
-	if c.Seed != nil {
-		c.From, c.Seeds, c.For = *c.Seed, 1, 0
+	first, seeds, err := c.seeds()
+	if err != nil {
+		return err
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	begun := time.Now()
-	outcome, failed, err := c.worlds(ctx, output, begun, without)
+	outcome, failed, err := c.worlds(ctx, output, begun, sim.Config{Seed: first, Profile: c.Profile, Without: without}, seeds)
 	if err != nil {
 		return err
 	}
@@ -96,20 +97,45 @@ func (c *simCommand) Run(ctx context.Context, output *Output) error {
 // them took a third of the time.
 const gcPercent = 400
 
-// worlds runs the seeds, several at a time: each world has one thread. It stops at the first failure, which is that of the
-// lowest seed, as if they ran one after the other; or with --keep-going tells of each.
-func (c *simCommand) worlds(ctx context.Context, output *Output, begun time.Time, without []int) (*simOutcome, *sim.Result, error) {
+// seeds says which seeds are run: the first, and how many where no time is given.
+func (c *simCommand) seeds() (first, count uint64, err error) {
+	first, count = 1, 1000
+	if c.From != nil {
+		first = *c.From
+	}
+	if c.Seeds != nil {
+		count = *c.Seeds
+	}
+	switch {
+	case c.Seed != nil && (c.Seeds != nil || c.From != nil || c.For != 0):
+		return 0, 0, wrongUsage("--seed runs one seed alone: leave --seeds, --from and --for out")
+	case c.Seed == nil && c.Without != "":
+		return 0, 0, wrongUsage("--without leaves out decisions of one seed: give --seed as well")
+	case c.Seeds != nil && c.For != 0:
+		return 0, 0, wrongUsage("give --seeds or --for, not both")
+	case count == 0 || c.For < 0 || c.Jobs < 0:
+		return 0, 0, wrongUsage("--seeds, --for and --jobs must be above 0")
+	case c.Seed != nil:
+		return *c.Seed, 1, nil
+	}
+	return first, count, nil
+}
+
+// worlds runs so many seeds from that of a world on, or as many as there is time for, several at a time: each world has one
+// thread. It stops at the first failure, which is that of the lowest seed, as if they ran one after the other; or with
+// --keep-going tells of each.
+func (c *simCommand) worlds(ctx context.Context, output *Output, begun time.Time, world sim.Config, seeds uint64) (*simOutcome, *sim.Result, error) {
 	var (
 		mu      sync.Mutex
 		outcome simOutcome
 		failed  *sim.Result
 		told    = begun
-		next    = c.From
+		next    = world.Seed
 	)
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		more := c.For > 0 && time.Since(begun) < c.For || c.For == 0 && next-c.From < c.Seeds
+		more := c.For > 0 && time.Since(begun) < c.For || c.For == 0 && next-world.Seed < seeds
 		if ctx.Err() != nil || !more || failed != nil && !c.KeepGoing {
 			return 0, false
 		}
@@ -142,7 +168,7 @@ func (c *simCommand) worlds(ctx context.Context, output *Output, begun time.Time
 	for range c.Jobs {
 		group.Go(func() error {
 			for seed, more := take(); more; seed, more = take() {
-				result := sim.Run(ctx, sim.Config{Seed: seed, Profile: c.Profile, Without: without})
+				result := sim.Run(ctx, sim.Config{Seed: seed, Profile: world.Profile, Without: world.Without})
 				ran(&result)
 			}
 			return nil

@@ -49,9 +49,9 @@ func Run(ctx context.Context, cfg Config) ([]hostile.Result, error) {
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	var list []hostile.Scenario
 	if err := cfg.call(ctx, http.MethodGet, "/hostile/scenarios", nil, &list); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("drive: no hostile server answers at %s (tidemark conformance --serve is one): %w", cfg.URL, err)
 	}
-	list, err := chosen(list, cfg.Only)
+	list, err := cfg.chosen(list)
 	if err != nil {
 		return nil, err
 	}
@@ -75,19 +75,19 @@ func Run(ctx context.Context, cfg Config) ([]hostile.Result, error) {
 	return results, errors.Join(errs...)
 }
 
-// chosen are the scenarios with the given names; all without names.
-func chosen(list []hostile.Scenario, only []string) (out []hostile.Scenario, err error) {
-	if len(only) == 0 {
+// chosen are the scenarios of Only.
+func (cfg *Config) chosen(list []hostile.Scenario) (out []hostile.Scenario, err error) {
+	if len(cfg.Only) == 0 {
 		return list, nil
 	}
 	known := map[string]hostile.Scenario{}
 	for _, sc := range list {
 		known[sc.Name] = sc
 	}
-	for _, name := range only {
+	for _, name := range cfg.Only {
 		sc, ok := known[name]
 		if !ok {
-			return nil, fmt.Errorf("drive: no scenario %q", name)
+			return nil, fmt.Errorf("drive: no scenario %q: %s/hostile/scenarios lists them", name, cfg.URL)
 		}
 		out = append(out, sc)
 	}
@@ -110,12 +110,12 @@ func (cfg *Config) call(ctx context.Context, method, path string, request, respo
 	}
 	a, err := cfg.HTTP.Do(q)
 	if err != nil {
-		return fmt.Errorf("drive: %w", err)
+		return err
 	}
 	defer a.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(a.Body, 4<<20))
 	if err == nil && a.StatusCode != http.StatusOK {
-		err = fmt.Errorf("drive: %s: %s: %s", path, a.Status, bytes.TrimSpace(data))
+		err = fmt.Errorf("%s: %s: %s", path, a.Status, bytes.TrimSpace(data))
 	}
 	if err == nil {
 		err = json.Unmarshal(data, response)
