@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What calls are answered, against brute force: pages (S5), counts and receipts (S11), contracts.
+// What calls are answered, against brute force: pages (S5), counts and receipts (S11).
 
 package sim
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
 
 	tidemark "github.com/tidemark-im/tidemark"
-	"github.com/tidemark-im/tidemark/contract"
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/sim/invariant"
@@ -184,42 +182,4 @@ func (w *world) lookAtReceipts(who invariant.Who, v *view) {
 func isMessage(e *wire.Event) bool {
 	link, _ := invariant.LinkOf(e)
 	return link.Kind == 1
-}
-
-// lookAtContracts compares the whole list of a user, and the members of one conversation, as contracts tell them.
-func (w *world) lookAtContracts(who invariant.Who, groups map[tidemark.ConversationID]bool) {
-	ids := slices.Sorted(maps.Keys(groups))
-	ask := &wire.ChangesRequest{Groups: &wire.GroupsContract{}}
-	if len(ids) > 0 {
-		ask.GroupMembers = []*wire.GroupMembersContract{{Conversation: string(ids[w.checks.chance.IntN(len(ids))])}}
-	}
-	answer, err := contract.Changes(w.server.set, who.User, ask)
-	if err != nil {
-		w.broken("S5", who, "", 0, "the contracts are refused: "+err.Error())
-		return
-	}
-	told := make(map[tidemark.ConversationID]bool)
-	for _, g := range answer.GetGroups().GetJoined() {
-		told[tidemark.ConversationID(g.Id)] = true
-	}
-	if answer.GetGroups().GetNextPageToken() == "" && !maps.Equal(told, groups) {
-		w.broken("S5", who, "", 0, fmt.Sprintf("the contract has the conversations %v, the logs say %v", slices.Sorted(maps.Keys(told)), ids))
-	}
-	for _, set := range answer.GroupMembers {
-		l := w.checks.logs[tidemark.ConversationID(set.Conversation)]
-		var got, want []tidemark.UserID
-		for _, m := range set.Members {
-			got = append(got, tidemark.UserID(m.User))
-		}
-		for user := range l.Stays {
-			if _, member := l.Member(user); member {
-				want = append(want, user)
-			}
-		}
-		slices.Sort(got)
-		slices.Sort(want)
-		if set.Error == nil && set.NextPageToken == "" && !slices.Equal(got, want) {
-			w.broken("S12", who, l.ID, 0, fmt.Sprintf("the contract has the members %v, the log says %v", got, want))
-		}
-	}
 }

@@ -35,8 +35,9 @@ type checks struct {
 	ids       []tidemark.ConversationID // of logs, ascending
 	published []tidemark.Position       // by partition: the furthest that was seen
 	epoch     tidemark.Epoch
-	reads     map[seat]tidemark.Seq    // read marks, which never fall
-	puller    *puller                  // nil until there are users
+	reads     map[seat]tidemark.Seq // read marks, which never fall
+	puller    *puller               // nil until there are users
+	keepers   map[tidemark.UserID]*keeper
 	ever      map[tidemark.Digest]bool // chain values at all events that there ever were, in all epochs
 	withdrawn map[uint64]bool          // events that a recall, an erasure or somebody for itself has taken away, by id
 }
@@ -59,7 +60,7 @@ type seat struct {
 func newChecks(seed uint64) *checks {
 	return &checks{
 		chance: rand.New(rand.NewPCG(seed, 6)), logs: make(map[tidemark.ConversationID]*logged), reads: make(map[seat]tidemark.Seq),
-		ever: make(map[tidemark.Digest]bool), withdrawn: make(map[uint64]bool),
+		ever: make(map[tidemark.Digest]bool), withdrawn: make(map[uint64]bool), keepers: make(map[tidemark.UserID]*keeper),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client"
+	"github.com/tidemark-im/tidemark/contract"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/sim/invariant"
@@ -127,6 +128,26 @@ var spoilt = map[string]struct {
 		l.Stays["nobody"] = []invariant.Stay{{Joined: 1, From: 1}}
 		w.look(w.users[1].id)
 	}},
+	"a contract leaves out who came": {"S8", func(w *world) {
+		w.look(w.users[1].id)
+		w.must(&core.AddMembers{Actor: core.Actor{App: true}, Conversation: "team", Members: []tidemark.UserID{w.users[2].id}})
+		w.keepNow(1, func(a *wire.ChangesResponse) { a.GroupMembers[0].Events = nil })
+	}},
+	"a contract leaves out a new name": {"S8", func(w *world) {
+		w.look(w.users[1].id)
+		name := "another name"
+		w.must(&core.UpdateUser{User: w.users[0].id, Nickname: &name})
+		w.keepNow(1, func(a *wire.ChangesResponse) { a.ChangedProfiles = nil })
+	}},
+	"a contract does not take a version": {"S7", func(w *world) {
+		w.look(w.users[1].id)
+		w.keepNow(1, func(a *wire.ChangesResponse) { a.Groups.Full = true })
+	}},
+	"a contract takes a version of another epoch": {"S9", func(w *world) {
+		w.look(w.users[1].id)
+		w.checks.keepers[w.users[1].id].epoch++
+		w.keepNow(1, func(*wire.ChangesResponse) {})
+	}},
 	"a record of a member is not what the log says": {"S12", func(w *world) {
 		l := w.checks.logs["team"]
 		l.Stays[w.users[1].id] = []invariant.Stay{{Joined: 2, From: 2}}
@@ -207,6 +228,18 @@ func (w *world) delta(seq tidemark.Seq) *wire.ConversationDelta {
 		Id: "team", HeadSeq: page.HeadSeq, HeadDigest: slices.Clone(page.HeadDigest), PrevSeq: e.Seq - 1, Events: []*wire.Event{e},
 		Unread: &unread, Mentions: &mentions,
 	}
+}
+
+// keepNow lets the keeper of a user ask what has changed, and take in an answer that is made wrong.
+func (w *world) keepNow(user int, spoil func(*wire.ChangesResponse)) {
+	k := w.checks.keepers[w.users[user].id]
+	answer, err := contract.Changes(w.server.set, k.who.User, w.question(k, "team", 100))
+	if err != nil {
+		panic(err)
+	}
+	spoil(answer)
+	w.keep(k, answer)
+	w.compareKept(k, "team", map[tidemark.ConversationID]bool{"team": true})
 }
 
 // page is a true answer for the second user.
