@@ -110,8 +110,8 @@ func copyFile(stop func() error, fs vfs.FS, from, to string) (_ uint32, err erro
 			return 0, err
 		}
 	}
-	sum := crc32.New(castagnoli)
-	if _, err := io.CopyBuffer(io.MultiWriter(struct{ io.Writer }{out}, sum), stoppable{stop, in}, make([]byte, 1<<20)); err != nil {
+	sum := crc32.New(castagnoli) // written to first: a vfs.File may change the bytes that it is given
+	if _, err := io.CopyBuffer(io.MultiWriter(sum, out), stoppable{stop, in}, make([]byte, 1<<20)); err != nil {
 		return 0, err
 	}
 	return sum.Sum32(), out.Sync()
