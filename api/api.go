@@ -113,10 +113,19 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Connect reads a request that is too large to its end; this is where the end is.
 	r.Body = http.MaxBytesReader(w, r.Body, 2*importBytesMax)
 	if r.URL.Path == wireconnect.AdminServiceCheckpointProcedure {
-		deadline, connection := time.Now().Add(backupTimeout), http.NewResponseController(w)
-		_, _ = connection.SetReadDeadline(deadline), connection.SetWriteDeadline(deadline) // where it cannot, the answer may be lost
+		a.giveTime(w, r)
 	}
 	a.mux.ServeHTTP(w, r)
+}
+
+// giveTime lets the app's call take as long as a backup may. Others, who will be refused, get no longer than usual for
+// sending their request.
+func (a *API) giveTime(w http.ResponseWriter, r *http.Request) {
+	if who, err := a.config.Auth.FromRequest(r); err != nil || !who.App {
+		return
+	}
+	deadline, connection := time.Now().Add(backupTimeout), http.NewResponseController(w)
+	_, _ = connection.SetReadDeadline(deadline), connection.SetWriteDeadline(deadline) // where it cannot, the answer may be lost
 }
 
 // do runs a command and returns its reply, a refusal being an error.

@@ -6,10 +6,14 @@ package api
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/gateway"
 )
 
 func TestLimiter(t *testing.T) {
@@ -57,5 +61,35 @@ func TestWaitersAreCounted(t *testing.T) {
 	w.leave("alice")
 	if len(w.count) != 1 {
 		t.Errorf("who does not wait is remembered: %v", w.count)
+	}
+}
+
+// connection notes how long a call is given.
+type connection struct {
+	*httptest.ResponseRecorder
+	read, write time.Time
+}
+
+func (c *connection) SetReadDeadline(t time.Time) error  { c.read = t; return nil }
+func (c *connection) SetWriteDeadline(t time.Time) error { c.write = t; return nil }
+
+// Who may not ask for a backup cannot keep a connection open as if it waited for one.
+func TestOnlyTheAppIsGivenTheTimeOfABackup(t *testing.T) {
+	key := strings.Repeat("k", 16)
+	auth, err := gateway.NewAuth(gateway.AuthConfig{AdminKey: key, HS256Secret: strings.Repeat("s", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := auth.Issue("alice", "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &API{config: Config{Auth: auth}}
+	for authorization, given := range map[string]bool{"Bearer " + key: true, "Bearer " + key + "x": false, "Bearer " + token: false, "": false} {
+		c, r := &connection{ResponseRecorder: httptest.NewRecorder()}, httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Authorization", authorization)
+		if a.giveTime(c, r); c.read.IsZero() == given || c.write.IsZero() == given {
+			t.Errorf("%q: read until %v, written until %v", authorization, c.read, c.write)
+		}
 	}
 }
