@@ -146,7 +146,7 @@ func (c *Config) complete() error {
 	if c.Backups == "" {
 		c.Backups = filepath.Join(c.DataDir, "backups")
 	}
-	if inside, err := filepath.Rel(filepath.Join(c.DataDir, "db"), c.Backups); err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
+	if c.backsUpIntoDatabase() {
 		return wrong("Backups", "is %q: it must not be inside the database", c.Backups)
 	}
 	if c.Listen == "" {
@@ -200,6 +200,20 @@ func (c *Config) complete() error {
 	}
 	c.completeWorld()
 	return nil
+}
+
+// backsUpIntoDatabase reports whether backups would be made inside the database, whichever of the paths is relative.
+func (c *Config) backsUpIntoDatabase() bool {
+	folder, err := filepath.Abs(c.Backups)
+	if err != nil {
+		return false
+	}
+	dir, err := filepath.Abs(filepath.Join(c.DataDir, "db"))
+	if err != nil {
+		return false
+	}
+	between, err := filepath.Rel(dir, folder)
+	return err == nil && between != ".." && !strings.HasPrefix(between, ".."+string(filepath.Separator))
 }
 
 // takeBackMax is the longest that a server writes nothing but what it lost.

@@ -151,7 +151,16 @@ func TestNewRefusesWithAdvice(t *testing.T) {
 	if entries, _ := os.ReadDir(foreign); len(entries) != 1 {
 		t.Errorf("something was written into a directory of something else: %v", entries)
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, filepath.Join(dir, "db", "backups"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, config := range []server.Config{
+		{DataDir: dir, Backups: filepath.Join(dir, "db")}, {DataDir: dir, Backups: relative},
 		{}, {DataDir: dir, Listen: "nonsense"}, {DataDir: dir, Listen: "127.0.0.1:99999"}, {DataDir: dir, Partitions: 1000},
 		{DataDir: dir, Heartbeat: time.Millisecond}, {DataDir: dir, Drain: time.Hour}, {DataDir: dir, CacheBytes: -1},
 	} {
