@@ -5,10 +5,12 @@
 package hostile
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemark-im/tidemark/wire"
@@ -104,5 +106,52 @@ func TestTakingBackNeedsTheSeal(t *testing.T) {
 	}
 	if !w.takeBack(h, lost, mark) || h.head() != 6 {
 		t.Fatal("given back twice, it is there twice")
+	}
+}
+
+// A run that nobody finishes fails, and takes its connections and its tokens with it.
+func TestRunThatNobodyFinishes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := New(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	begun, _ := s.newRun(&scenarios[0], "")
+	conn, answer, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.URL(), "http")+"/v1/connect", &websocket.DialOptions{Subprotocols: []string{wire.SubprotocolProto}})
+	if err != nil {
+		t.Fatal(err, answer)
+	}
+	defer conn.CloseNow()
+	hello, err := wire.AppendClientFrame(nil, wire.Proto, &wire.ClientFrame{Frame: &wire.ClientFrame_Hello{Hello: &wire.Hello{Token: begun.Devices[0].Token, DeviceId: "phone"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Write(ctx, websocket.MessageBinary, hello); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := conn.Read(ctx); err != nil {
+		t.Fatal("no welcome: ", err)
+	}
+	over := func() {
+		s.within(begun.Run, func(r *run) { r.deadline, r.decidedAt = time.Now().Add(-2*afterMax), time.Now().Add(-2*afterMax) })
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.forget()
+	}
+	over() // its time is over
+	for err == nil {
+		_, _, err = conn.Read(ctx)
+	}
+	over() // and long so
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.runs) != 0 || len(s.tokens) != 0 || len(s.open) != 0 || len(s.results) != 1 || s.results[0].Verdict != Failed {
+		t.Errorf("%d runs, %d tokens, connections %v, results %v are left", len(s.runs), len(s.tokens), s.open, s.results)
 	}
 }

@@ -269,7 +269,7 @@ func (s *stage) stored(id string, texts ...string) bool {
 	})
 }
 
-// onFirst makes a hook for connections up to a number: further ones get a right server.
+// upTo makes a hook for connections up to a number: further ones get a right server.
 func upTo(n int, hook func(*session) bool) func(*session) bool {
 	return func(ss *session) bool { return ss.number <= n && hook(ss) }
 }

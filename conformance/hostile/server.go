@@ -52,7 +52,7 @@ type Server struct {
 	tokens  map[string]*device
 	results []Result
 	issued  int
-	open    map[string]int // connections of a run
+	open    map[string]int // connections of a run; 0 is not kept
 }
 
 // Result is one row of the table.
@@ -164,22 +164,32 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "scenario %q: see GET /hostile/scenarios; sdk: at most 64 bytes", q.Scenario)
 		return
 	}
+	a, running := s.newRun(&scenarios[i], q.SDK)
+	if a == nil {
+		refuse(w, http.StatusTooManyRequests, "%d runs are under way: try again later", running)
+		return
+	}
+	a.URL = "http://" + cmp.Or(r.Host, s.listener.Addr().String())
+	answer(w, a)
+}
+
+// newRun begins a run, or answers nil and how many are under way.
+func (s *Server) newRun(sc *scenario, sdk string) (a *BeginResponse, running int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.forget(); n >= runsMax || len(s.runs) >= runsMax+decidedMax || s.ctx.Err() != nil {
-		refuse(w, http.StatusTooManyRequests, "%d runs are under way: try again later", n)
-		return
+		return nil, n
 	}
 	id := strings.ToLower(rand.Text()[:10])
-	run := newRun(id, &scenarios[i], q.SDK, func() string { s.issued++; return issue(id, s.issued) })
+	run := newRun(id, sc, sdk, func() string { s.issued++; return issue(id, s.issued) })
 	s.runs[id] = run
-	a := BeginResponse{Run: id, URL: "http://" + cmp.Or(r.Host, s.listener.Addr().String()), LimitMs: run.scenario.time().Milliseconds()}
+	a = &BeginResponse{Run: id, LimitMs: sc.time().Milliseconds()}
 	for _, d := range run.devices {
 		s.tokens[d.tokens[0]] = d
 		a.Devices = append(a.Devices, Device{DeviceID: d.id, User: d.user, Token: d.tokens[0]})
 	}
 	s.work.Go(func() { run.play(s.ctx) })
-	answer(w, a)
+	return a, 0
 }
 
 // issue makes a token. It has the form of a JWT, for SDKs that look into it; its signature is of nobody.
@@ -213,14 +223,16 @@ func (s *Server) forget() (open int) {
 		r.mu.Unlock()
 		if over {
 			delete(s.runs, id)
-			delete(s.open, id)
 		}
 	}
 	return open
 }
 
-// keep adds a row to the table. Both locks are held.
+// keep adds a row to the table, and ends the connections of the run. Both locks are held.
 func (s *Server) keep(r *run) {
+	for _, ss := range r.sessions() {
+		ss.cut()
+	}
 	s.results = append(s.results, Result{SDK: r.sdk, Scenario: r.scenario.name, Verdict: r.verdict, Reasons: r.reasons, TookMs: time.Since(r.begun).Milliseconds()})
 	s.results = s.results[max(0, len(s.results)-resultsMax):]
 }
@@ -231,24 +243,33 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &q) {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	run := s.runs[r.PathValue("run")]
-	if run == nil {
+	var v Verdict
+	known := s.within(r.PathValue("run"), func(run *run) {
+		open := run.verdict == ""
+		v = run.judge(&q)
+		if open && run.verdict != "" {
+			s.keep(run)
+		}
+	})
+	if !known {
 		refuse(w, http.StatusNotFound, "no run %q: it may have been forgotten", r.PathValue("run"))
 		return
 	}
+	answer(w, v)
+}
+
+// within does something with a run under both locks, under which nothing is written to a network; false: there is no such run.
+func (s *Server) within(id string, do func(*run)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run := s.runs[id]
+	if run == nil {
+		return false
+	}
 	run.mu.Lock()
 	defer run.mu.Unlock()
-	open := run.verdict == ""
-	v := run.judge(&q)
-	if open && run.verdict != "" {
-		s.keep(run)
-		for _, ss := range run.sessions() {
-			ss.cut()
-		}
-	}
-	answer(w, v)
+	do(run)
+	return true
 }
 
 // token gives a device a new token: for an SDK that is told that its own has expired.
@@ -259,29 +280,29 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &q) {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	run := s.runs[r.PathValue("run")]
-	if run == nil {
-		refuse(w, http.StatusNotFound, "no run %q", r.PathValue("run"))
-		return
+	token := ""
+	known := s.within(r.PathValue("run"), func(run *run) {
+		i := slices.IndexFunc(run.devices, func(d *device) bool { return d.id == q.DeviceID })
+		if i < 0 || len(run.devices[i].tokens) >= connectsMax {
+			return
+		}
+		d := run.devices[i]
+		token = d.tokens[len(d.tokens)-1]
+		if d.revoked[token] {
+			s.issued++
+			token = issue(run.id, s.issued)
+			d.tokens = append(d.tokens, token)
+			s.tokens[token] = d
+		}
+	})
+	switch {
+	case !known:
+		refuse(w, http.StatusNotFound, "no run %q: it may have been forgotten", r.PathValue("run"))
+	case token == "":
+		refuse(w, http.StatusBadRequest, "device %q: give one of the run's; a device has at most %d tokens", q.DeviceID, connectsMax)
+	default:
+		answer(w, map[string]string{"token": token})
 	}
-	run.mu.Lock()
-	defer run.mu.Unlock()
-	i := slices.IndexFunc(run.devices, func(d *device) bool { return d.id == q.DeviceID })
-	if i < 0 || len(run.devices[i].tokens) >= connectsMax {
-		refuse(w, http.StatusBadRequest, "device %q: give one of the run's; a run has at most %d tokens", q.DeviceID, connectsMax)
-		return
-	}
-	d := run.devices[i]
-	last := d.tokens[len(d.tokens)-1]
-	if d.revoked[last] {
-		s.issued++
-		last = issue(run.id, s.issued)
-		d.tokens = append(d.tokens, last)
-		s.tokens[last] = d
-	}
-	answer(w, map[string]string{"token": last})
 }
 
 // table answers what was found: as JSON, or with ?format=text as a table.
@@ -332,6 +353,8 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // connect is the life of one WebSocket.
 func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
+	s.work.Add(1) // nobody else waits for a connection that was taken over
+	defer s.work.Done()
 	h := &hijacked{ResponseWriter: w}
 	conn, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols: []string{wire.SubprotocolProto, wire.SubprotocolJSON}, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
@@ -458,7 +481,9 @@ func (ss *session) farewell(ctx context.Context, e *tidemark.Error) {
 // leave notes that a connection is over.
 func (s *Server) leave(ss *session) {
 	s.mu.Lock()
-	s.open[ss.run.id]--
+	if s.open[ss.run.id]--; s.open[ss.run.id] <= 0 {
+		delete(s.open, ss.run.id)
+	}
 	s.mu.Unlock()
 	ss.run.mu.Lock()
 	defer ss.run.mu.Unlock()

@@ -91,6 +91,20 @@ func (s *Server) caller(ctx context.Context) (*device, error) {
 	return d, nil
 }
 
+// callerIn is caller, with a conversation of which the caller is a member.
+func (s *Server) callerIn(ctx context.Context, id string) (*device, *history, error) {
+	d, err := s.caller(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := d.log(id)
+	if err != nil {
+		d.run.mu.Unlock()
+		return nil, nil, err
+	}
+	return d, h, nil
+}
+
 // log is a conversation of the caller.
 func (d *device) log(id string) (*history, error) {
 	h := d.world.logs[id]
@@ -178,15 +192,11 @@ func (s *syncService) Ack(ctx context.Context, q *wire.AckRequest) (*wire.AckRes
 
 // Verify answers the chain value at a seq.
 func (s *syncService) Verify(ctx context.Context, q *wire.VerifyRequest) (*wire.VerifyResponse, error) {
-	d, err := s.server.caller(ctx)
+	d, h, err := s.server.callerIn(ctx, q.Conversation)
 	if err != nil {
 		return nil, err
 	}
 	defer d.run.mu.Unlock()
-	h, err := d.log(q.Conversation)
-	if err != nil {
-		return nil, err
-	}
 	seq := q.Seq
 	if seq == 0 {
 		seq = h.head()
@@ -287,15 +297,11 @@ func (s *messageService) Submit(ctx context.Context, q *wire.SubmitRequest) (*wi
 
 // Fetch answers a page of history.
 func (s *messageService) Fetch(ctx context.Context, q *wire.FetchRequest) (*wire.Fetched, error) {
-	d, err := s.server.caller(ctx)
+	d, h, err := s.server.callerIn(ctx, q.Conversation)
 	if err != nil {
 		return nil, err
 	}
 	defer d.run.mu.Unlock()
-	h, err := d.log(q.Conversation)
-	if err != nil {
-		return nil, err
-	}
 	d.fetches++
 	switch from := q.From.(type) {
 	case *wire.FetchRequest_After:
@@ -319,15 +325,11 @@ func (s *messageService) Read(ctx context.Context, q *wire.ReadRequest) (*wire.R
 
 // Receipts answers that nobody has read anything.
 func (s *messageService) Receipts(ctx context.Context, q *wire.ReceiptsRequest) (*wire.ReceiptsResponse, error) {
-	d, err := s.server.caller(ctx)
+	d, h, err := s.server.callerIn(ctx, q.Conversation)
 	if err != nil {
 		return nil, err
 	}
 	defer d.run.mu.Unlock()
-	h, err := d.log(q.Conversation)
-	if err != nil {
-		return nil, err
-	}
 	return &wire.ReceiptsResponse{Seq: q.Seq, Members: uint32(len(h.members) - 1)}, nil
 }
 
@@ -338,15 +340,11 @@ type conversationService struct {
 
 // Get answers one conversation.
 func (s *conversationService) Get(ctx context.Context, q *wire.GetRequest) (*wire.GetResponse, error) {
-	d, err := s.server.caller(ctx)
+	d, h, err := s.server.callerIn(ctx, q.Conversation)
 	if err != nil {
 		return nil, err
 	}
 	defer d.run.mu.Unlock()
-	h, err := d.log(q.Conversation)
-	if err != nil {
-		return nil, err
-	}
 	return &wire.GetResponse{Conversation: d.world.summary(h, d.user)}, nil
 }
 
@@ -366,15 +364,11 @@ func (s *conversationService) List(ctx context.Context, _ *wire.ListRequest) (*w
 
 // ListMembers answers the members.
 func (s *conversationService) ListMembers(ctx context.Context, q *wire.ListMembersRequest) (*wire.ListMembersResponse, error) {
-	d, err := s.server.caller(ctx)
+	d, h, err := s.server.callerIn(ctx, q.Conversation)
 	if err != nil {
 		return nil, err
 	}
 	defer d.run.mu.Unlock()
-	h, err := d.log(q.Conversation)
-	if err != nil {
-		return nil, err
-	}
 	a := &wire.ListMembersResponse{}
 	for _, user := range h.members {
 		a.Members = append(a.Members, &wire.Member{User: user, Role: wire.Role_MEMBER, JoinedSeq: 1, ReadSeq: h.read[user], DeliveredSeq: h.read[user]})

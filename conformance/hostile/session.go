@@ -119,7 +119,7 @@ func (ss *session) bytes(data []byte) { ss.queue(parcel{raw: true, data: data}) 
 // cut breaks the connection after what is queued.
 func (ss *session) cut() { ss.queue(parcel{cut: true}) }
 
-// run writes what is queued until the connection ends.
+// write writes what is queued until the connection ends.
 func (ss *session) write(ctx context.Context) {
 	for {
 		ss.run.mu.Lock()
