@@ -422,7 +422,7 @@ func TestWorkThatGrowsIsFound(t *testing.T) {
 		"| a message | 1 | 7 | 272 | 0 | 3 | 400 | 60 |\n": !raceDetector,
 		"| a message | 1 | 7 | 273 | 0 | 3 | 400 | 40 |\n": true,
 		"| a message | 2 | 7 | 272 | 0 | 3 | 400 | 40 |\n": true,
-		old + "| a ping | 0 | 0 | 0 | 0 | 1 | 4 | 2 |\n":     true,
+		old + "| a ping | 0 | 0 | 0 | 0 | 1 | 4 | 2 |\n":   true,
 		"": true,
 	} {
 		if got := compareWork(old, now) != ""; got != found {
