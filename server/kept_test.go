@@ -220,9 +220,11 @@ type device struct {
 	cursor string // JSON; "": none yet
 }
 
-// pull answers what is new of the team, and stores the cursor.
+// pull answers what is new of the team, and stores the cursor. A command that changes nothing goes first: what was answered
+// before it is published by the time it is answered itself.
 func (d *device) pull() answer {
 	d.n.t.Helper()
+	d.n.ok(d.n.as("bob", "MessageService/Read", `{"conversation":"team","seq":"1"}`))
 	request := `{"deviceId":"` + d.id + `"}`
 	if d.cursor != "" {
 		request = `{"deviceId":"` + d.id + `","cursor":` + d.cursor + `}`
