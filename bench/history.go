@@ -82,7 +82,7 @@ func fill(ctx context.Context, target *Target, a *App, config HistoryConfig, wri
 	}
 	measured.after, _ = target.Usage()
 	result := Result{
-		Name: "import", What: fmt.Sprintf("%s events, %s a call", grouped(float64(config.Events)), grouped(importBatch)), Operations: uint64(config.Events),
+		Name: "fill", Events: config.Events, What: fmt.Sprintf("%s events by AdminService/Import, %s a call", grouped(float64(config.Events)), grouped(importBatch)), Operations: uint64(config.Events),
 		PerSecond: float64(config.Events) / measured.duration().Seconds(), DurationMs: milliseconds(measured.duration()), PayloadBytes: config.Payload,
 		Checked: true,
 	}
@@ -106,7 +106,7 @@ func readPages(ctx context.Context, target *Target, a *App, config HistoryConfig
 		conns[i] = c
 	}
 	result := Result{
-		Name: "history", Connections: config.Connections, PayloadBytes: config.Payload,
+		Name: "history", Events: config.Events, Connections: config.Connections, PayloadBytes: config.Payload,
 		What: fmt.Sprintf("pages of %d from %s events, %d connections", config.Page, grouped(float64(config.Events)), config.Connections),
 	}
 	course := &course{}

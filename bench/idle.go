@@ -69,6 +69,7 @@ func Idle(ctx context.Context, target *Target, config IdleConfig, output Output)
 		DurationMs: milliseconds(connected.At.Sub(before.At)), PerSecond: float64(n) / connected.At.Sub(before.At).Seconds(), Machine: machine,
 	}
 	result.latency(times)
+	result.LoadCPUPercent = 100 * (connected.LoadCPU - before.LoadCPU).Seconds() / connected.At.Sub(before.At).Seconds()
 	if known {
 		result.ServerCPUUsPerOp = float64((connected.CPU - before.CPU).Microseconds()) / float64(n)
 		result.ServerCPUPercent = 100 * (held.CPU - settled.CPU).Seconds() / held.At.Sub(settled.At).Seconds()

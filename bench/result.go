@@ -36,12 +36,14 @@ type Result struct {
 	ServerCPUUsPerOp float64 `json:"serverCpuUsPerOp,omitempty"` // processor time of the server's process for one operation, µs
 	ServerCPUPercent float64 `json:"serverCpuPercent,omitempty"` // of one core
 	ServerRSSBytes   uint64  `json:"serverRssBytes,omitempty"`   // resident at the end
+	LoadCPUPercent   float64 `json:"loadCpuPercent,omitempty"`   // of one core: what making the load takes of a machine that it shares with the server
 	DiskBytes        uint64  `json:"diskBytes,omitempty"`        // of the data directory at the end
 	DiskBytesPerOp   float64 `json:"diskBytesPerOp,omitempty"`   // growth, before compaction
 
 	Members             int     `json:"members,omitempty"`             // fanout, room: members online
 	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout, room: mean latency of the slowest member over that of the median one
 	RSSPerConnection    float64 `json:"rssPerConnection,omitempty"`    // idle: resident bytes that one connection adds
+	Events              int     `json:"events,omitempty"`              // history, start, grow, disk: stored
 	Conversations       int     `json:"conversations,omitempty"`       // sync: of the user
 	Changed             int     `json:"changed,omitempty"`             // sync: since the cursor
 	ReceivedBytesPerOp  float64 `json:"receivedBytesPerOp,omitempty"`  // sync: server to client
@@ -76,6 +78,9 @@ func (r *Result) latency(l latencies) {
 
 // usage puts what the server's process used between two readings into the result.
 func (r *Result) usage(target *Target, before, after Usage, operations uint64) {
+	if took := after.At.Sub(before.At); took > 0 {
+		r.LoadCPUPercent = 100 * (after.LoadCPU - before.LoadCPU).Seconds() / took.Seconds()
+	}
 	if target.PID != 0 && operations > 0 {
 		cpu := after.CPU - before.CPU
 		r.ServerCPUUsPerOp = float64(cpu.Microseconds()) / float64(operations)
@@ -107,6 +112,7 @@ var columns = []struct {
 	{"max ms", func(r *Result) string { return decimals(r.MaxMs) }},
 	{"server CPU µs/op", func(r *Result) string { return decimals(r.ServerCPUUsPerOp) }},
 	{"server CPU %", func(r *Result) string { return decimals(r.ServerCPUPercent) }},
+	{"load CPU %", func(r *Result) string { return decimals(r.LoadCPUPercent) }},
 	{"RSS MiB", func(r *Result) string { return mebibytes(r.ServerRSSBytes) }},
 	{"disk B/op", func(r *Result) string { return decimals(r.DiskBytesPerOp) }},
 	{"notes", func(r *Result) string { return r.notes() }},

@@ -57,7 +57,7 @@ func Start(ctx context.Context, server ServerConfig, config StartConfig, output 
 	}
 	times := newLatencies()
 	result := Result{
-		Name: "start", Operations: uint64(config.Kills), Conversations: config.Conversations, PayloadBytes: config.Payload, Machine: machine,
+		Name: "start", Events: config.Events, Operations: uint64(config.Kills), Conversations: config.Conversations, PayloadBytes: config.Payload, Machine: machine,
 		What: fmt.Sprintf("after kill -9, with %s events in %s conversations", grouped(float64(each*config.Conversations)), grouped(float64(config.Conversations))),
 	}
 	begun := time.Now()

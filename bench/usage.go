@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Usage struct {
 	At       time.Time
 	CPU      time.Duration // user and system, in steps of 10 ms
 	RSSBytes uint64        // resident now
+	LoadCPU  time.Duration // what this process, which makes the load, has used: user and system
 }
 
 // tickOfCPU is the unit of processor times in /proc: the kernel shows 100 a second on every architecture.
@@ -28,10 +30,20 @@ const tickOfCPU = 10 * time.Millisecond
 // Usage reads what the server's process has used; ok is false where the process is not known.
 func (t *Target) Usage() (usage Usage, ok bool) {
 	if t.PID == 0 {
-		return Usage{At: time.Now()}, false
+		return Usage{At: time.Now(), LoadCPU: ownCPU()}, false
 	}
 	usage, err := processUsage(t.PID)
+	usage.LoadCPU = ownCPU()
 	return usage, err == nil
+}
+
+// ownCPU is the processor time of this process, user and system.
+func ownCPU() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func processUsage(pid int) (Usage, error) {
