@@ -13,6 +13,7 @@ FUZZTIME  ?= 10s
 SEEDS     ?= 1000
 FROM      ?= 1
 COUNT     ?= 6
+BENCH     ?=
 PKG       ?= ./...
 FOR       ?= 30m
 
@@ -61,8 +62,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 model: ## check the model of the dirty set and the checkpoints with spin, and that it can fail (docs/model)
 	tools/model.sh
 
-microbench: ## run the micro-benchmarks of PKG (./...) COUNT (6) times with allocation counts, as benchstat reads them
-	go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG)
+microbench: ## run the micro-benchmarks of a message's path COUNT (6) times and compare with docs/microbench.txt; SAVE=yes saves them there; BENCH, PKG choose
+	@COUNT=$(COUNT) BENCH='$(BENCH)' PKG='$(if $(filter-out ./...,$(PKG)),$(PKG))' tools/microbench.sh
 
 clean: ## remove what was built (never data)
 	rm -f tidemark
