@@ -83,6 +83,7 @@ type Standing struct {
 	State         string
 	Outbox        int
 	Waiting       string // what is in it, by state
+	Stale         string // why profiles that changed could not be brought here; "": they were
 	Rest          string // the own profile and contacts, as text
 	Conversations []ShownConversation
 }
@@ -100,7 +101,7 @@ type ShownConversation struct {
 	Stored   int // events it has
 	Removed  bool
 	Doubt    bool
-	Rest     string // its title, settings, own record, and the other's profile, as text
+	Rest     string // its title, settings, own record, and the profile of a contact, as text
 }
 
 // What a device is asked, a line each.
@@ -211,7 +212,7 @@ func (d *device) answer(ctx context.Context, asked <-chan string) {
 					close(d.calm)
 				}
 			case ask == askStand:
-				d.tell(Told{Kind: Stands, Standing: d.standing()})
+				d.tell(Told{Kind: Stands, Standing: d.standing(ctx)})
 			}
 		case <-ctx.Done():
 			return
@@ -219,8 +220,18 @@ func (d *device) answer(ctx context.Context, asked <-chan string) {
 	}
 }
 
-func (d *device) standing() *Standing {
-	s := &Standing{State: d.client.State().String(), Outbox: len(d.client.Outbox())}
+// standing is how the device stands. Profiles that changed are brought first: without being asked, the SDK does that after each
+// synchronisation only. What others are called who are no contacts comes with what they say, so devices may differ in that.
+func (d *device) standing(ctx context.Context) *Standing {
+	stale := ""
+	if d.client.State() == client.Synced {
+		ctx, cancel := context.WithTimeout(ctx, callMax)
+		defer cancel()
+		if err := d.client.Refresh(ctx); err != nil {
+			stale = err.Error()
+		}
+	}
+	s := &Standing{State: d.client.State().String(), Outbox: len(d.client.Outbox()), Stale: stale}
 	for _, o := range d.client.Outbox() {
 		s.Waiting += fmt.Sprintf(" %s to %s", o.State, o.Conversation)
 	}
@@ -232,8 +243,10 @@ func (d *device) standing() *Standing {
 			ID: c.ID, Seq: seq, Digest: digest.String(), Head: c.HeadSeq, Read: tidemark.Seq(c.Self.GetReadSeq()),
 			From: tidemark.Seq(c.Self.GetVisibleFrom()), Unread: c.Unread, Mentions: c.Mentions, Removed: c.Removed, Doubt: c.Doubt.Open,
 		}
-		peer, _ := c.ID.Peer(d.client.User())
-		other, _ := d.client.StoredProfile(peer)
+		var other *wire.Profile
+		if peer, direct := c.ID.Peer(d.client.User()); direct && c.Self.GetContact() == wire.ContactState_CONTACT {
+			other, _ = d.client.StoredProfile(peer)
+		}
 		shown.Rest = fmt.Sprint(plain(c.Info), plain(c.Self), plain(other), c.LastTimeMs)
 		for _, s := range c.Segments {
 			shown.Stored += int(s.To - s.From + 1)
@@ -425,8 +438,10 @@ func (d *device) call(ctx context.Context, in tidemark.ConversationID, n int) (e
 	switch {
 	case n < 88:
 		_, err = d.client.History(ctx, in, client.Page{Before: d.some(in, 200) + 1, Limit: 1 + d.random.IntN(60)})
-	case n < 90:
+	case n < 89:
 		_, err = d.client.Members(ctx, in)
+	case n < 91:
+		err = d.befriend(ctx)
 	case n < 92:
 		_, err = d.client.Receipts(ctx, &wire.ReceiptsRequest{Conversation: string(in), Seq: uint64(d.some(in, 10))})
 	case n < 94:
@@ -441,6 +456,22 @@ func (d *device) call(ctx context.Context, in tidemark.ConversationID, n int) (e
 		err = d.client.Leave(ctx, in)
 	default:
 		err = d.client.Typing(in, true)
+	}
+	return err
+}
+
+// befriend changes how the user stands to another.
+func (d *device) befriend(ctx context.Context) (err error) {
+	peer := tidemark.UserID(d.config.Peers[d.random.IntN(len(d.config.Peers))])
+	switch n := d.random.IntN(8); {
+	case n < 3:
+		_, err = d.client.RequestContact(ctx, peer, d.words())
+	case n < 5:
+		_, err = d.client.AnswerContact(ctx, peer, d.random.IntN(4) > 0)
+	case n < 6:
+		err = d.client.RemoveContact(ctx, peer)
+	default:
+		err = d.client.Remark(ctx, peer, fmt.Sprintf("%s no. %d", peer, d.number))
 	}
 	return err
 }

@@ -156,12 +156,12 @@ func (k *keeper) startProcess(ctx context.Context, config DeviceConfig, asked <-
 // DeviceVariable is set in the environment of a process that is to be a device: its program calls [Device].
 const DeviceVariable = "TIDEMARK_SOAK_DEVICE"
 
-// ask passes a request on; a device that is dead or does not listen is not asked.
+// ask passes a request on; a device that is dead, or hangs, is not asked.
 func (k *keeper) ask(what string) {
 	select {
 	case k.asked <- what:
 	case <-k.gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(answerMax):
 	}
 }
 
@@ -192,7 +192,7 @@ func (k *keeper) stop() error {
 	k.ask(askStop)
 	select {
 	case <-k.gone:
-	case <-time.After(time.Minute):
+	case <-time.After(answerMax):
 		k.kill()
 		<-k.gone
 		return fmt.Errorf("soak: device %s did not stop", k.name())
@@ -217,8 +217,9 @@ func (k *keeper) stand(ctx context.Context) (*Standing, error) {
 	}
 }
 
-// answerMax is how long a device may take to tell how it stands.
-const answerMax = 30 * time.Second
+// answerMax is after how long a device that does not answer hangs: so much longer than an answer takes that no other work of the
+// machine can be the reason.
+const answerMax = 2 * time.Minute
 
 // autopsy ends a device that hangs, and says what it was doing.
 func (k *keeper) autopsy() string {

@@ -46,8 +46,8 @@ type shown struct {
 }
 
 // hearsayMax is how long after a text was shown it may become known who wrote it: what the processes of devices tell takes a
-// way of its own, and a message may be faster.
-const hearsayMax = 30 * time.Second
+// way of its own, and a message may be faster. In the end everything has been told.
+const hearsayMax = 2 * time.Minute
 
 // sending names a submission.
 type sending struct {

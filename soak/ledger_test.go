@@ -113,6 +113,9 @@ func TestTheCalmFindsWhatIsWrong(t *testing.T) {
 		finds string // part of what is said; "": nothing
 	}{
 		{"nothing", func(*Standing) {}, ""},
+		{"not everything sent", func(s *Standing) { s.Outbox = 1 }, "1 in its outbox"},
+		{"not connected", func(s *Standing) { s.State = "offline" }, "offline"},
+		{"old profiles", func(s *Standing) { s.Stale = "no answer" }, "no answer"},
 		{"less", func(s *Standing) { s.Conversations[0].Seq = 3 }, "the server 4"},
 		{"others", func(s *Standing) { s.Conversations[0].Digest = tidemark.Digest{8}.String() }, "with digest"},
 		{"doubt", func(s *Standing) { s.Conversations[0].Doubt = true }, "doubts"},
@@ -122,13 +125,13 @@ func TestTheCalmFindsWhatIsWrong(t *testing.T) {
 		{"not shown", func(s *Standing) { s.Conversations = s.Conversations[:1] }, "does not show"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &Standing{Conversations: []ShownConversation{
+			s := &Standing{State: "synced", Conversations: []ShownConversation{
 				{ID: "c", Seq: 4, Digest: logs["c"].digest.String(), From: 1, Read: 2, Unread: 1, Stored: 4},
 				{ID: direct, Digest: logs[direct].digest.String(), From: 1},
 			}}
 			c.wrong(s)
 			r := &run{keepers: []*keeper{{config: DeviceConfig{User: "ann", Device: "phone"}}}}
-			got := r.differ([]*Standing{s}, logs)
+			got := told(append(r.busy([]*Standing{s}), r.differ([]*Standing{s}, logs)...))
 			if (got == "") != (c.finds == "") || !strings.Contains(got, c.finds) {
 				t.Fatalf("want %q, found %q", c.finds, got)
 			}

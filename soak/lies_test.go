@@ -6,7 +6,6 @@
 package soak
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -134,7 +133,7 @@ func TestARunFindsALiar(t *testing.T) {
 					d.Conversations = kept
 				}
 			})
-		}, "S8 S11 Y1 C3", "harbour"},
+		}, "S8 S11 Y1 C3 C6", "(harbour, ann/laptop)"},
 		{"a body that nobody wrote", false, func(string) lies {
 			return toOne("bob", "laptop", func(f *wire.ServerFrame) {
 				for _, c := range f.GetDelta().GetConversations() {
@@ -160,21 +159,22 @@ func TestARunFindsALiar(t *testing.T) {
 		t.Run(lie.name, func(t *testing.T) {
 			t.Parallel()
 			config := newConfig(t, 1)
-			config.For, config.CalmMax, config.Users, config.Pace = time.Minute, 20*time.Second, 3, 50*time.Millisecond
+			config.For, config.Patience, config.Users, config.Pace = time.Minute, 40, 3, 50*time.Millisecond
 			if lie.whole {
 				config.For = 6 * time.Second
 			}
 			config.Progress, config.lies = nil, lie.lies(config.Dir)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-			defer cancel()
-			_, err := Run(ctx, config)
+			_, err := Run(t.Context(), config)
 			if err == nil {
 				t.Fatal("nobody has found out")
 			}
+			found, _, _ := strings.Cut(err.Error(), "\n\n") // what follows is told for people
 			for number := range strings.FieldsSeq(lie.finds) {
-				if said, _, _ := strings.Cut(err.Error(), "\n"); strings.Contains(said, number+": ") && strings.Contains(said, lie.about) {
-					t.Logf("%.300v", err)
-					return
+				for line := range strings.Lines(found) {
+					if strings.Contains(line, number+": ") && strings.Contains(line, lie.about) {
+						t.Logf("%.300s", line)
+						return
+					}
 				}
 			}
 			t.Fatalf("want one of %s found broken: %v", lie.finds, err)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -29,8 +30,6 @@ func (r *run) settle(ctx context.Context) error {
 	r.say("%6s  calm from here on", time.Since(r.begin).Round(time.Second))
 	r.journal.write("world", "calm")
 	r.checker.Happened(invariant.Incident{Kind: invariant.Calm})
-	ctx, cancel := context.WithTimeoutCause(ctx, r.CalmMax, fmt.Errorf("soak: Y1: not all devices agree %s after everything was mended", r.CalmMax))
-	defer cancel()
 	for _, k := range r.keepers {
 		if k.over.Load() {
 			k.crash()
@@ -101,104 +100,180 @@ type truth struct {
 	digest tidemark.Digest
 }
 
-// agree waits until every device has the digests of the server.
+// How often all devices are asked in the calm. It is counted in rounds and not in time: in a round every device answers, and on
+// a machine that is busy with something else that takes as long as all the rest that they do.
+const (
+	roundPause  = 300 * time.Millisecond // between two rounds
+	patienceFew = 100                    // [Config].Patience where it is 0
+	roundsTimes = 10                     // so many times that may devices take, however much moves
+)
+
+// agree asks all devices until they have what the server has and those of one user show the same. It gives up when for
+// [Config].Patience rounds nothing has moved, and says what the devices lack.
 func (r *run) agree(ctx context.Context) (map[tidemark.ConversationID]*truth, error) {
-	last := ""
-	for asked := 0; ; {
-		standings := make([]*Standing, len(r.keepers))
-		known := map[tidemark.ConversationID]bool{}
-		busy := ""
-		for i, k := range r.keepers {
-			s, err := k.stand(ctx)
-			if errors.Is(err, errDead) && k.over.Load() {
-				k.crash()
-				if err = k.start(ctx); err == nil {
-					k.ask(askCalm)
-					s, err = k.stand(ctx)
-				}
-			}
-			if err != nil {
-				return nil, fmt.Errorf("soak: device %s: %w; %s", k.name(), err, busy)
-			}
-			if s.State != "synced" || s.Outbox > 0 {
-				busy = fmt.Sprintf("device %s is %s with %d in its outbox:%.500s", k.name(), s.State, s.Outbox, s.Waiting)
-			}
-			for _, c := range s.Conversations {
-				known[c.ID] = true
-			}
-			standings[i] = s
+	still, before := 0, ""
+	var lacks []*invariant.Violation // the last that were seen
+	for round := 1; ; round++ {
+		standings, err := r.standings(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%w%s", err, told(lacks))
 		}
-		logs := map[tidemark.ConversationID]*truth{}
-		if busy == "" {
-			for _, id := range slices.Sorted(maps.Keys(known)) {
-				events, digest, err := r.app.readLog(ctx, string(id))
-				if err != nil {
-					return nil, err
-				}
-				logs[id] = &truth{events, digest}
+		var logs map[tidemark.ConversationID]*truth
+		found := r.busy(standings)
+		if len(found) == 0 {
+			if logs, err = r.readLogs(ctx, standings); err != nil {
+				return nil, fmt.Errorf("%w%s", err, told(lacks))
 			}
-			if busy = r.differ(standings, logs); busy == "" {
-				r.different = r.unlike(standings)
-				if asked++; r.different == "" || asked == unlikeMax {
-					return logs, nil
-				}
-			}
+			found = r.differ(standings, logs)
 		}
-		if busy != last {
-			r.journal.write("world", "not yet: "+busy)
-			last = busy
+		if len(found) == 0 {
+			return logs, nil
 		}
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, busy)
+		if still++; moved(standings) != before {
+			still, before = 0, moved(standings)
+			r.journal.write("world", "not yet"+told(found))
+		}
+		if lacks = found; still >= r.Patience || round >= roundsTimes*r.Patience {
+			lacks[0].Text = fmt.Sprintf("not all devices agree after %d rounds, and nothing has moved for %d: %s", round, still, lacks[0].Text)
+			return nil, fmt.Errorf("soak: %w%s", lacks[0], told(lacks[1:]))
+		}
+		if err := pause(ctx, roundPause); err != nil {
+			return nil, fmt.Errorf("soak: the run was ended in round %d of its calm: %w%s", round, err, told(lacks))
 		}
 	}
 }
 
-// differ says in what a device differs from the server; "" in nothing.
-func (r *run) differ(standings []*Standing, logs map[tidemark.ConversationID]*truth) string {
-	for i, s := range standings {
-		k := r.keepers[i]
-		shown := map[tidemark.ConversationID]bool{}
+// told lists what devices lack, one a line after a line break; "" where they lack nothing.
+func told(lacks []*invariant.Violation) string {
+	text := &strings.Builder{}
+	for i, v := range lacks {
+		if i == lacksMax {
+			fmt.Fprintf(text, "\n  and %d more", len(lacks)-i)
+			break
+		}
+		fmt.Fprintf(text, "\n  %.1000v", v)
+	}
+	return text.String()
+}
+
+// lacksMax is how many of them are listed.
+const lacksMax = 10
+
+// moved is a text that changes when a device comes nearer to the server, or goes away from it: nobody writes any more.
+func moved(standings []*Standing) string {
+	text := &strings.Builder{}
+	for _, s := range standings {
+		fmt.Fprintf(text, "%+v\n", *s)
+	}
+	return text.String()
+}
+
+// standings asks every device how it stands. One that has given up gets a new life.
+func (r *run) standings(ctx context.Context) ([]*Standing, error) {
+	standings := make([]*Standing, len(r.keepers))
+	for i, k := range r.keepers {
+		s, err := k.stand(ctx)
+		if errors.Is(err, errDead) && k.over.Load() {
+			k.crash()
+			if err = k.start(ctx); err == nil {
+				k.ask(askCalm)
+				s, err = k.stand(ctx)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("soak: device %s: %w", k.name(), err)
+		}
+		standings[i] = s
+	}
+	return standings, nil
+}
+
+// readLogs reads every conversation that some device shows.
+func (r *run) readLogs(ctx context.Context, standings []*Standing) (map[tidemark.ConversationID]*truth, error) {
+	logs := map[tidemark.ConversationID]*truth{}
+	for _, s := range standings {
 		for _, c := range s.Conversations {
-			shown[c.ID] = true
-			t := logs[c.ID]
-			switch {
-			case t == nil:
-				return fmt.Sprintf("%s shows %s, which nobody can read", k.name(), c.ID)
-			case c.Doubt:
-				return fmt.Sprintf("%s doubts its history of %s", k.name(), c.ID)
-			case c.Seq != tidemark.Seq(len(t.events)) || c.Digest != t.digest.String():
-				return fmt.Sprintf("%s has %d events of %s with digest %s, the server %d with %s", k.name(), c.Seq, c.ID, c.Digest, len(t.events), t.digest)
-			case c.Stored < len(t.events)-int(max(c.From, 1))+1:
-				return fmt.Sprintf("%s has %d of the events %d to %d of %s", k.name(), c.Stored, c.From, len(t.events), c.ID)
+			if logs[c.ID] != nil {
+				continue
 			}
-			if want := unread(t, k.config.User, c); c.Unread != want {
-				return fmt.Sprintf("S11: %s shows %d unread in %s past %d, %d are", k.name(), c.Unread, c.ID, c.Read, want)
+			events, digest, err := r.app.readLog(ctx, string(c.ID))
+			if err != nil {
+				return nil, err
 			}
-		}
-		for id := range logs {
-			if _, _, direct := id.Peers(); direct && !shown[id] && isOf(id, k.config.User) {
-				return fmt.Sprintf("%s does not show %s", k.name(), id)
-			}
+			logs[c.ID] = &truth{events, digest}
 		}
 	}
-	return ""
+	return logs, nil
 }
 
-// unlike names two devices of one user that do not show the same, and in what; "" none. What a user saw as a member before,
-// and each message, is compared in the stores.
-func (r *run) unlike(standings []*Standing) string {
+// busy are the devices that do not say yet that they have everything.
+func (r *run) busy(standings []*Standing) (found []*invariant.Violation) {
+	for i, s := range standings {
+		if s.State != "synced" || s.Outbox > 0 || s.Stale != "" {
+			text := fmt.Sprintf("it is %s with %d in its outbox:%.500s %s", s.State, s.Outbox, s.Waiting, s.Stale)
+			found = append(found, r.keepers[i].lacks("Y1", "", "%s", strings.TrimSpace(text)))
+		}
+	}
+	return found
+}
+
+// differ is in what devices differ from the server, and in nothing of that, from the other devices of their users. What users saw
+// as members before, and each message, is compared in the stores.
+func (r *run) differ(standings []*Standing, logs map[tidemark.ConversationID]*truth) (found []*invariant.Violation) {
+	for i, s := range standings {
+		found = append(found, r.keepers[i].behind(s, logs)...)
+	}
 	for i, s := range standings {
 		for j := range i {
-			if r.keepers[j].config.User != r.keepers[i].config.User {
+			if len(found) > 0 || r.keepers[j].config.User != r.keepers[i].config.User {
 				continue
 			}
 			if what := difference(standings[j], s); what != "" {
-				return fmt.Sprintf("%s and %s do not show the same: %s", r.keepers[j].name(), r.keepers[i].name(), what)
+				found = append(found, r.keepers[i].lacks("C3", "", "%s does not show the same: %s", r.keepers[j].name(), what))
 			}
 		}
 	}
-	return ""
+	return found
+}
+
+// lacks is that a device does not show what it should.
+func (k *keeper) lacks(number string, in tidemark.ConversationID, format string, args ...any) *invariant.Violation {
+	return &invariant.Violation{
+		Invariant: number, Text: fmt.Sprintf(format, args...), Conversation: in,
+		User: tidemark.UserID(k.config.User), Device: tidemark.DeviceID(k.config.Device),
+	}
+}
+
+// behind is in what a device differs from the server.
+func (k *keeper) behind(s *Standing, logs map[tidemark.ConversationID]*truth) (found []*invariant.Violation) {
+	shown := map[tidemark.ConversationID]bool{}
+	note := func(number string, in tidemark.ConversationID, format string, args ...any) {
+		found = append(found, k.lacks(number, in, format, args...))
+	}
+	for _, c := range s.Conversations {
+		shown[c.ID] = true
+		t := logs[c.ID]
+		switch {
+		case t == nil:
+			note("S5", c.ID, "it shows what nobody can read")
+			continue
+		case c.Doubt:
+			note("Y1", c.ID, "it doubts its history")
+		case c.Seq != tidemark.Seq(len(t.events)) || c.Digest != t.digest.String():
+			note("Y1", c.ID, "it has %d events with digest %s, the server %d with %s", c.Seq, c.Digest, len(t.events), t.digest)
+		case c.Stored < len(t.events)-int(max(c.From, 1))+1:
+			note("C6", c.ID, "it has %d of the events %d to %d", c.Stored, c.From, len(t.events))
+		}
+		if want := unread(t, k.config.User, c); c.Unread != want {
+			note("S11", c.ID, "it shows %d unread past %d, %d are", c.Unread, c.Read, want)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(logs)) {
+		if _, _, direct := id.Peers(); direct && !shown[id] && isOf(id, k.config.User) {
+			note("Y1", id, "it does not show the conversation")
+		}
+	}
+	return found
 }
 
 // difference says in what two devices of one user differ; "" in nothing.
@@ -222,9 +297,6 @@ func difference(a, b *Standing) string {
 	}
 	return ""
 }
-
-// unlikeMax is how often devices are asked until they show the same; then their stores are compared.
-const unlikeMax = 30
 
 func isOf(id tidemark.ConversationID, user string) bool {
 	a, b, _ := id.Peers()
@@ -256,7 +328,4 @@ func (r *run) checkAll(states []*invariant.State, logs map[tidemark.Conversation
 	r.conversations, r.spoiled = len(logs), r.ledger.closed()
 	r.checker.Check(given)
 	r.checker.Converged(states, given)
-	if r.different != "" {
-		r.checker.Report(&invariant.Violation{Invariant: "C3", Text: r.different})
-	}
 }

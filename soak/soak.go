@@ -33,7 +33,7 @@ type Config struct {
 	Dir      string        // directory for the server's data, the devices' files and the log of what happened
 	Seed     uint64        // decides what is said and what breaks when
 	For      time.Duration // how long things break
-	CalmMax  time.Duration // how long all devices may take to agree afterwards; 0: 4 min
+	Patience int           // rounds of questions in which nothing moves, after which devices that do not agree never will; 0: 100
 	Users    int           // 0: 5
 	Pace     time.Duration // a device does something so often, on average; 0: 150 ms
 	Spoil    bool          // the network of one device, which is not encrypted, changes what others write
@@ -72,7 +72,6 @@ type run struct {
 	conversations, events, messages int
 	spoiled                         int // texts shown other than written, where the network spoils them
 	verified                        string
-	different                       string // two devices that did not show the same
 
 	mu     sync.Mutex
 	faults map[string]int // how often each was made
@@ -84,8 +83,8 @@ var names = []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}
 // Run does a run. An error means that a promise was broken, or that the run could not be done; the report is there in
 // both cases, as far as it came.
 func Run(ctx context.Context, config Config) (*Report, error) {
-	if config.CalmMax == 0 {
-		config.CalmMax = 4 * time.Minute
+	if config.Patience == 0 {
+		config.Patience = patienceFew
 	}
 	if config.Users == 0 {
 		config.Users = 5
