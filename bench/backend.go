@@ -19,6 +19,7 @@ type Backend struct {
 	Users         wireconnect.UserServiceClient
 	Conversations wireconnect.ConversationServiceClient
 	Messages      wireconnect.MessageServiceClient
+	Contacts      wireconnect.ContactServiceClient
 	Admin         wireconnect.AdminServiceClient
 	transport     *http.Transport
 }
@@ -41,6 +42,7 @@ func NewBackend(url, adminKey string, patience time.Duration, parallel int) *Bac
 		Users:         wireconnect.NewUserServiceClient(client, url, authorize),
 		Conversations: wireconnect.NewConversationServiceClient(client, url, authorize),
 		Messages:      wireconnect.NewMessageServiceClient(client, url, authorize),
+		Contacts:      wireconnect.NewContactServiceClient(client, url, authorize),
 		Admin:         wireconnect.NewAdminServiceClient(client, url, authorize),
 		transport:     transport,
 	}

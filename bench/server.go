@@ -134,10 +134,12 @@ func (s *Server) Stop(patience time.Duration) error {
 	return nil
 }
 
-// Verify runs `tidemark verify` on the data of a server that is not running. It returns the last line of what that says; what
+// Verify runs `tidemark verify`, which does not outlive this process, on the data of a server that is not running. It returns the last line of what that says; what
 // it finds wrong is an error.
 func Verify(ctx context.Context, program, dataDir string) (string, error) {
-	output, err := exec.CommandContext(ctx, program, "verify", "--data", dataDir).CombinedOutput()
+	command := exec.CommandContext(ctx, program, "verify", "--data", dataDir)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	output, err := command.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("tidemark verify: %w\n%s", err, output)
 	}

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -93,7 +94,7 @@ func Build(ctx context.Context, dir, work, program string) error {
 		}
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "./cmd/tidemark")
-	build.Dir = dir
+	build.Dir, build.SysProcAttr = dir, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("soak: build the server: %w\n%s", err, output)
 	}

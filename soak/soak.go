@@ -130,7 +130,7 @@ func (r *run) do(ctx context.Context, group *errgroup.Group) error {
 	}
 	calm := make(chan struct{})
 	breaking, during := errgroup.WithContext(ctx) // the first that finds something ends all
-	until := r.begin.Add(r.For)
+	until := time.Now().Add(r.For)
 	breaking.Go(func() error { return r.breakServer(during, until) })
 	breaking.Go(func() error { return r.breakNetworks(during, until) })
 	breaking.Go(func() error { return r.breakDevices(during, ctx, until) })
