@@ -153,13 +153,13 @@ func TestARunFindsALiar(t *testing.T) {
 					s.Seq += 1000
 				}
 			})
-		}, "S1 S2 S4 Y1 Y2", "ann"},
+		}, "S1 S2 S4 S11 Y1 Y2", "ann/laptop)"},
 		{"a server that forgets", false, forgets, "S1 S2 S4 S7 Y2 Y3", ""},
 	} {
 		t.Run(lie.name, func(t *testing.T) {
 			t.Parallel()
 			config := newConfig(t, 1)
-			config.For, config.Patience, config.Users, config.Pace = time.Minute, 40, 3, 50*time.Millisecond
+			config.For, config.Patience, config.Users, config.Pace = time.Minute, 25, 3, 50*time.Millisecond
 			if lie.whole {
 				config.For = 6 * time.Second
 			}
