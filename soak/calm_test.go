@@ -88,6 +88,40 @@ func TestTheCalmSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// still is a device of bob that does nothing by itself, and its server.
+type still struct {
+	t     *testing.T
+	url   string
+	token string
+}
+
+// open starts the device; it ends with ctx.
+func (s still) open(ctx context.Context, group *errgroup.Group, device string) *keeper {
+	s.t.Helper()
+	k := &keeper{group: group, hear: func(*keeper, Told) {}, observer: invariant.New(), config: DeviceConfig{
+		URL: s.url, Token: s.token, User: "bob", Device: device, Pace: 24 * time.Hour,
+	}}
+	if err := k.start(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	return k
+}
+
+// shows asks a device until it has everything and shows one conversation with so much in it. It is ended by go test, if it must be.
+func (s still) shows(k *keeper, want string) *Standing {
+	s.t.Helper()
+	for {
+		now, err := k.stand(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if now.State == "synced" && now.Stale == "" && len(now.Conversations) == 1 && strings.Contains(now.Conversations[0].Rest, want) {
+			return now
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // What a stranger is called now, a device hears with the next that the stranger says after it has connected anew; what a contact
 // is called, whenever it asks. So devices that stand still are held to the names of contacts only.
 func TestDevicesAgreeOnTheNamesOfContacts(t *testing.T) {
@@ -95,7 +129,9 @@ func TestDevicesAgreeOnTheNamesOfContacts(t *testing.T) {
 		t.Skip("it builds the server")
 	}
 	config := newConfig(t, 1)
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(t.Context())
+	var group errgroup.Group
+	defer func() { cancel(); _ = group.Wait() }() // devices do not fail
 	server, err := bench.StartServer(ctx, bench.ServerConfig{Program: config.Program, DataDir: filepath.Join(config.Dir, "data")})
 	if err != nil {
 		t.Fatal(err)
@@ -103,73 +139,36 @@ func TestDevicesAgreeOnTheNamesOfContacts(t *testing.T) {
 	defer server.Kill()
 	app := newApp(server.URL, server.AdminKey)
 	defer app.Close()
-	rename := func(name string) {
+	must := func(_ any, err error) {
 		t.Helper()
-		if _, err := app.Users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: "ann", Nickname: name}}); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	rename := func(name string) {
+		t.Helper()
+		must(app.Users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: "ann", Nickname: name}}))
 	}
 	rename("Ann")
 	token, err := app.make(ctx, "bob")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = app.Messages.Submit(bench.As(ctx, "ann"), &wire.SubmitRequest{
+	must(token, err)
+	must(app.Messages.Submit(bench.As(ctx, "ann"), &wire.SubmitRequest{
 		ToUser: "bob", ClientId: "1", Action: &wire.SubmitRequest_Message{Message: &wire.Message{Type: "text", Text: "good morning"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var group errgroup.Group
-	defer func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			t.Error(err)
-		}
-	}()
-	open := func(device string) *keeper {
-		k := &keeper{group: &group, hear: func(*keeper, Told) {}, observer: invariant.New(), config: DeviceConfig{
-			URL: server.URL, Token: token, User: "bob", Device: device, Pace: 24 * time.Hour, // it does nothing
-		}}
-		if err := k.start(ctx); err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	// shows asks a device until it shows ann as wanted. It is ended by go test, if it must be.
-	shows := func(k *keeper, want func(ann ShownConversation) bool) *Standing {
-		for {
-			s, err := k.stand(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.State == "synced" && s.Stale == "" && len(s.Conversations) == 1 && want(s.Conversations[0]) {
-				return s
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	named := func(name string) func(ShownConversation) bool {
-		return func(ann ShownConversation) bool { return strings.Contains(ann.Rest, name) }
-	}
-	phone := open("phone")
-	shows(phone, func(ann ShownConversation) bool { return ann.Stored > 0 })
+	}))
+	bob := still{t, server.URL, token}
+	phone := bob.open(ctx, &group, "phone")
+	bob.shows(phone, "DIRECT")
 	rename("Ann the second")
-	laptop := open("laptop")
-	a, b := shows(phone, named("DIRECT")), shows(laptop, named("DIRECT"))
-	if what := difference(a, b); what != "" || named("Ann")(a.Conversations[0]) {
-		t.Errorf("a stranger's name: %s %+v", what, a)
+	laptop := bob.open(ctx, &group, "laptop")
+	a, b := bob.shows(phone, "DIRECT"), bob.shows(laptop, "DIRECT")
+	if what := difference(a, b); what != "" {
+		t.Errorf("a stranger's name: %s", what)
 	}
-	if _, err := app.Contacts.Request(bench.As(ctx, "ann"), &wire.ContactRequest{User: "bob"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := app.Contacts.Request(bench.As(ctx, "bob"), &wire.ContactRequest{User: "ann"}); err != nil {
-		t.Fatal(err)
-	}
-	shows(phone, named("Ann the second"))
+	must(app.Contacts.Request(bench.As(ctx, "ann"), &wire.ContactRequest{User: "bob"}))
+	must(app.Contacts.Request(bench.As(ctx, "bob"), &wire.ContactRequest{User: "ann"}))
+	bob.shows(phone, "Ann the second")
 	rename("Ann the third")
-	a, b = shows(phone, named("Ann the third")), shows(laptop, named("Ann the third"))
+	a, b = bob.shows(phone, "Ann the third"), bob.shows(laptop, "Ann the third")
 	if what := difference(a, b); what != "" {
 		t.Errorf("a contact's name: %s", what)
 	}

@@ -168,18 +168,26 @@ func TestARunFindsALiar(t *testing.T) {
 			if err == nil {
 				t.Fatal("nobody has found out")
 			}
-			found, _, _ := strings.Cut(err.Error(), "\n\n") // what follows is told for people
-			for number := range strings.FieldsSeq(lie.finds) {
-				for line := range strings.Lines(found) {
-					if strings.Contains(line, number+": ") && strings.Contains(line, lie.about) {
-						t.Logf("%.300s", line)
-						return
-					}
-				}
+			if line, said := saysOneOf(err, lie.finds, lie.about); said {
+				t.Logf("%.300s", line)
+				return
 			}
 			t.Fatalf("want one of %s found broken: %v", lie.finds, err)
 		})
 	}
+}
+
+// saysOneOf finds the line of a failure that has one of these numbers and is about somebody.
+func saysOneOf(failure error, numbers, about string) (line string, said bool) {
+	found, _, _ := strings.Cut(failure.Error(), "\n\n") // what follows is told for people
+	for number := range strings.FieldsSeq(numbers) {
+		for line := range strings.Lines(found) {
+			if strings.Contains(line, number+": ") && strings.Contains(line, about) {
+				return line, true
+			}
+		}
+	}
+	return "", false
 }
 
 // The binary's clock goes as the file says, at once.
