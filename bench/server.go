@@ -48,7 +48,7 @@ type Server struct {
 	command *exec.Cmd
 	exited  chan struct{} // closed when the process has ended and was waited for
 	err     error         // how it ended; read after exited is closed
-	log     *tail
+	log     *Tail
 }
 
 // StartServer starts `tidemark serve` and returns when it listens. The process ends with Stop or Kill, or at the latest with this one.
@@ -62,7 +62,7 @@ func StartServer(ctx context.Context, config ServerConfig) (*Server, error) {
 	if config.ReadyMax == 0 {
 		config.ReadyMax = time.Minute
 	}
-	s := &Server{exited: make(chan struct{}), log: &tail{}}
+	s := &Server{exited: make(chan struct{}), log: &Tail{}}
 	announced := &announcement{found: make(chan string, 1)}
 	s.command = exec.Command(config.Program, append([]string{"serve", "--data", config.DataDir, "--listen", config.Listen}, config.Args...)...)
 	s.command.Env = append(append(os.Environ(), "TIDEMARK_ADMIN_KEY="+config.AdminKey), config.Env...)
@@ -183,14 +183,14 @@ func (a *announcement) Write(p []byte) (int, error) {
 // tailBytesMax is how much of a process's error output is kept.
 const tailBytesMax = 64 << 10
 
-// tail keeps the last of what is written to it.
-type tail struct {
+// Tail keeps the last 64 KiB of what is written to it. Its methods may be called from any goroutine.
+type Tail struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, p...)
@@ -201,7 +201,7 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // String returns what was kept.
-func (t *tail) String() string {
+func (t *Tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.kept[max(0, len(t.kept)-tailBytesMax):])

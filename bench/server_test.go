@@ -108,7 +108,7 @@ func TestAnnouncementArrivesInPieces(t *testing.T) {
 }
 
 func TestTailKeepsTheLast(t *testing.T) {
-	var kept tail
+	var kept Tail
 	for i := range 5000 {
 		fmt.Fprintf(&kept, "line %d of many, and some more text so that it gets long\n", i)
 	}

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/bench"
 	"github.com/tidemark-im/tidemark/client"
 	"github.com/tidemark-im/tidemark/sim/invariant"
 )
@@ -101,7 +101,7 @@ func (k *keeper) startProcess(ctx context.Context, config DeviceConfig, asked <-
 	if err != nil {
 		return fmt.Errorf("soak: device %s: %w", k.name(), err)
 	}
-	last := &lastWords{}
+	last := &bench.Tail{}
 	command.Stderr = last
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("soak: device %s: %w", k.name(), err)
@@ -236,29 +236,4 @@ func (k *keeper) autopsy() string {
 	case <-time.After(answerMax):
 		return ", nor does it end"
 	}
-}
-
-// lastWords keeps the end of what a process writes to its standard error.
-type lastWords struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-// Write implements [io.Writer].
-func (l *lastWords) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	l.text = l.text[max(0, len(l.text)-lastWordsBytes):]
-	return len(p), nil
-}
-
-// lastWordsBytes is how much of them is kept.
-const lastWordsBytes = 64 << 10
-
-// String returns what was kept.
-func (l *lastWords) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
 }

@@ -156,7 +156,7 @@ func TestTwoDevicesOfOneUserAreCompared(t *testing.T) {
 	} {
 		other := good()
 		c.wrong(other)
-		if got := difference(good(), other); (got == "") != c.alike {
+		if _, got := difference(good(), other); (got == "") != c.alike {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

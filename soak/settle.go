@@ -228,8 +228,8 @@ func (r *run) differ(standings []*Standing, logs map[tidemark.ConversationID]*tr
 			if len(found) > 0 || r.keepers[j].config.User != r.keepers[i].config.User {
 				continue
 			}
-			if what := difference(standings[j], s); what != "" {
-				found = append(found, r.keepers[i].lacks("C3", "", "%s does not show the same: %s", r.keepers[j].name(), what))
+			if in, what := difference(standings[j], s); what != "" {
+				found = append(found, r.keepers[i].lacks("C3", in, "%s does not show the same: %s", r.keepers[j].name(), what))
 			}
 		}
 	}
@@ -276,10 +276,10 @@ func (k *keeper) behind(s *Standing, logs map[tidemark.ConversationID]*truth) (f
 	return found
 }
 
-// difference says in what two devices of one user differ; "" in nothing.
-func difference(a, b *Standing) string {
+// difference says in what two devices of one user differ, and in which conversation, if it is in one; "" in nothing.
+func difference(a, b *Standing) (in tidemark.ConversationID, what string) {
 	if a.Rest != b.Rest {
-		return a.Rest + " and " + b.Rest
+		return "", a.Rest + " and " + b.Rest
 	}
 	shown := map[tidemark.ConversationID]ShownConversation{}
 	for _, c := range a.Conversations {
@@ -288,14 +288,14 @@ func difference(a, b *Standing) string {
 	}
 	for _, c := range b.Conversations {
 		if c.Stored = 0; shown[c.ID] != c {
-			return fmt.Sprintf("%+v and %+v", shown[c.ID], c)
+			return c.ID, fmt.Sprintf("%+v and %+v", shown[c.ID], c)
 		}
 		delete(shown, c.ID)
 	}
 	for _, c := range shown {
-		return fmt.Sprintf("only the first shows %+v", c)
+		return c.ID, fmt.Sprintf("only the first shows %+v", c)
 	}
-	return ""
+	return "", ""
 }
 
 func isOf(id tidemark.ConversationID, user string) bool {
