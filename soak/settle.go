@@ -30,6 +30,11 @@ func (r *run) settle(ctx context.Context) error {
 	r.say("%6s  calm from here on", time.Since(r.begin).Round(time.Second))
 	r.journal.write("world", "calm")
 	r.checker.Happened(invariant.Incident{Kind: invariant.Calm})
+	if r.lies.calm != nil {
+		if err := r.lies.calm(ctx, r.app); err != nil {
+			return err
+		}
+	}
 	for _, k := range r.keepers {
 		if k.over.Load() {
 			k.crash()

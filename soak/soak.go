@@ -49,6 +49,8 @@ type lies struct {
 	connection func(who invariant.Who, body io.ReadWriteCloser) io.ReadWriteCloser
 	// ended is called between an end of the server and its next start, with the directory of its data; nil: nothing is.
 	ended func(data string) error
+	// calm is called when nothing breaks any more; nil: nothing is.
+	calm func(ctx context.Context, a *app) error
 }
 
 // run is one run.
