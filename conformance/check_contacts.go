@@ -233,6 +233,8 @@ func checkSilentBlock(p *play) {
 	club := p.group(alice)
 	refuse(alice, "ConversationService/AddMembers", &wire.AddMembersRequest{Conversation: club, Members: []string{bob.id}}, wire.Reason_BLOCKED)
 	p.added(club, bob)
+	phone.types(club, true)
+	other.until("that alice types in a group, where both are members like others", isTyping(club, alice))
 }
 
 func checkContactsOnly(p *play) {
