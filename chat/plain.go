@@ -271,6 +271,24 @@ func (p *printer) send(ctx context.Context, line string) (tidemark.ClientID, err
 	return p.cfg.Device.SendMessage(ctx, p.cfg.Conversation, msg)
 }
 
+// saysAfter is how long the server may take before it is said that there is something to wait for.
+const saysAfter = 3 * time.Second
+
+// waitSent waits until a message is stored at the server, or refused, and says once that it takes long.
+func (p *printer) waitSent(ctx context.Context, id tidemark.ClientID, said *bool) error {
+	if !*said {
+		soon, cancel := context.WithTimeout(ctx, saysAfter)
+		defer cancel()
+		if _, err := p.cfg.Device.WaitSent(soon, id); err == nil || soon.Err() == nil || ctx.Err() != nil {
+			return err
+		}
+		*said = true
+		p.complain(errors.New("the server does not take what was written now; it is sent when it does"))
+	}
+	_, err := p.cfg.Device.WaitSent(ctx, id)
+	return err
+}
+
 // finish waits for what was sent, and then for as long as it was asked to.
 func (p *printer) finish(ctx context.Context, last tidemark.ClientID) error {
 	var refused error
@@ -281,8 +299,9 @@ func (p *printer) finish(ctx context.Context, last tidemark.ClientID) error {
 	if last != "" && !slices.Contains(ids, last) {
 		ids = append(ids, last)
 	}
+	said := false
 	for _, id := range ids {
-		if _, err := p.cfg.Device.WaitSent(ctx, id); err != nil && ctx.Err() == nil {
+		if err := p.waitSent(ctx, id, &said); err != nil && ctx.Err() == nil {
 			refused = errors.Join(refused, fmt.Errorf("chat: not sent: %s", CleanLine(explain(err))))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
@@ -33,6 +34,7 @@ type liveDevice struct {
 	synced chan struct{}
 	sent   chan string
 	refuse error
+	takes  time.Duration // how long the server takes to store what is sent
 }
 
 func (d *liveDevice) Events(ctx context.Context) iter.Seq[client.Event] {
@@ -69,8 +71,15 @@ func (d *liveDevice) SendMessageTo(ctx context.Context, user tidemark.UserID, m 
 	return "c", nil
 }
 
-func (d *liveDevice) WaitSent(context.Context, tidemark.ClientID) (client.Message, error) {
-	return client.Message{}, d.refuse
+func (d *liveDevice) WaitSent(ctx context.Context, _ tidemark.ClientID) (client.Message, error) {
+	begun := time.Now()
+	select {
+	case <-time.After(d.takes):
+		return client.Message{}, d.refuse
+	case <-ctx.Done():
+		d.takes -= time.Since(begun)
+		return client.Message{}, ctx.Err()
+	}
 }
 
 // lines is a writer that hands over whole lines.
@@ -172,6 +181,22 @@ func TestPlainSaysWhatWasRefused(t *testing.T) {
 	cfg.Conversation, cfg.In = "", strings.NewReader("hi\n")
 	if err := RunPlain(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--to") {
 		t.Errorf("without a place to send to: err %v", err)
+	}
+}
+
+// Who waits for a server that takes nothing for a while is told so, once, and everything is sent in the end.
+func TestPlainSaysThatItWaits(t *testing.T) {
+	for takes, told := range map[time.Duration]int{saysAfter / 2: 0, 4 * saysAfter: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &liveDevice{fakeDevice: harbour(), events: make(chan client.Event), synced: make(chan struct{}), sent: make(chan string, 10), takes: takes}
+			close(d.synced)
+			d.outbox = append(d.outbox, client.Outgoing{ClientID: "a"}, client.Outgoing{ClientID: "b"})
+			begun, said := time.Now(), &strings.Builder{}
+			err := RunPlain(t.Context(), PlainConfig{Device: d, Conversation: "harbour", In: strings.NewReader("hi\n"), Out: io.Discard, Err: said})
+			if n := strings.Count(said.String(), "it is sent when it does"); err != nil || n != told || time.Since(begun) < takes {
+				t.Errorf("after %v of %v: %v, said %q", time.Since(begun), takes, err, said)
+			}
+		})
 	}
 }
 
