@@ -30,7 +30,8 @@ const (
 
 // takingBack is until when lost events are taken back, and what has come.
 type takingBack struct {
-	untilMs uint64 // Unix ms; 0: not at all. Immutable
+	untilMs uint64        // of nowMs; 0: not at all. Immutable
+	nowMs   func() uint64 // immutable; other than the time of events, this clock should not jump
 
 	mu            sync.Mutex
 	events        uint64                           // guarded by mu
@@ -39,9 +40,12 @@ type takingBack struct {
 }
 
 // TakeBackMs is for how long yet lost events are taken back, ms; 0: not.
-func (s *Set) TakeBackMs() uint64 { return s.takeBackMs(s.nowMs()) }
-
-func (s *Set) takeBackMs(nowMs uint64) uint64 { return s.taking.untilMs - min(nowMs, s.taking.untilMs) }
+func (s *Set) TakeBackMs() uint64 {
+	if s.taking.untilMs == 0 {
+		return 0
+	}
+	return s.taking.untilMs - min(s.taking.nowMs(), s.taking.untilMs)
+}
 
 // TakenBack is how many events have come back since the start, and to how many conversations they belong.
 func (s *Set) TakenBack() (events, conversations uint64) {

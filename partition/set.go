@@ -33,8 +33,10 @@ type Config struct {
 
 	ContactsOnly bool // in direct conversations only contacts may write to each other
 
-	// TakeBackUntilMs is until when, Unix ms, events that the data lost are taken back, and no others written; 0: not.
+	// TakeBackUntilMs is until when events that the data lost are taken back, and no others written: a time of
+	// TakeBackNowMs, ms; 0: not.
 	TakeBackUntilMs uint64
+	TakeBackNowMs   func() uint64 // a clock that nobody sets, where there is one; nil: NowMs
 
 	SealKey []byte // of the data directory, 32 bytes or more, for the seals of heads; empty: there are none
 }
@@ -81,13 +83,16 @@ func Open(cfg Config) (*Set, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.TakeBackNowMs == nil {
+		cfg.TakeBackNowMs = cfg.NowMs
+	}
 	cfg.Cache.fill()
 	s := &Set{
 		epoch: cfg.DB.Meta().Epoch, limits: cfg.Limits.WithDefaults(), contactsOnly: cfg.ContactsOnly, nowMs: cfg.NowMs,
 		db: cfg.DB, devices: cfg.Devices, seals: newSeals(cfg.SealKey),
 		audiences: make(map[tidemark.UserID]*audience), wishes: make(chan wish, wishesMax),
 		ending: make(turnstile, 1), departed: departed{users: newGenerations[tidemark.UserID, struct{}](departedKept)},
-		taking:  takingBack{untilMs: cfg.TakeBackUntilMs},
+		taking:  takingBack{untilMs: cfg.TakeBackUntilMs, nowMs: cfg.TakeBackNowMs},
 		watches: newWatches(), typings: typings{told: newGenerations[typingKey, uint64](typingsKnown)},
 	}
 	for n := range cfg.DB.Meta().Partitions {

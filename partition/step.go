@@ -68,7 +68,7 @@ func (p *Partition) Step(nowMs uint64) (did bool) {
 func (p *Partition) evaluate(nowMs uint64) (n int) {
 	o := p.overlay
 	o.begin(p.mem.state) // only the loop writes the state
-	env := core.Env{NowMs: nowMs, Position: o.state.Position + 1, Partition: p.number, Limits: &p.set.limits, TakeBackMs: p.set.takeBackMs(nowMs)}
+	env := core.Env{NowMs: nowMs, Position: o.state.Position + 1, Partition: p.number, Limits: &p.set.limits, TakeBackMs: p.set.TakeBackMs()}
 	p.replies = p.replies[:0]
 	for _, r := range p.work {
 		if _, err := io.ReadFull(p.entropy, env.Salt[:]); err != nil {

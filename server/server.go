@@ -116,7 +116,7 @@ func (s *Server) open() (err error) {
 		DB: s.db, Journal: s.metrics.measured(commits), Limits: c.Limits, NowMs: c.nowMs, Entropy: c.Entropy, Log: c.Log,
 		Devices:      devices,
 		ContactsOnly: c.ContactsOnly,
-		SealKey:      sealKey, TakeBackUntilMs: s.takeBackUntilMs(),
+		SealKey:      sealKey, TakeBackUntilMs: uint64(c.TakeBack.Milliseconds()), TakeBackNowMs: s.sinceStartMs(),
 	})
 	if err != nil {
 		return err
@@ -288,12 +288,11 @@ func (s *Server) announce() {
 	_, _ = fmt.Fprintf(s.config.Out, "listening on %s\n", s.URL()) // who does not read it need not
 }
 
-// takeBackUntilMs is until when lost events are taken back; 0: not at all.
-func (s *Server) takeBackUntilMs() uint64 {
-	if s.config.TakeBack == 0 {
-		return 0
-	}
-	return s.config.nowMs() + uint64(s.config.TakeBack.Milliseconds())
+// sinceStartMs is a clock that begins now and that setting the system's does not move: a machine whose clock is put right
+// after the start must neither end taking back at once nor keep others from writing for days.
+func (s *Server) sinceStartMs() func() uint64 {
+	begun := s.config.Now()
+	return func() uint64 { return uint64(max(s.config.Now().Sub(begun), 0).Milliseconds()) }
 }
 
 // tellTakeBack tells that lost events are taken back, and when that is over. stop must be called.
