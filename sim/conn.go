@@ -43,6 +43,9 @@ type conn struct {
 	submits map[uint64]*wire.Submit // by request; not answered
 }
 
+// broken reports whether the connection ends as soon as both ends have heard of it.
+func (c *conn) broken() bool { return c.over || !c.s.up || c.up.lost || c.down.lost || c.down.ended }
+
 // pipe is one direction. Frames arrive in order, or not at all from some moment on.
 type pipe struct {
 	lastMs uint64 // when the last frame arrives

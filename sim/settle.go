@@ -35,8 +35,8 @@ func (w *world) settle() {
 		w.goOn()
 		w.run(w.nowMs + calmLookMs)
 		if missing = w.unsettled(); missing == nil {
-			w.run(w.nowMs + calmLookMs)                  // answers of threads and reactions are counted a little later
-			if missing = w.unsettled(); missing == nil { // a scheduled message may just have come
+			w.run(w.nowMs + calmLookMs) // a scheduled message may just have come
+			if missing = w.unsettled(); missing == nil {
 				break
 			}
 		}
@@ -107,7 +107,7 @@ func (w *world) unsettled() *invariant.Violation {
 
 // behind is what a device lacks.
 func (w *world) behind(d *device) *invariant.Violation {
-	if d.replica == nil || d.conn == nil || !d.synced || len(d.inbox) > 0 {
+	if d.replica == nil || d.conn == nil || !d.synced || len(d.inbox) > 0 || d.conn.broken() {
 		return missing("", "the device is not synced")
 	}
 	for _, o := range d.replica.Outbox() {
@@ -179,8 +179,10 @@ func (d *device) compareOne(c *replica.Conversation, id tidemark.ConversationID,
 		return missing(id, "the device has head %d, the server %d", c.HeadSeq, head.Seq)
 	case c.Doubt.Open:
 		return missing(id, "the device doubts its history")
-	case d.config.Backfill == replica.FillAll && len(c.Gaps()) > 0:
+	case d.config.Backfill == replica.FillAll && len(c.Gaps()) > 0, invariant.Unhealed(c) != replica.Gap{}:
 		return missing(id, "the device has gaps: %v", c.Gaps())
+	case c.Unsure():
+		return missing(id, "the device has not asked yet how many reactions and answers there are")
 	}
 	seq, digest := c.Digest()
 	if seq == head.Seq && digest != head.Digest {

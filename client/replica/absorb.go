@@ -280,6 +280,7 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 			form := entry{seq: target}
 			form.apply(o, s.r.meta.user)
 			s.dropEdits(c, &form)
+			s.doubtThreads(c, target, o.seq)
 		}
 		return
 	}
@@ -287,12 +288,34 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 	if n == nil {
 		return
 	}
-	if root := n.answers(); root > 0 && (o.kind == KindRecall || o.kind == KindErased) && c.holds(root) {
-		c.doubtForm(root) // one answer less, unless it was taken back before
+	if o.kind == KindRecall || o.kind == KindErased {
+		switch root := n.answers(); {
+		case root > 0 && c.holds(root):
+			c.doubtForm(root) // one answer less, unless it was taken back before
+		case n.withheld():
+			s.doubtThreads(c, target, o.seq)
+		}
 	}
 	if n = n.clone(); n.add(o) || o.kind == KindEdit && n.withheld() {
 		put(&s.entries, place{c.ID, target}, n)
 		targets[target] = true
+	}
+}
+
+// doubtThreads doubts the numbers of answers in which a message may be counted that was then taken back: in which thread it
+// was, nobody can tell here.
+func (s *step) doubtThreads(c *Conversation, answer, recall tidemark.Seq) {
+	for _, seg := range c.Segments {
+		for seq := seg.From; seq <= seg.To && seq < answer; seq++ {
+			n := s.entry(c.ID, seq)
+			if n == nil {
+				return
+			}
+			counted := n.asOf >= answer && n.asOf < recall && n.threads.count > 0
+			if counted || slices.ContainsFunc(n.ops, func(o op) bool { return o.kind == KindMessage && o.seq == answer }) {
+				c.doubtForm(seq)
+			}
+		}
 	}
 }
 

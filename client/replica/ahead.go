@@ -73,10 +73,10 @@ func (s *step) tellAhead(c *Conversation, was bool) {
 // read.
 func (s *step) countAhead(c *Conversation) {
 	kept, ahead := c.Ahead()
-	if c.told = (counts{}); !ahead {
+	c.told = counts{c.Unread, c.Mentions, c.LastTimeMs}
+	if !ahead {
 		return
 	}
-	c.told = counts{c.Unread, c.Mentions, c.LastTimeMs}
 	read := max(c.PendingRead, tidemark.Seq(c.Self.GetReadSeq()))
 	for seq := max(kept.From, read+1); seq <= kept.To; seq++ {
 		if !c.holds(seq) {
@@ -98,18 +98,19 @@ func (s *step) countAhead(c *Conversation) {
 
 // lastAt notes the time of the event at the head.
 func (c *Conversation) lastAt(timeMs uint64) {
-	if c.told == (counts{}) {
+	if _, ahead := c.Ahead(); ahead {
+		c.LastTimeMs = max(c.LastTimeMs, timeMs)
+	} else {
 		c.LastTimeMs = timeMs
-		return
 	}
-	c.LastTimeMs, c.told.lastTimeMs = max(c.LastTimeMs, timeMs), timeMs
+	c.told.lastTimeMs = timeMs
 }
 
 // fallBack goes back to what the server says once nothing is kept past its head: it has gone on without what follows an
 // event. What was read of that is read no more.
 func (s *step) fallBack(c *Conversation, after tidemark.Seq) {
 	if _, ahead := c.Ahead(); !ahead && c.told != (counts{}) {
-		c.Unread, c.Mentions, c.LastTimeMs, c.told = c.told.unread, c.told.mentions, c.told.lastTimeMs, counts{}
+		c.Unread, c.Mentions, c.LastTimeMs = c.told.unread, c.told.mentions, c.told.lastTimeMs
 	}
 	c.PendingRead = min(c.PendingRead, after)
 	s.tellRead(c)

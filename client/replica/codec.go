@@ -84,6 +84,9 @@ type meta struct {
 	user   tidemark.UserID
 	cursor tidemark.Cursor
 	number uint64 // of the last outgoing
+	// The server's data came to be of another epoch than the cursor was, and nothing has been synchronised since: what it
+	// does not tell of may be lost.
+	restored bool
 }
 
 // encoder appends fields; decoder reads them in the same order. A decoder that runs out remembers it and gives zeros.
@@ -186,6 +189,9 @@ func (m *meta) encode() []byte {
 		e.uint(uint64(p))
 		e.uint(uint64(m.cursor.Positions[p]))
 	}
+	if m.restored { // older versions have written nothing here
+		e.flag(true)
+	}
 	return e
 }
 
@@ -198,6 +204,9 @@ func decodeMeta(data []byte) (m meta, err error) {
 	for range d.count() {
 		p := uint32(d.uint())
 		m.cursor.Positions[p] = tidemark.Position(d.uint())
+	}
+	if len(d.data) > 0 {
+		m.restored = d.flag()
 	}
 	return m, d.done("meta record")
 }

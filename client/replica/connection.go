@@ -51,7 +51,6 @@ type connection struct {
 	ackDueMs    uint64 // 0: nothing to acknowledge
 	readsDueMs  uint64 // when read marks that are not confirmed are sent again; 0: they are not
 	watched     []string
-	restored    bool // the server's data is of another epoch than the device's cursor was
 	offers      offers
 }
 
@@ -208,7 +207,7 @@ func (s *step) welcome(w *wire.Welcome) {
 		r.outbox.address(user, s)
 	}
 	if epoch := tidemark.Epoch(w.Epoch); w.Reset_ != nil || r.meta.cursor.Epoch != epoch {
-		conn.restored = r.meta.cursor.Epoch != 0 && r.meta.cursor.Epoch != epoch
+		r.meta.restored = r.meta.restored || r.meta.cursor.Epoch != 0 && r.meta.cursor.Epoch != epoch
 		r.meta.cursor = tidemark.Cursor{Epoch: epoch, Positions: map[uint32]tidemark.Position{}}
 		s.meta = true
 		s.requeueAnswered()
@@ -238,7 +237,7 @@ func (s *step) synced(f *wire.Synced) {
 		for _, id := range sortedKeys(s.r.conversations) {
 			switch c := s.r.conversations[id]; {
 			case conn.seen[id] || c.Removed:
-			case conn.restored:
+			case s.r.meta.restored:
 				s.missing(id)
 			default:
 				s.removed(id)
@@ -246,6 +245,9 @@ func (s *step) synced(f *wire.Synced) {
 		}
 	}
 	conn.full, conn.seen = false, nil
+	if s.r.meta.restored {
+		s.r.meta.restored, s.meta = false, true
+	}
 	for _, p := range sortedKeys(cursor.Positions) {
 		s.checkpoint(p, cursor.Positions[p])
 	}

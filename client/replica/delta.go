@@ -74,11 +74,11 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		}
 		return
 	}
-	first := conn.full && !conn.seen[id]
+	c := s.edit(id)
+	first := conn.full && !conn.seen[id] || c.Missing && !stale // all there is to tell of it
 	if conn.full {
 		conn.seen[id] = true
 	}
-	c := s.edit(id)
 	c.Partition = d.Partition
 	if c.Removed && !stale {
 		c.Removed, c.Missing = false, false
@@ -149,7 +149,8 @@ func (s *step) self(c *Conversation, self *wire.Self, first bool) {
 	if first && self.ReadSeq < old.GetReadSeq() { // the server was restored: what was read stays read
 		c.PendingRead = max(c.PendingRead, min(tidemark.Seq(old.GetReadSeq()), c.Last()))
 	}
-	if self.VisibleFrom < old.GetVisibleFrom() {
+	more := self.VisibleFrom < old.GetVisibleFrom()
+	if more {
 		c.Floor = 0 // it was the user's own: what pages say from now on counts
 	}
 	if self.Private == nil && old.GetPrivate() != nil && !first {
@@ -163,7 +164,7 @@ func (s *step) self(c *Conversation, self *wire.Self, first bool) {
 	for _, seq := range self.GetPrivate().GetDeleted() {
 		s.hide(c, tidemark.Seq(seq))
 	}
-	if !subset(old.GetPrivate().GetDeleted(), self.GetPrivate().GetDeleted()) {
+	if more || !subset(old.GetPrivate().GetDeleted(), self.GetPrivate().GetDeleted()) {
 		s.unhide(c)
 	}
 }
@@ -178,7 +179,8 @@ func subset(part, whole []uint64) bool {
 	return true
 }
 
-// unhide drops the messages that the server no longer knows as deleted, because it was restored: they are fetched again.
+// unhide drops what says nothing although the user may see more than before: messages that the server no longer knows as
+// deleted, because it was restored, and edits of messages that can be seen again. They are fetched again.
 func (s *step) unhide(c *Conversation) {
 	for _, seg := range slices.Clone(c.Segments) {
 		for seq := seg.From; seq <= seg.To; seq++ {

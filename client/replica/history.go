@@ -165,6 +165,10 @@ func (c *Conversation) doubtForm(seq tidemark.Seq) {
 	}
 }
 
+// Unsure reports whether the server is still to be asked how many reactions or answers some stored message has: what is shown
+// of it may be off by some until then.
+func (c *Conversation) Unsure() bool { return len(c.unsure) > 0 }
+
 // settleForms notes which messages a page has just told of.
 func (c *Conversation) settleForms(f *wire.Fetched) {
 	if len(f.Events) == 0 || len(c.unsure) == 0 || tidemark.Seq(f.HeadSeq) < c.HeadSeq {

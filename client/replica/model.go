@@ -33,7 +33,7 @@ type Conversation struct {
 	Doubt       Doubt        // not zero: the stored history contradicts the server's and is being compared
 	Missing     bool         // with Removed: a server that was restored knows nothing of it, or not of the user's membership
 
-	told   counts         // while the server lacks what is kept here: its own counts, without that
+	told   counts         // the server's own counts: without what it lacks and is kept here, and without PendingRead
 	seals  []Seal         // ascending, at most sealsMax: what the server has sealed last
 	unsure []tidemark.Seq // stored messages whose reactions must be counted by the server; at most unsureMax
 }

@@ -524,6 +524,9 @@ func (s *step) submitted(f *wire.Submitted) {
 		s.saveOutgoing(o)
 		s.absorbAnswered(c)
 	}
+	if f.Duplicate && s.r.conn.phase == live { // its commit was told of before: no checkpoint need come
+		s.plan(c)
+	}
 	if touched := s.r.conn.touched[f.Partition]; touched != nil {
 		touched[id] = true
 	} else {

@@ -78,6 +78,10 @@ func (s *step) nextSegment(c *Conversation, q *search, i int) bool {
 		return false
 	}
 	seg := c.Segments[i]
+	if seg.From == c.HeadSeq+1 && c.DigestSeq == c.HeadSeq && seg.Prev != c.HeadDigest { // it follows another event
+		q.dropped = append(q.dropped, Gap{seg.From, seg.To})
+		return s.nextSegment(c, q, i-1)
+	}
 	if seg.From > c.HeadSeq { // kept as it is: the server, which was restored, says nothing of it
 		q.beyond = append(q.beyond, seg)
 		return s.nextSegment(c, q, i-1)

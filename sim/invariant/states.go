@@ -171,17 +171,32 @@ func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
 		return about(name, s.Who, l.Conversation, seq, "the device's chain ends at %d in %x…, the log's at %d in %x…",
 			seq, digest[:4], l.Head(), want[:4])
 	}
-	for _, gap := range has.Gaps() { // what is older than all that is stored waits until it is read
-		if len(has.Segments) > 0 && gap.From > has.Segments[0].From {
-			return about("C6", s.Who, l.Conversation, gap.From, "a gap has not healed: %v of %v", gap, has.Segments)
-		}
+	if gap := Unhealed(has); gap != (replica.Gap{}) {
+		return about("C6", s.Who, l.Conversation, gap.From, "a gap has not healed: %v of %v", gap, has.Segments)
 	}
-	for _, shown := range s.Messages[l.Conversation] {
-		if !m.Saw(s.User, shown.Seq) {
+	for i := range s.Messages[l.Conversation] {
+		if shown := &s.Messages[l.Conversation][i]; !m.Saw(s.User, shown.Seq) && !c.wasTold(s.User, l, shown) {
 			return about("S5", s.Who, l.Conversation, shown.Seq, "the device shows an event that membership never let its user see: %v", m.Stays[s.User])
 		}
 	}
 	return nil
+}
+
+// wasTold reports whether a user was told, before a restore, an event that the log has no more. That the user might see it was
+// judged then; of a stay that was lost as well, the device keeps what it had.
+func (c *Checker) wasTold(user tidemark.UserID, l *Log, m *replica.Message) bool {
+	if e := l.at(m.Seq); e != nil && e.Id == uint64(m.ID) {
+		return false
+	}
+	for at, h := range c.logs { // in no order, but any will do
+		if at.conversation != l.Conversation || at.epoch == c.epoch || h.events[m.Seq] == nil || h.events[m.Seq].link.ID != m.ID {
+			continue
+		}
+		if _, told := h.told[user][m.Seq]; told {
+			return true
+		}
+	}
+	return false
 }
 
 // sentOnce checks C5: what a device has sent and holds no longer is in the log once, unless it was refused, or lost with the
@@ -211,6 +226,17 @@ func (c *Checker) sentOnce(s *State, logs []*Log) *Violation {
 		}
 	}
 	return nil
+}
+
+// Unhealed is the first gap that a device must fill without being asked; zero: there is none. What is older than all that is
+// stored waits until it is read.
+func Unhealed(c *replica.Conversation) replica.Gap {
+	for _, gap := range c.Gaps() {
+		if len(c.Segments) > 0 && gap.From > c.Segments[0].From {
+			return gap
+		}
+	}
+	return replica.Gap{}
 }
 
 // SameView compares two devices of one user that are both up to date: C3, the one that began anew with a snapshot and the one
@@ -283,18 +309,39 @@ func summary(c *replica.Conversation) string {
 // sameForms compares the messages that both have of the user's present stay. Of what is from an earlier one each has what it
 // had by then; of an edit, what it knows of its message, which may be kept no longer.
 func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
-	in, from, trimmed := x.ID, tidemark.Seq(x.Self.GetVisibleFrom()), max(x.Floor, y.Floor) > 0
-	others := make(map[tidemark.Seq]*replica.Message, len(a.Messages[in]))
-	for i := range a.Messages[in] {
-		others[a.Messages[in][i].Seq] = &a.Messages[in][i]
-	}
+	in, from, floor := x.ID, tidemark.Seq(x.Self.GetVisibleFrom()), max(x.Floor, y.Floor)
+	others, own := bySeq(a.Messages[in]), bySeq(b.Messages[in])
 	for i := range b.Messages[in] {
 		m := &b.Messages[in][i]
-		if other := others[m.Seq]; other != nil && m.Seq >= from && !sameForm(other, m) && !(trimmed && m.Kind == replica.KindEdit) {
+		other := others[m.Seq]
+		switch {
+		case other == nil || m.Seq < from || sameForm(other, m) || floor > 0 && m.Kind == replica.KindEdit:
+		case m.Seq <= floor && (lacksEdit(own, m, other) || lacksEdit(others, other, m)):
+		default:
 			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, Form(other))
 		}
 	}
 	return nil
+}
+
+func bySeq(list []replica.Message) map[tidemark.Seq]*replica.Message {
+	all := make(map[tidemark.Seq]*replica.Message, len(list))
+	for i := range list {
+		all[list[i].Seq] = &list[i]
+	}
+	return all
+}
+
+// lacksEdit reports whether a device shows a message that is kept no longer as it was before the edit that another device
+// shows, because the edit came to it when what it says was kept no longer either.
+func lacksEdit(has map[tidemark.Seq]*replica.Message, m, edited *replica.Message) bool {
+	edit := has[edited.EditSeq]
+	if edited.EditSeq <= m.EditSeq || edit == nil || edit.Body != nil {
+		return false
+	}
+	same := *edited
+	same.EditSeq, same.Content, same.Body = m.EditSeq, m.Content, m.Body
+	return sameForm(&same, m)
 }
 
 // sameForm reports whether Form says the same of both; it looks first at what needs no line.
