@@ -78,6 +78,26 @@ func (a *App) MakeGroup(ctx context.Context, id string, users ...string) error {
 	return nil
 }
 
+// addBatch is how many users are added to a group by one call.
+const addBatch = 500
+
+// makeLargeGroup creates a group and adds its members in batches.
+func (a *App) makeLargeGroup(ctx context.Context, id string, users []string) error {
+	first := min(addBatch, len(users))
+	if err := a.MakeGroup(ctx, id, users[:first]...); err != nil {
+		return err
+	}
+	for rest := users[first:]; len(rest) > 0; {
+		n := min(addBatch, len(rest))
+		_, err := a.Conversations.AddMembers(ctx, &wire.AddMembersRequest{Conversation: id, Members: rest[:n]})
+		if err != nil {
+			return fmt.Errorf("bench: add members to %s: %w", id, err)
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
 // say submits one message for a user.
 func (a *App) say(ctx context.Context, user, conversation, clientID, text string) error {
 	_, err := a.Messages.Submit(As(ctx, user), &wire.SubmitRequest{

@@ -6,6 +6,7 @@
 package bench
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -30,15 +31,22 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 			t.Logf("the server's last words:\n%s", server.Log())
 		}
 	}()
-	t.Run("start", func(t *testing.T) {
-		results, err := Start(t.Context(), ServerConfig{Program: program, DataDir: t.TempDir()}, StartConfig{Events: 500, Conversations: 20, Kills: 2}, Output{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r := results[0]; !r.Checked || r.Operations != 2 || r.P50Ms <= 0 || r.ServerRSSBytes == 0 {
-			t.Errorf("implausible: %+v", r)
-		}
-	})
+	for name, run := range withOwnServers(t, program) {
+		t.Run(name, func(t *testing.T) {
+			results, err := run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range results {
+				if !r.Checked || r.Operations == 0 || r.PerSecond <= 0 && r.P50Ms <= 0 || r.DiskBytes == 0 || r.Machine.EchoPerSecond == 0 {
+					t.Errorf("implausible: %+v", r)
+				}
+			}
+			if len(results) == 0 {
+				t.Fatal("no results")
+			}
+		})
+	}
 	for name, run := range small(t, &server.Target) {
 		t.Run(name, func(t *testing.T) {
 			results, err := run()
@@ -54,6 +62,41 @@ func TestBenchmarksAgainstTheServer(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// withOwnServers are the benchmarks that start servers themselves, small.
+func withOwnServers(t *testing.T, program string) map[string]func() ([]Result, error) {
+	short, none := 200*time.Millisecond, time.Millisecond
+	server := func() ServerConfig {
+		return ServerConfig{Program: program, DataDir: filepath.Join(t.TempDir(), "data"), Args: []string{"--log-level", "warn"}}
+	}
+	return map[string]func() ([]Result, error){
+		"start": func() ([]Result, error) {
+			return Start(t.Context(), server(), StartConfig{Events: 500, Conversations: 20, Kills: 2}, Output{})
+		},
+		"disk": func() ([]Result, error) {
+			results, err := Disk(t.Context(), server(), DiskConfig{Messages: 1003, Connections: 5, Payload: 100, Scratch: t.TempDir()}, Output{})
+			if err == nil && (results[0].CompactedBytesPerOp < 50 || results[0].CompactedBytesPerOp > 1000) {
+				err = fmt.Errorf("%v bytes a message", results[0].CompactedBytesPerOp)
+			}
+			return results, err
+		},
+		"members": func() ([]Result, error) {
+			config := MembersConfig{Members: 700, Singles: 20, Duration: short, WarmUp: none, Scratch: t.TempDir()}
+			results, err := Members(t.Context(), server(), config, Output{})
+			if err == nil && (results[0].WrittenBytesPerOp < 100 || results[0].WrittenBytesPerOp > 1000) {
+				err = fmt.Errorf("%v bytes written for a message", results[0].WrittenBytesPerOp)
+			}
+			return results, err
+		},
+		"import": func() ([]Result, error) {
+			return Import(t.Context(), server(), ImportConfig{Lines: 1000, Scratch: t.TempDir()}, Output{})
+		},
+		"cores": func() ([]Result, error) {
+			config := ScaleConfig{Cores: 1, Partitions: 3, Send: SendConfig{Connections: 4, Window: 4, Duration: short, WarmUp: none}}
+			return Scale(t.Context(), server(), config, Output{})
+		},
 	}
 }
 
@@ -88,6 +131,10 @@ func small(t *testing.T, target *Target) map[string]func() ([]Result, error) {
 		},
 		"storm": func() ([]Result, error) {
 			return Storm(t.Context(), target, StormConfig{Devices: 30, Conversations: 12, Changed: 3, Rate: 100}, Output{})
+		},
+		"grow": func() ([]Result, error) {
+			config := GrowConfig{From: 1000, To: 3000, Points: 2, Conversations: 7, Connections: 3, Duration: short, WarmUp: none, Scratch: t.TempDir()}
+			return Grow(t.Context(), target, config, Output{})
 		},
 		"history": func() ([]Result, error) {
 			return History(t.Context(), target, HistoryConfig{Events: 3000, Connections: 3, Duration: short, WarmUp: none}, Output{})

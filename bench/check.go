@@ -32,14 +32,12 @@ func checkSenders(ctx context.Context, a *App, senders []*sender) error {
 		group.Go(func() error {
 			next := uint64(1)
 			digest, err := a.ReadLog(ctx, s.member, s.conversation, func(event *wire.Event) error {
-				if event.Sender == string(tidemark.SystemUser) {
+				if event.Sender == string(tidemark.SystemUser) || event.Seq <= s.before {
 					return nil
 				}
-				if event.Sender != s.member.User || event.ClientId != clientIDOf(next) {
-					return fmt.Errorf("seq %d is %q of %q, want %q of %q", event.Seq, event.ClientId, event.Sender, clientIDOf(next), s.member.User)
-				}
+				err := s.isMessage(next, event)
 				next++
-				return nil
+				return err
 			})
 			switch {
 			case err != nil:
@@ -53,6 +51,27 @@ func checkSenders(ctx context.Context, a *App, senders []*sender) error {
 		})
 	}
 	return group.Wait()
+}
+
+// isMessage fails if an event of the log is not message n of the sender.
+func (s *sender) isMessage(n uint64, event *wire.Event) error {
+	if event.Sender != s.member.User || event.ClientId != s.nameOf(n) {
+		return fmt.Errorf("seq %d is %q of %q, want %q of %q", event.Seq, event.ClientId, event.Sender, s.nameOf(n), s.member.User)
+	}
+	text, err := textOf(event)
+	if err == nil && text != s.textOf(n) {
+		err = fmt.Errorf("seq %d says %q, %q was sent", event.Seq, text, s.textOf(n))
+	}
+	return err
+}
+
+// textOf is the text of the message in an event; "" where it is none.
+func textOf(event *wire.Event) (string, error) {
+	var body wire.Body
+	if err := body.UnmarshalVT(event.Body); err != nil {
+		return "", fmt.Errorf("the body of seq %d: %w", event.Seq, err)
+	}
+	return body.GetMessage().GetText(), nil
 }
 
 // ReadLog fetches a whole conversation as a member, from a device of its own, and calls visit for each event in order.

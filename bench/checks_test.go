@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,86 @@ func TestSenderRefusesWrongAnswers(t *testing.T) {
 		spoil(&answer)
 		if err := s.acknowledged(answer, time.Now()); (err != nil) != (name != "") {
 			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestLogsRefuseWhatWasNotSent(t *testing.T) {
+	s := &sender{member: Member{User: "ann"}, texts: []string{"zero", "one", "two"}, named: randomIDs(7)}
+	for name, spoil := range map[string]func(e *wire.Event, said *wire.Message){
+		"":        func(*wire.Event, *wire.Message) {},
+		"sender":  func(e *wire.Event, _ *wire.Message) { e.Sender = "eve" },
+		"another": func(e *wire.Event, _ *wire.Message) { e.ClientId = randomIDs(7)(6) },
+		"text":    func(_ *wire.Event, said *wire.Message) { said.Text = "twp" },
+	} {
+		e, said := &wire.Event{Seq: 9, Sender: "ann", ClientId: randomIDs(7)(5)}, &wire.Message{Text: "two"}
+		spoil(e, said)
+		e.Body = wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: said}})
+		if err := s.isMessage(5, e); (err != nil) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if id := randomIDs(1)(1); len(id) != 26 || id == randomIDs(1)(2) || id == randomIDs(2)(1) {
+		t.Errorf("client id %q is not one of its own, or not as long as the SDK's", id)
+	}
+}
+
+func TestImportRefusesWhatIsNotInTheLogs(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteIRC(dir, 300, 1); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := OpenIRC(dir, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected, lines, err := entriesOf(logs)
+	if err != nil || lines != 300 || len(expected) < 200 {
+		t.Fatalf("%d lines with %d messages: %v", lines, len(expected), err)
+	}
+	for name, spoil := range map[string]func(events []*wire.Event) []*wire.Event{
+		"":       func(es []*wire.Event) []*wire.Event { return es },
+		"short":  func(es []*wire.Event) []*wire.Event { return es[:len(es)-1] },
+		"gap":    func(es []*wire.Event) []*wire.Event { return slices.Delete(es, 3, 4) },
+		"double": func(es []*wire.Event) []*wire.Event { return append(es, es[len(es)-1]) },
+		"order":  func(es []*wire.Event) []*wire.Event { es[3], es[4] = es[4], es[3]; return es },
+		"text":   func(es []*wire.Event) []*wire.Event { es[5].Body = es[6].Body; return es },
+	} {
+		var events []*wire.Event
+		for i, entry := range expected {
+			body := wire.MarshalBody(&wire.Body{Body: &wire.Body_Message{Message: entry.GetMessage()}})
+			events = append(events, &wire.Event{Seq: uint64(i + 1), Sender: entry.User, ClientId: entry.ClientId, Body: body})
+		}
+		check := &importCheck{expected: expected}
+		var err error
+		for _, e := range spoil(events) {
+			if err = check.event(e); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = check.end()
+		}
+		if (err != nil) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestTextsAreCutToSize(t *testing.T) {
+	dir := t.TempDir()
+	log := "[10:00] <ann> one äöü two\n=== bob [~b@h]  has joined #c\n[10:01] <bob> three\n"
+	if err := os.WriteFile(filepath.Join(dir, "2005-01-01.txt"), []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := OpenIRC(dir, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for payload, want := range map[int][]string{0: {"one äöü two", "three"}, 5: {"one ", "äö", "ü tw", "o thr"}} {
+		got, err := TextsOf(logs, payload, 10)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("of %d bytes: %q, %v; want %q", payload, got, err, want)
 		}
 	}
 }

@@ -40,6 +40,12 @@ type Result struct {
 	DiskBytes        uint64  `json:"diskBytes,omitempty"`        // of the data directory at the end
 	DiskBytesPerOp   float64 `json:"diskBytesPerOp,omitempty"`   // growth, before compaction
 
+	CompactedBytesPerOp float64 `json:"compactedBytesPerOp,omitempty"` // disk: everything in the directory after compaction, for each message
+	WrittenBytesPerOp   float64 `json:"writtenBytesPerOp,omitempty"`   // members: given to the journal for a message that has a commit of its own
+	Kept                float64 `json:"kept,omitempty"`                // grow: rate as a share of the first; overload: of the best
+	Cores               int     `json:"cores,omitempty"`               // cores: that the server may use
+	Partitions          int     `json:"partitions,omitempty"`          // cores, partitions: of the server
+
 	Members             int     `json:"members,omitempty"`             // fanout, room: members online
 	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout, room: mean latency of the slowest member over that of the median one
 	RSSPerConnection    float64 `json:"rssPerConnection,omitempty"`    // idle: resident bytes that one connection adds
@@ -127,6 +133,9 @@ func (r *Result) notes() string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
+	add(r.CompactedBytesPerOp > 0, "%s B a message after compaction", decimals(r.CompactedBytesPerOp))
+	add(r.WrittenBytesPerOp > 0, "%s B written for one message", decimals(r.WrittenBytesPerOp))
+	add(r.Kept > 0 && r.Name == "grow", "%.0f %% of the first", 100*r.Kept)
 	add(r.SlowestOverMedian > 0, "slowest member %.2f x median", r.SlowestOverMedian)
 	add(r.Name == "room", "%s messages left out", cmp.Or(grouped(float64(r.Shed)), "no"))
 	add(r.RSSBehind > 0, "RSS %s MiB before, at most %s behind, %s after", mebibytes(r.RSSBefore), mebibytes(r.RSSBehind), mebibytes(r.RSSAfter))

@@ -5,15 +5,12 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -286,32 +283,14 @@ func (r *room) check() (left shed, err error) {
 
 // shedOf reads how much the server has left out of rooms so far.
 func shedOf(ctx context.Context, target *Target) (shed, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.URL+"/metrics", nil)
+	found, err := readMetrics(ctx, target)
 	if err != nil {
-		return shed{}, fmt.Errorf("bench: %w", err)
+		return shed{}, err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return shed{}, fmt.Errorf("bench: read the metrics: %w", err)
+	low, hasLow := found[`tidemark_room_shed_total{priority="low"}`]
+	normal, hasNormal := found[`tidemark_room_shed_total{priority="normal"}`]
+	if !hasLow || !hasNormal {
+		return shed{}, errors.New("bench: the server's metrics have no tidemark_room_shed_total of both priorities")
 	}
-	defer response.Body.Close()
-	var found shed
-	wanted := map[string]*uint64{`tidemark_room_shed_total{priority="low"} `: &found.low, `tidemark_room_shed_total{priority="normal"} `: &found.normal}
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		for name, into := range wanted {
-			if rest, is := strings.CutPrefix(lines.Text(), name); is {
-				value, err := strconv.ParseFloat(rest, 64)
-				if err != nil {
-					return shed{}, fmt.Errorf("bench: the metric %s: %w", name, err)
-				}
-				*into = uint64(value)
-				delete(wanted, name)
-			}
-		}
-	}
-	if err := lines.Err(); err != nil || len(wanted) > 0 {
-		return shed{}, fmt.Errorf("bench: the server's metrics (%s) have no tidemark_room_shed_total of both priorities: %w", response.Status, err)
-	}
-	return found, nil
+	return shed{uint64(low), uint64(normal)}, nil
 }

@@ -62,6 +62,9 @@ func (c SendConfig) what() string {
 // drainMax bounds how long a benchmark waits for what is in flight when it stops, and how long it checks.
 const drainMax = 60 * time.Second
 
+// stopPatience is how long a server may take to end.
+const stopPatience = 30 * time.Second
+
 // Send measures messages sent, durable and acknowledged.
 func Send(ctx context.Context, target *Target, config SendConfig, output Output) ([]Result, error) {
 	config = config.withDefaults()
@@ -84,10 +87,8 @@ func Send(ctx context.Context, target *Target, config SendConfig, output Output)
 	}
 	disk := target.disk()
 
-	all := newLatencies()
 	var counted, sent uint64
 	for _, s := range senders {
-		all.Merge(s.latencies.Histogram)
 		counted += s.counted
 		sent += s.answered
 	}
@@ -96,7 +97,7 @@ func Send(ctx context.Context, target *Target, config SendConfig, output Output)
 		PerSecond: float64(counted) / measured.duration().Seconds(), PayloadBytes: config.Payload,
 		Connections: config.Connections, Window: config.Window, RateSet: config.Rate, Machine: machine, DiskBytes: disk,
 	}
-	result.latency(all)
+	result.latency(latenciesOf(senders))
 	result.usage(target, measured.before, measured.after, counted)
 	if disk > diskBefore {
 		result.DiskBytesPerOp = float64(disk-diskBefore) / float64(sent)
@@ -115,6 +116,10 @@ type sender struct {
 	member       Member
 	conversation string
 	text         string
+	texts        []string            // where it is not empty, message n says texts[n % len(texts)] instead
+	named        func(uint64) string // client id of message n; nil: clientIDOf
+	before       uint64              // events of the conversation up to here are not the sender's
+	limit        uint64              // messages to send; 0: until the course stops
 	course       *course
 	window       int
 
@@ -192,7 +197,9 @@ func runSenders(ctx context.Context, target *Target, config SendConfig, output O
 // runClosed keeps the window full until the course stops, then waits for what is in flight.
 func (s *sender) runClosed() error {
 	for range s.window {
-		s.submitNow()
+		if s.goesOn() {
+			s.submitNow()
+		}
 	}
 	for s.answered < s.asked {
 		if err := s.flush(); err != nil {
@@ -203,12 +210,17 @@ func (s *sender) runClosed() error {
 			if err != nil {
 				return s.failed(err)
 			}
-			if answers && s.course.now() != stopping {
+			if answers && s.goesOn() {
 				s.submitNow()
 			}
 		}
 	}
 	return nil
+}
+
+// goesOn reports whether there is another message to send.
+func (s *sender) goesOn() bool {
+	return s.course.now() != stopping && (s.limit == 0 || s.asked < s.limit)
 }
 
 func (s *sender) failed(err error) error {
@@ -225,12 +237,29 @@ func (s *sender) submitNow() {
 func (s *sender) submit() {
 	s.asked++
 	s.frame.Request = s.asked
-	s.frame.ClientId = clientIDOf(s.asked)
+	s.frame.ClientId = s.nameOf(s.asked)
 	s.frame.Conversation = s.conversation
 	if s.frame.Action == nil {
-		s.frame.Action = &wire.Submit_Message{Message: &wire.Message{Type: "text", Text: s.text}}
+		s.frame.Action = &wire.Submit_Message{Message: &wire.Message{Type: "text"}}
 	}
+	s.frame.GetMessage().Text = s.textOf(s.asked)
 	s.queue(&wire.ClientFrame{Frame: &wire.ClientFrame_Submit{Submit: &s.frame}})
+}
+
+// nameOf is the client id of message n.
+func (s *sender) nameOf(n uint64) string {
+	if s.named != nil {
+		return s.named(n)
+	}
+	return clientIDOf(n)
+}
+
+// textOf is what message n says.
+func (s *sender) textOf(n uint64) string {
+	if len(s.texts) > 0 {
+		return s.texts[n%uint64(len(s.texts))]
+	}
+	return s.text
 }
 
 func clientIDOf(n uint64) string { return "m" + strconv.FormatUint(n, 10) }

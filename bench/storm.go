@@ -34,8 +34,7 @@ func (c StormConfig) withDefaults() StormConfig {
 }
 
 const (
-	addBatch      = 500 // users added to a group by one call
-	stormWriters  = 8   // connections that write meanwhile
+	stormWriters  = 8 // connections that write meanwhile
 	stormLead     = time.Second
 	stormFollowUp = 2 * time.Second
 )
@@ -93,7 +92,7 @@ func (s *storm) prepare(ctx context.Context, output Output) (err error) {
 	s.groups = make([]string, s.config.Conversations)
 	err = forEach(ctx, len(s.groups), func(ctx context.Context, i int) error {
 		s.groups[i] = s.app.id("storm", i)
-		return s.makeGroup(ctx, s.groups[i], ids)
+		return s.app.makeLargeGroup(ctx, s.groups[i], ids)
 	})
 	if err != nil {
 		return err
@@ -120,23 +119,6 @@ func (s *storm) prepare(ctx context.Context, output Output) (err error) {
 			return err
 		}
 		s.changed[group] = "new"
-	}
-	return nil
-}
-
-// makeGroup creates a group and adds its members in batches.
-func (s *storm) makeGroup(ctx context.Context, id string, users []string) error {
-	first := min(addBatch, len(users))
-	if err := s.app.MakeGroup(ctx, id, users[:first]...); err != nil {
-		return err
-	}
-	for rest := users[first:]; len(rest) > 0; {
-		n := min(addBatch, len(rest))
-		_, err := s.app.Conversations.AddMembers(ctx, &wire.AddMembersRequest{Conversation: id, Members: rest[:n]})
-		if err != nil {
-			return fmt.Errorf("bench: add members to %s: %w", id, err)
-		}
-		rest = rest[n:]
 	}
 	return nil
 }

@@ -25,16 +25,22 @@ type benchCommand struct {
 	JSON     bool   `name:"json" help:"Print one line of JSON for each result instead of a table."`
 	Quiet    bool   `short:"q" help:"Print no progress."`
 
-	Send    benchSendCommand    `cmd:"" help:"Messages sent, made durable and acknowledged."`
-	Fanout  benchFanoutCommand  `cmd:"" help:"Deliveries in a large group whose members are all online."`
-	Room    benchRoomCommand    `cmd:"" help:"Deliveries in a room with very many in it, and what is left out for those who are behind."`
-	Idle    benchIdleCommand    `cmd:"" help:"Memory and processor time of idle connections."`
-	Sync    benchSyncCommand    `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
-	History benchHistoryCommand `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
-	Storm   benchStormCommand   `cmd:"" help:"Many devices that come back at once, while others write."`
-	Start   benchStartCommand   `cmd:"" help:"Time until a killed server serves again."`
-	Schemes benchSchemesCommand `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
-	All     benchAllCommand     `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
+	Send       benchSendCommand       `cmd:"" help:"Messages sent, made durable and acknowledged."`
+	Fanout     benchFanoutCommand     `cmd:"" help:"Deliveries in a large group whose members are all online."`
+	Room       benchRoomCommand       `cmd:"" help:"Deliveries in a room with very many in it, and what is left out for those who are behind."`
+	Idle       benchIdleCommand       `cmd:"" help:"Memory and processor time of idle connections."`
+	Sync       benchSyncCommand       `cmd:"" help:"Reconnects of a device after a few of its conversations changed."`
+	History    benchHistoryCommand    `cmd:"" help:"Import of a long conversation, and pages of it from random places."`
+	Storm      benchStormCommand      `cmd:"" help:"Many devices that come back at once, while others write."`
+	Start      benchStartCommand      `cmd:"" help:"Time until a killed server serves again."`
+	Disk       benchDiskCommand       `cmd:"" help:"Bytes on disk of a message, everything included, after compaction."`
+	Members    benchMembersCommand    `cmd:"" help:"Messages to groups of any size whose members are all offline."`
+	Grow       benchGrowCommand       `cmd:"" help:"Messages sent while the data grows."`
+	Import     benchImportCommand     `cmd:"" help:"Import of IRC logs, into a directory and into a running server."`
+	Cores      benchCoresCommand      `cmd:"" help:"Messages sent on servers with more and more cores."`
+	Partitions benchPartitionsCommand `cmd:"" help:"Messages sent on servers with more and more partitions."`
+	Schemes    benchSchemesCommand    `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
+	All        benchAllCommand        `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
 }
 
 // Help adds what is common to all benchmarks.
@@ -114,14 +120,19 @@ func (c *benchCommand) run(ctx context.Context, output *Output, run benchmark) (
 		}
 		return run(&bench.Target{URL: c.URL, AdminKey: c.AdminKey}, c.progress(output))
 	}
-	return c.runOwn(output, func(config bench.ServerConfig, progress bench.Output) (results []bench.Result, err error) {
-		server, err := bench.StartServer(ctx, config)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, server.Stop(30*time.Second)) }()
-		return run(&server.Target, progress)
+	return c.runOwn(output, func(config bench.ServerConfig, progress bench.Output) ([]bench.Result, error) {
+		return onServer(ctx, config, run, progress)
 	})
+}
+
+// onServer runs a benchmark against a server that it starts and ends.
+func onServer(ctx context.Context, config bench.ServerConfig, run benchmark, progress bench.Output) (results []bench.Result, err error) {
+	server, err := bench.StartServer(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Stop(30*time.Second)) }()
+	return run(&server.Target, progress)
 }
 
 // runOwn runs one benchmark with servers of this binary on a temporary directory.

@@ -38,6 +38,7 @@ type commandLine struct {
 	Backup      backupCommand      `cmd:"" help:"Make a backup of a server's data."`
 	Bench       benchCommand       `cmd:"" help:"Measure a server."`
 	Chat        chatCommand        `cmd:"" help:"Chat in a terminal."`
+	Compact     compactCommand     `cmd:"" help:"Rewrite a data directory into the least room."`
 	Conformance conformanceCommand `cmd:"" help:"Check that a server keeps PROTOCOL.md."`
 	Export      exportCommand      `cmd:"" help:"Write conversations' history to files."`
 	Import      importCommand      `cmd:"" help:"Import history from elsewhere."`

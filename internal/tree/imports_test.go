@@ -48,7 +48,7 @@ var rooms = map[string]room{
 	"irc":    {"root wire", "a log becomes a plan of calls; who makes the calls is not its business"},
 	"verify": {"root record chain wire store core", "the verifier must find what the server got wrong: the partition's own code would repeat its mistake"},
 
-	"bench":         {"root chain wire wire/wireconnect client client/replica", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
+	"bench":         {"root chain wire wire/wireconnect client client/replica irc", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
 	"bench/schemes": {"root wire record core store store/faultfs journal partition session", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
 	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
