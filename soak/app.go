@@ -29,11 +29,14 @@ func newApp(url, key string) *app { return &app{bench.NewBackend(url, key, callM
 // callMax is how long the app waits for an answer.
 const callMax = 5 * time.Second
 
-// persist makes a call until it is answered, or ctx ends: every call of the app may be made twice.
+// triesMax is how often a call is made to a server that runs and to which nothing happens.
+const triesMax = 300
+
+// persist makes a call until it is answered, ctx ends, or the server is as good as gone: every call of the app may be made twice.
 func persist(ctx context.Context, call func(ctx context.Context) error) error {
-	for {
+	for try := 1; ; try++ {
 		err := call(ctx)
-		if err == nil || final(err) {
+		if err == nil || final(err) || try == triesMax {
 			return err
 		}
 		if waited := pause(ctx, 200*time.Millisecond); waited != nil {

@@ -104,6 +104,7 @@ func (s still) open(ctx context.Context, group *errgroup.Group, device string) *
 	if err := k.start(ctx); err != nil {
 		s.t.Fatal(err)
 	}
+	k.ask(askCalm)
 	return k
 }
 

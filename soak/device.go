@@ -83,7 +83,7 @@ type Standing struct {
 	State         string
 	Outbox        int
 	Waiting       string // what is in it, by state
-	Stale         string // why profiles that changed could not be brought here; "": they were
+	Stale         string // why it may still change, or profiles could not be brought here; "": neither
 	Rest          string // the own profile and contacts, as text
 	Conversations []ShownConversation
 }
@@ -122,6 +122,7 @@ type device struct {
 	random *rand.Rand
 	tell   func(Told)
 	calm   chan struct{} // closed when it is to do nothing more
+	idle   chan struct{} // closed when it does nothing more
 	number int
 	own    map[tidemark.ConversationID][]tidemark.Seq // own messages that are stored, the last few
 
@@ -131,7 +132,7 @@ type device struct {
 // runDevice is a device from its start until it is asked to stop, ctx ends, or its client gives up, which it tells.
 func runDevice(ctx context.Context, config DeviceConfig, store client.Store, asked <-chan string, tell func(Told)) error {
 	d := &device{
-		config: config, random: rand.New(rand.NewPCG(config.Seed, uint64(config.Life))), tell: tell, calm: make(chan struct{}),
+		config: config, random: rand.New(rand.NewPCG(config.Seed, uint64(config.Life))), tell: tell, calm: make(chan struct{}), idle: make(chan struct{}),
 		own: map[tidemark.ConversationID][]tidemark.Seq{},
 	}
 	err := store.View(func(v replica.View) error {
@@ -174,7 +175,7 @@ func runDevice(ctx context.Context, config DeviceConfig, store client.Store, ask
 		}
 		return nil
 	})
-	group.Go(func() error { d.giveUp(); d.live(inner); return nil })
+	group.Go(func() error { defer close(d.idle); d.giveUp(); d.live(inner); return nil })
 	group.Go(func() error { defer cancel(); d.answer(inner, asked); return nil })
 	return group.Wait()
 }
@@ -224,12 +225,18 @@ func (d *device) answer(ctx context.Context, asked <-chan string) {
 // synchronisation only. What others are called who are no contacts comes with what they say, so devices may differ in that.
 func (d *device) standing(ctx context.Context) *Standing {
 	stale := ""
-	if d.client.State() == client.Synced {
+	select {
+	case <-d.idle:
+		if d.client.State() != client.Synced {
+			break
+		}
 		ctx, cancel := context.WithTimeout(ctx, callMax)
 		defer cancel()
 		if err := d.client.Refresh(ctx); err != nil {
 			stale = err.Error()
 		}
+	default:
+		stale = "its user is still doing something"
 	}
 	s := &Standing{State: d.client.State().String(), Outbox: len(d.client.Outbox()), Stale: stale}
 	for _, o := range d.client.Outbox() {

@@ -119,11 +119,15 @@ func (r *run) startAgain(ctx context.Context) error {
 	return r.started(ctx)
 }
 
-// started asks the server under which epoch it runs, and tells the checkers.
+// started asks the server that listens under which epoch it runs, and tells the checkers.
 func (r *run) started(ctx context.Context) error {
 	direct := newApp(r.server.process.URL, r.server.key)
 	defer direct.Close()
-	stats, err := direct.Admin.Stats(ctx, &wire.StatsRequest{})
+	var stats *wire.StatsResponse
+	err := persist(ctx, func(ctx context.Context) (err error) {
+		stats, err = direct.Admin.Stats(ctx, &wire.StatsRequest{})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("soak: the server that listens does not answer: %w", err)
 	}

@@ -217,8 +217,8 @@ func (k *keeper) stand(ctx context.Context) (*Standing, error) {
 	}
 }
 
-// answerMax is after how long a device that does not answer hangs: so much longer than an answer takes that no other work of the
-// machine can be the reason.
+// answerMax is after how long a device hangs that does not answer, or a server that does not start or stop: so much longer than
+// that takes that no other work of the machine can be the reason.
 const answerMax = 2 * time.Minute
 
 // autopsy ends a device that hangs, and says what it was doing.

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/tidemark-im/tidemark/bench"
 	"github.com/tidemark-im/tidemark/sim/invariant"
@@ -108,7 +107,7 @@ func (s *server) start(ctx context.Context) error {
 		env = []string{clockVariable + "=" + s.clock.path}
 	}
 	process, err := bench.StartServer(ctx, bench.ServerConfig{
-		Program: s.run.Program, DataDir: s.data(), AdminKey: s.key, Log: s.log, Env: env,
+		Program: s.run.Program, DataDir: s.data(), AdminKey: s.key, Log: s.log, Env: env, ReadyMax: answerMax,
 		Args: []string{"--log-level", "warn", "--partitions", "4", "--heartbeat", "2s", "--drain", "2s", "--spread", "500ms", "--cache-bytes", "8388608"},
 	})
 	if err != nil {
@@ -139,7 +138,7 @@ func (s *server) kill() {
 
 // stop ends it in good order.
 func (s *server) stop() error {
-	err := s.process.Stop(time.Minute)
+	err := s.process.Stop(answerMax)
 	s.down()
 	return err
 }

@@ -130,19 +130,20 @@ func (r *run) do(ctx context.Context, group *errgroup.Group) error {
 	if err := r.prepare(ctx, group); err != nil {
 		return err
 	}
-	calm := make(chan struct{})
+	calm, worked := make(chan struct{}), make(chan struct{})
 	breaking, during := errgroup.WithContext(ctx) // the first that finds something ends all
 	until := time.Now().Add(r.For)
 	breaking.Go(func() error { return r.breakServer(during, until) })
 	breaking.Go(func() error { return r.breakNetworks(during, until) })
 	breaking.Go(func() error { return r.breakDevices(during, ctx, until) })
-	group.Go(func() error { r.work(ctx, calm); return nil })
+	group.Go(func() error { defer close(worked); r.work(ctx, calm); return nil })
 	group.Go(func() error { r.progress(ctx, calm); return nil })
 	err := breaking.Wait()
 	close(calm)
 	if err != nil {
 		return err
 	}
+	<-worked // a call that is under way may still write
 	return r.settle(ctx)
 }
 
