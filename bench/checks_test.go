@@ -40,6 +40,76 @@ func TestSenderRefusesWrongAnswers(t *testing.T) {
 	}
 }
 
+func TestPusherRefusesWrongAnswers(t *testing.T) {
+	refusal := func(request uint64, reason wire.Reason) []byte {
+		frame := &wire.ServerFrame{Frame: &wire.ServerFrame_Error{Error: &wire.Error{Request: request, Reason: reason, RetryAfterMs: 5}}}
+		payload, err := frame.MarshalVT()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return payload
+	}
+	right := submitted{request: 4, seq: 4, digest: make([]byte, 32)}
+	for name, spoil := range map[string]func(p *pusher, s *submitted) error{
+		"":              func(*pusher, *submitted) error { return nil },
+		"refused again": func(p *pusher, _ *submitted) error { return p.turnedAway(refusal(3, wire.Reason_RATE_LIMITED)) },
+		"refused, then taken": func(p *pusher, s *submitted) error {
+			s.request = 5
+			return p.turnedAway(refusal(5, wire.Reason_RATE_LIMITED))
+		},
+		"another reason": func(p *pusher, _ *submitted) error { return p.turnedAway(refusal(5, wire.Reason_NOT_MEMBER)) },
+		"never sent":     func(_ *pusher, s *submitted) error { s.request = 7; return nil },
+		"again":          func(_ *pusher, s *submitted) error { s.request = 2; return nil },
+		"order":          func(_ *pusher, s *submitted) error { s.request = 1; return nil },
+		"gap":            func(_ *pusher, s *submitted) error { s.seq = 5; return nil },
+		"duplicate":      func(_ *pusher, s *submitted) error { s.duplicate = true; return nil },
+		"no digest":      func(_ *pusher, s *submitted) error { s.digest = nil; return nil },
+	} {
+		p := newPusher(&sender{}, 1000, &course{})
+		p.written.Store(6)
+		for request := range uint64(2) {
+			if err := p.taken(submitted{request: request + 1, seq: request + 2, digest: make([]byte, 32)}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.turnedAway(refusal(3, wire.Reason_RATE_LIMITED)); err != nil {
+			t.Fatal(err)
+		}
+		answer := right
+		err := spoil(p, &answer)
+		if err == nil {
+			err = p.taken(answer, time.Now())
+		}
+		if (err != nil) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if name == "" && (p.limited != 1 || len(p.acked) != 3 || p.settled.Load() != 4) {
+			t.Errorf("%d refused, %d acknowledged, %d answered", p.limited, len(p.acked), p.settled.Load())
+		}
+	}
+}
+
+func TestRecoveryNeedsSeveralQuickOnes(t *testing.T) {
+	end := time.Now()
+	slow, quick := 80*time.Millisecond, 20*time.Millisecond
+	for name, c := range map[string]struct {
+		took []time.Duration
+		want int // index of the first quick one; -1: not recovered
+	}{
+		"at once": {[]time.Duration{quick, quick, quick}, 0}, "later": {[]time.Duration{slow, quick, slow, quick, quick, quick}, 3},
+		"not yet": {[]time.Duration{slow, quick, quick}, -1}, "nothing": {nil, -1},
+	} {
+		w := &work{took: []workTime{{end.Add(-3 * time.Second), quick}, {end.Add(-2 * time.Second), quick}, {end.Add(-time.Second), quick}}}
+		for i, took := range c.took {
+			w.took = append(w.took, workTime{end.Add(time.Duration(i) * time.Second), took})
+		}
+		at, ok := w.quickFrom(end, 50*time.Millisecond)
+		if ok != (c.want >= 0) || ok && at.Sub(end) != time.Duration(c.want)*time.Second {
+			t.Errorf("%s: recovered %v, %s after the end", name, ok, at.Sub(end))
+		}
+	}
+}
+
 func TestLogsRefuseWhatWasNotSent(t *testing.T) {
 	s := &sender{member: Member{User: "ann"}, texts: []string{"zero", "one", "two"}, named: randomIDs(7)}
 	for name, spoil := range map[string]func(e *wire.Event, said *wire.Message){

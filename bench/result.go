@@ -43,6 +43,10 @@ type Result struct {
 	CompactedBytesPerOp float64 `json:"compactedBytesPerOp,omitempty"` // disk: everything in the directory after compaction, for each message
 	WrittenBytesPerOp   float64 `json:"writtenBytesPerOp,omitempty"`   // members: given to the journal for a message that has a commit of its own
 	Kept                float64 `json:"kept,omitempty"`                // grow: rate as a share of the first; overload: of the best
+	RateLimited         uint64  `json:"rateLimited,omitempty"`         // overload, fairness: messages answered with RATE_LIMITED, in the whole run
+	HeldBack            uint64  `json:"heldBack,omitempty"`            // overload: messages that were due and that TCP did not take
+	RecoveredMs         float64 `json:"recoveredMs,omitempty"`         // overload: from its end until everything is answered and small work is as quick as before
+	BesidePerSecond     float64 `json:"besidePerSecond,omitempty"`     // fairness: rate of the busy one
 	Cores               int     `json:"cores,omitempty"`               // cores: that the server may use
 	Partitions          int     `json:"partitions,omitempty"`          // cores, partitions: of the server
 
@@ -136,12 +140,24 @@ func (r *Result) notes() string {
 	add(r.CompactedBytesPerOp > 0, "%s B a message after compaction", decimals(r.CompactedBytesPerOp))
 	add(r.WrittenBytesPerOp > 0, "%s B written for one message", decimals(r.WrittenBytesPerOp))
 	add(r.Kept > 0 && r.Name == "grow", "%.0f %% of the first", 100*r.Kept)
+	add(r.Kept > 0 && r.Name == "overload", "%.0f %% of the best kept, %s held back by TCP, %s RATE_LIMITED, recovered %s",
+		100*r.Kept, cmp.Or(grouped(float64(r.HeldBack)), "none"), cmp.Or(grouped(float64(r.RateLimited)), "none"), r.recovered())
+	add(r.BesidePerSecond > 0, "the busy one sends %s/s", grouped(r.BesidePerSecond))
+	add(r.BesidePerSecond > 0 && r.RateLimited > 0, "%s of its messages RATE_LIMITED", grouped(float64(r.RateLimited)))
 	add(r.SlowestOverMedian > 0, "slowest member %.2f x median", r.SlowestOverMedian)
 	add(r.Name == "room", "%s messages left out", cmp.Or(grouped(float64(r.Shed)), "no"))
 	add(r.RSSBehind > 0, "RSS %s MiB before, at most %s behind, %s after", mebibytes(r.RSSBefore), mebibytes(r.RSSBehind), mebibytes(r.RSSAfter))
 	add(r.RSSPerConnection > 0, "%s B resident a connection", grouped(r.RSSPerConnection))
 	add(r.ReceivedBytesPerOp > 0, "%s B received, %s B sent each", grouped(r.ReceivedBytesPerOp), grouped(r.SentBytesPerOp))
 	return strings.Join(notes, "; ")
+}
+
+// recovered is how long recovery took, for people.
+func (r *Result) recovered() string {
+	if r.RecoveredMs == 0 {
+		return "NOT"
+	}
+	return "after " + grouped(r.RecoveredMs) + " ms"
 }
 
 // WriteTable writes the results for people, with the machine's figures below.

@@ -99,6 +99,11 @@ func (a *App) importInto(ctx context.Context, conversation, user string, n, payl
 	if err := a.MakeGroup(ctx, conversation, user); err != nil {
 		return err
 	}
+	return a.importMessages(ctx, conversation, user, n, payload)
+}
+
+// importMessages fills a group in which nobody has written with n messages of one user.
+func (a *App) importMessages(ctx context.Context, conversation, user string, n, payload int) error {
 	text := strings.Repeat("x", payload)
 	for done := 0; done < n; {
 		request := &wire.ImportRequest{Conversation: conversation}

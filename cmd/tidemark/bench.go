@@ -37,6 +37,8 @@ type benchCommand struct {
 	Members    benchMembersCommand    `cmd:"" help:"Messages to groups of any size whose members are all offline."`
 	Grow       benchGrowCommand       `cmd:"" help:"Messages sent while the data grows."`
 	Import     benchImportCommand     `cmd:"" help:"Import of IRC logs, into a directory and into a running server."`
+	Overload   benchOverloadCommand   `cmd:"" help:"More messages than the server can do: what is kept, and what others notice."`
+	Fairness   benchFairnessCommand   `cmd:"" help:"What others notice of one busy conversation, and of one busy device."`
 	Cores      benchCoresCommand      `cmd:"" help:"Messages sent on servers with more and more cores."`
 	Partitions benchPartitionsCommand `cmd:"" help:"Messages sent on servers with more and more partitions."`
 	Schemes    benchSchemesCommand    `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
