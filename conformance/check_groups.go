@@ -175,12 +175,13 @@ func checkAnnouncement(p *play) {
 func checkSlowMode(p *play) {
 	alice, bob := p.user("alice"), p.user("bob")
 	team := p.group(alice, bob)
-	sets(alice, team, &wire.Settings{SlowModeMs: 2000})
+	slow := uint32((p.kit.config.Timeout / 5).Milliseconds()) // longer than the next two calls take
+	sets(alice, team, &wire.Settings{SlowModeMs: slow})
 	first := p.say(bob, team, "first")
 	began := time.Now()
 	r := refuse(bob, "MessageService/Submit", p.attempt(team), wire.Reason_RATE_LIMITED)
 	wait := r.detail.GetRetryAfterMs()
-	p.must(wait > 0 && wait <= 2000, "retryAfterMs of at most 2000", "%d", wait)
+	p.must(wait > 0 && wait <= slow, "retryAfterMs of at most slowModeMs", "%d", wait)
 	call[*wire.Submitted](bob, "MessageService/Submit", &wire.SubmitRequest{Conversation: team, ClientId: p.id("e"),
 		Action: &wire.SubmitRequest_Edit{Edit: &wire.Edit{Seq: first.GetSeq(), Message: textMessage("first, mended")}}})
 	call[*wire.Submitted](bob, "MessageService/Submit", &wire.SubmitRequest{Conversation: team, ClientId: p.id("r"),

@@ -27,8 +27,9 @@ var checksOfLater = []check{
 	{"5.38", "a message takes the content of its later edits with it", checkEditsGoToo},
 }
 
-// soon is how far ahead checks schedule: far enough to do something before it.
-const soon = 1500 * time.Millisecond
+// soon is how far ahead checks schedule: far enough to do something before it, also with a server for which more time is
+// allowed. 1.5 s, unless Config.Timeout says otherwise.
+func (p *play) soon() time.Duration { return p.kit.config.Timeout * 3 / 20 }
 
 // inFuture is a time by the server's clock.
 func (p *play) inFuture(d time.Duration) uint64 {
@@ -71,11 +72,11 @@ func (d *device) hears(conversation, text string) (event *wire.Event) {
 }
 
 func checkScheduled(p *play) {
-	p.waits(soon)
+	p.waits(p.soon())
 	alice, bob := p.user("alice"), p.user("bob")
 	team := p.group(alice, bob)
 	phone, other := p.connect(alice, "phone"), p.connect(bob, "phone")
-	at := p.inFuture(soon)
+	at := p.inFuture(p.soon())
 	got := p.schedules(alice, team, "later", "it is time", at)
 	p.must(got.GetConversation() == team && got.GetClientId() == "later" && got.GetAtMs() == at && got.GetMessage().GetText() == "it is time", "the scheduled message", "%s", show(got))
 	call[*wire.ScheduleResponse](alice, "MessageService/Schedule", &wire.ScheduleRequest{ClientId: "direct", ToUser: bob.id, Message: textMessage("hello"), AtMs: at})
@@ -120,10 +121,10 @@ func checkScheduledMax(p *play) {
 }
 
 func checkScheduledRefused(p *play) {
-	p.waits(2 * soon)
+	p.waits(2 * p.soon())
 	alice, bob := p.user("alice"), p.user("bob")
 	team := p.group(alice, bob)
-	p.schedules(bob, team, "late", "too late", p.inFuture(soon))
+	p.schedules(bob, team, "late", "too late", p.inFuture(p.soon()))
 	call[*wire.MembersResponse](alice, "ConversationService/RemoveMembers", &wire.RemoveMembersRequest{Conversation: team, Members: []string{bob.id}})
 	failed := func() {
 		p.eventually("a scheduled message that has failed with NOT_MEMBER", func() (bool, string) {
@@ -134,7 +135,7 @@ func checkScheduledRefused(p *play) {
 	failed()
 	p.added(team, bob)
 	phone := p.connect(bob, "phone")
-	p.schedules(bob, team, "late", "again", p.inFuture(soon))
+	p.schedules(bob, team, "late", "again", p.inFuture(p.soon()))
 	phone.hears(team, "again")
 	for _, e := range phone.conversation(team).events {
 		p.must(textOf(e) != "too late", "what has failed is not tried again by itself", "%s", show(e))
@@ -145,10 +146,10 @@ func checkScheduledRefused(p *play) {
 }
 
 func checkScheduledByHand(p *play) {
-	p.waits(soon)
+	p.waits(p.soon())
 	alice := p.user("alice")
 	team := p.group(alice)
-	p.schedules(alice, team, "hand", "by the clock", p.inFuture(soon))
+	p.schedules(alice, team, "hand", "by the clock", p.inFuture(p.soon()))
 	sent := p.does(alice, &wire.SubmitRequest{Conversation: team, ClientId: "hand", Action: textAction("by hand")})
 	p.must(!sent.GetDuplicate(), "a first answer", "%s", show(sent))
 	equal(p, "how many are listed until its time", len(waiting(alice, team)), 1)
@@ -157,10 +158,10 @@ func checkScheduledByHand(p *play) {
 }
 
 func checkScheduledMark(p *play) {
-	p.waits(soon)
+	p.waits(p.soon())
 	alice, bob := p.user("alice"), p.user("bob")
 	team, club := p.group(alice, bob), p.group(alice, bob)
-	at := p.inFuture(soon)
+	at := p.inFuture(p.soon())
 	p.schedules(alice, team, "s", "with all read", at)
 	request := &wire.ScheduleRequest{ClientId: "s", Conversation: club, Message: &wire.Message{Type: "text", Text: "with one unread", MentionAll: true}, AtMs: at}
 	call[*wire.ScheduleResponse](alice, "MessageService/Schedule", request)

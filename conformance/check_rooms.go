@@ -224,21 +224,32 @@ func checkRoomOrder(p *play) {
 func checkShedding(p *play) {
 	olga, ann, bob := p.user("olga"), p.user("ann"), p.user("bob")
 	room := p.room(olga)
-	slow, fast := p.connect(ann, "slow"), p.connect(bob, "fast")
+	slow, fast, writer := p.connect(ann, "slow"), p.connect(bob, "fast"), p.connect(olga, "phone")
 	first := slow.enter(room).GetHeadSeq() + 1
 	fast.enter(room)
 	text := strings.Repeat("x", int(min(p.kit.welcome.GetLimits().GetBodyBytesMax()/2, 32<<10)))
-	const low, high = 400, 20
+	const low, high, atOnce = 400, 20, 20 // at once are few enough for who keeps up
 	var last uint64
 	post := func(text string, priority wire.Priority) {
-		last = p.does(olga, writing(room, &wire.Message{Type: "text", Text: text, Priority: priority})).GetSeq()
-		fast.hasSeq(room, last) // who keeps up gets everything
+		var requests []uint64
+		for range atOnce { // not one after the other: who does not read for long is cut off
+			m := &wire.Message{Type: "text", Text: text, Priority: priority}
+			requests = append(requests, writer.post(&wire.Submit{Conversation: room, Action: &wire.Submit_Message{Message: m}}))
+		}
+		for _, request := range requests {
+			answer := writer.answer(request)
+			p.must(answer.GetSubmitted() != nil, "submitted", "%s", show(answer))
+			last = max(last, answer.GetSubmitted().GetSeq())
+		}
+		for seq := last - atOnce + 1; seq <= last; seq++ {
+			fast.hasSeq(room, seq) // who keeps up gets everything
+		}
 	}
-	for range low {
+	for range low / atOnce {
 		post(text, wire.Priority_PRIORITY_LOW)
 	}
-	for i := range high {
-		post(fmt.Sprint(i), wire.Priority_PRIORITY_HIGH)
+	for range high / atOnce {
+		post("urgent", wire.Priority_PRIORITY_HIGH)
 	}
 	slow.hasSeq(room, last)
 	given := slow.conversation(room)
