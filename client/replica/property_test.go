@@ -241,6 +241,7 @@ func (r *run) finally() {
 			d.settle()
 		}
 	}
+	r.goOn()
 	for range 4 {
 		for _, d := range r.devices {
 			d.tick(400_000)
@@ -255,6 +256,21 @@ func (r *run) finally() {
 		r.checkRoom(d)
 	}
 	r.checkOnce()
+}
+
+// goOn lets the server go on wherever a device keeps what a restore has lost, past all of it: then that is lost for good. A
+// device that has only the end of what was lost cannot know it before.
+func (r *run) goOn() {
+	for _, d := range r.devices {
+		for _, c := range d.replica.Conversations() {
+			h := r.server.logs[c.ID]
+			kept, ahead := c.Ahead()
+			for h != nil && ahead && len(h.events) <= int(kept.To) {
+				r.server.position[h.partition]++
+				r.server.append(c.ID, "system", "", text2body("on"))
+			}
+		}
+	}
 }
 
 func (r *run) checkDevice(d *device) {

@@ -333,3 +333,33 @@ func TestEditOfWhatALostRecallTookBack(t *testing.T) {
 		}
 	}
 }
+
+// A device that has only the end of what a restored server has lost: it follows an event that the server has otherwise now.
+func TestWhatFollowsAnotherEventIsLost(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 6)
+	backup := s.clone(8)
+	for i := range 4 {
+		bob.say(team, fmt.Sprint("lost ", i))
+		bob.settle()
+	}
+	tablet := newDevice(t, "alice", "tablet", replica.Config{Tail: 3})
+	tablet.connect(s)
+	tablet.settle()
+	equalList(t, "before", tablet.texts(team), "lost 1", "lost 2", "lost 3")
+	tablet.disconnect()
+	tablet.connect(backup)
+	tablet.settle()
+	if kept, ahead := tablet.replica.Conversation(team).Ahead(); !ahead || kept != (replica.Gap{From: 9, To: 11}) {
+		t.Fatalf("while the server may have it again %+v is kept, %t", kept, ahead)
+	}
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "on", text2body("on"))
+	tablet.settle()
+	report, n := noteOf[replica.HistoryChanged](tablet)
+	if _, ahead := tablet.replica.Conversation(team).Ahead(); n != 1 || report.From != 9 || report.To != 11 || ahead {
+		t.Fatalf("%d reports, the last %+v; ahead %t", n, report, ahead)
+	}
+	equalList(t, "after", tablet.texts(team)[len(tablet.texts(team))-1:], "on")
+	tablet.checkC1(backup)
+}

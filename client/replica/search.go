@@ -78,7 +78,7 @@ func (s *step) nextSegment(c *Conversation, q *search, i int) bool {
 		return false
 	}
 	seg := c.Segments[i]
-	if seg.From == c.HeadSeq+1 && c.DigestSeq == c.HeadSeq && seg.Prev != c.HeadDigest { // it follows another event
+	if seg.From > c.HeadSeq && seg.From == c.DigestSeq+1 && seg.Prev != c.HeadDigest { // it follows another event
 		q.dropped = append(q.dropped, Gap{seg.From, seg.To})
 		return s.nextSegment(c, q, i-1)
 	}
