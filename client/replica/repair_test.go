@@ -363,3 +363,42 @@ func TestWhatFollowsAnotherEventIsLost(t *testing.T) {
 	equalList(t, "after", tablet.texts(team)[len(tablet.texts(team))-1:], "on")
 	tablet.checkC1(backup)
 }
+
+// The same where the server's head is known without its digest: the device asks.
+func TestWhetherItFollowsIsAsked(t *testing.T) {
+	for name, other := range map[string]bool{"another event": true, "the same event": false} {
+		t.Run(name, func(t *testing.T) {
+			s, alice, bob := world(t)
+			talk(s, alice, bob, 6)
+			backup := s.clone(8)
+			for i := range 4 {
+				bob.say(team, fmt.Sprint("lost ", i))
+				bob.settle()
+			}
+			tablet := newDevice(t, "alice", "tablet", replica.Config{Tail: 3, Backfill: replica.FillNone})
+			tablet.connect(s)
+			tablet.settle()
+			tablet.disconnect()
+			h := backup.logs[team]
+			backup.position[h.partition]++
+			if other {
+				backup.append(team, "bob", "on", text2body("on"))
+			} else {
+				h.events = append(h.events, s.logs[team].events[7])
+				h.bodies[8] = s.logs[team].bodies[8]
+			}
+			backup.corrupt = func(f *wire.ServerFrame) {
+				for _, d := range f.GetDelta().GetConversations() {
+					d.HeadDigest = nil
+				}
+			}
+			tablet.connect(backup)
+			tablet.settle()
+			_, n := noteOf[replica.HistoryChanged](tablet)
+			if _, ahead := tablet.replica.Conversation(team).Ahead(); ahead == other || n > 0 != other {
+				t.Fatalf("ahead %t, %d reports: %+v", ahead, n, tablet.replica.Conversation(team).Segments)
+			}
+			tablet.checkC1(nil)
+		})
+	}
+}

@@ -78,16 +78,12 @@ func (s *step) nextSegment(c *Conversation, q *search, i int) bool {
 		return false
 	}
 	seg := c.Segments[i]
-	if seg.From > c.HeadSeq && seg.From == c.DigestSeq+1 && seg.Prev != c.HeadDigest { // it follows another event
-		q.dropped = append(q.dropped, Gap{seg.From, seg.To})
-		return s.nextSegment(c, q, i-1)
-	}
-	if seg.From > c.HeadSeq { // kept as it is: the server, which was restored, says nothing of it
+	if seg.From > c.HeadSeq+1 || seg.From > c.HeadSeq && c.HeadSeq == 0 { // kept as it is: the server, which was restored, says nothing of it
 		q.beyond = append(q.beyond, seg)
 		return s.nextSegment(c, q, i-1)
 	}
 	q.top = min(seg.To, c.HeadSeq)
-	q.agree, q.differ = seg.From-1, q.top+1
+	q.agree, q.differ = min(seg.From, q.top)-1, q.top+1 // of what begins past the head, the event before it is compared
 	if known := c.Doubt.Known; known >= seg.From && known <= seg.To {
 		q.differ = known
 	}
@@ -146,6 +142,14 @@ func (s *step) judge(c *Conversation, at tidemark.Seq, f *wire.Fetched) (agrees,
 // cut notes what of a segment stays and what goes.
 func (s *step) cut(c *Conversation, q *search, i int) {
 	seg := c.Segments[i]
+	if seg.From > q.top { // it follows the event that was compared, or another one
+		if q.agree == q.top {
+			q.beyond = append(q.beyond, seg)
+		} else {
+			q.dropped = append(q.dropped, Gap{seg.From, seg.To})
+		}
+		return
+	}
 	if q.agree == q.top { // past it, if anything, is what the server has lost
 		q.kept = append(q.kept, seg)
 		return
@@ -177,6 +181,7 @@ func (s *step) compared(c *Conversation, k *task) {
 		s.fallBack(c, q.dropped[0].From-1)
 		k.latest = true
 	}
+	s.checkHead(c) // the server may have told of more in the meantime
 	s.plan(c)
 }
 
