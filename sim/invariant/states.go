@@ -77,6 +77,9 @@ func Segments(s *State, c *replica.Conversation, l *Log) *Violation {
 			stored = append(stored, seq)
 		}
 		blind := s.Spoiled && seg.To < tidemark.Seq(c.Self.GetVisibleFrom()) // of an earlier stay: nothing could tell it
+		if seg.From > top && c.DigestSeq < seg.From-1 {
+			blind = true // the device was not told yet whether it follows what the server has now
+		}
 		for seq, digest := range map[tidemark.Seq]tidemark.Digest{seg.From - 1: seg.Prev, seg.To: seg.Last} {
 			if want, kept := digests[seq]; kept && want != digest && seq <= top && seq+1 >= bottom && !blind {
 				return about("C1", s.Who, c.ID, seq, "the device's chain is %x… here, the log's %x…", digest[:4], want[:4])
