@@ -62,6 +62,8 @@ func (t *turn) handleGiveBack(cmd *GiveBack) Reply {
 		return refuse(tidemark.UnknownEvent, "%s ends at %d here: give back event %d first", t.info.ID, t.head.Seq, t.head.Seq+1)
 	case chain.Next(t.head.Digest, link) != cmd.Digest:
 		return refuse(tidemark.AlreadyExists, "event %d does not follow what %s has up to %d here", link.Seq, t.info.ID, t.head.Seq)
+	case !t.freeClientID(link):
+		return refuse(tidemark.Unavailable, "the client id of event %d has an event that goes first: give it back again", link.Seq)
 	}
 	return answer(t.takeBack(cmd, link, body))
 }
@@ -93,6 +95,23 @@ func (t *turn) givenBefore(cmd *GiveBack) Reply {
 	reply := t.unchanged()
 	reply.Duplicate = true
 	return reply
+}
+
+// freeClientID removes what was trimmed when an event that comes back was written, if that shows: the client id had made
+// another event before, and was free again, as that event and all before it were kept no longer. False: one of them came back
+// with this very commit, which cannot remove it.
+func (t *turn) freeClientID(link chain.Link) bool {
+	u, met := t.lookup(link.Sender)
+	if link.ClientID == "" || !met {
+		return true
+	}
+	used, there := t.view.ByClientID(t.info.Ordinal, u, link.ClientID)
+	for before := t.head.Floor; there && t.head.Floor < used; before = t.head.Floor {
+		if t.trim(func(e *record.Event) bool { return e.Seq <= used }); t.head.Floor == before {
+			return false
+		}
+	}
+	return true
 }
 
 // takeBack appends the event, which then takes effect as it did when it was new.

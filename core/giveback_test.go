@@ -277,3 +277,36 @@ func TestADirectConversationBegunByARequestStaysHidden(t *testing.T) {
 		}
 	}
 }
+
+// A client id that was free again, because its event was kept no longer, made another one: with that, the first goes again, and
+// no two events have it.
+func TestAClientIDThatWasFreeAgain(t *testing.T) {
+	l := losingAfter(t, func(l *losing) {
+		l.must(l.was, &core.Update{Actor: core.Actor{User: "alice"}, Conversation: "team", Settings: &wire.Settings{
+			Retention: &wire.Retention{Mode: wire.RetentionMode_BY_COUNT, MaxCount: 2},
+		}})
+	})
+	l.must(l.was, says("bob", "team", "again", "first"))
+	whole := l.was.LogForm("team")
+	for i := range 80 {
+		l.must(l.was, says("alice", "team", "on"+string(rune('0'+i)), "on"))
+	}
+	whole = append(whole, l.was.LogForm("team")[len(whole):]...)
+	for _, timer := range l.was.Indexes(record.TimerIndex) {
+		l.must(l.was, &core.Trim{Conversation: "team", Timer: timer})
+	}
+	second := l.must(l.was, says("bob", "team", "again", "second"))
+	if second.Duplicate {
+		t.Fatal("the client id is not free again")
+	}
+	log := l.was.LogForm("team")
+	whole = append(whole, log[len(log)-1])
+	l.giveAll("team", whole)
+	info, _ := l.restored.Conversation("team")
+	if head := l.restored.Head(info.Ordinal); head.Seq != second.Seq || head.Floor != 4 {
+		t.Errorf("%+v, wanted the log up to %d, without the first event of the client id and what is before it", head, second.Seq)
+	}
+	if again := l.must(l.restored, says("bob", "team", "again", "second")); !again.Duplicate || again.Seq != second.Seq {
+		t.Errorf("a retry got %+v, the first answer was %+v", again, second)
+	}
+}

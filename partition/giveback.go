@@ -126,11 +126,29 @@ func (s *Set) CheckOffer(user tidemark.UserID, request *wire.GiveBackRequest) ([
 	if len(o.Give) == 0 && o.Last > o.head.Seq {
 		return nil, nil, tidemark.Refuse(tidemark.BadArgument, "event %d is offered without its content", o.head.Seq+1)
 	}
-	known, err := s.beforeUnknown(o.Give)
+	known, err := s.beforeUnknown(beforeUsedAgain(o.Give))
 	if err != nil {
 		return nil, nil, err
 	}
 	return o.Give[:min(known, takenMax)], &wire.GiveBackResponse{HeadSeq: uint64(o.head.Seq), HeadDigest: o.head.Digest[:]}, nil
+}
+
+// beforeUsedAgain are the events before the first whose client id one of them has already: that one was trimmed when the
+// other was written, and can be only once it is durable.
+func beforeUsedAgain(give []*core.GiveBack) []*core.GiveBack {
+	type used struct {
+		sender tidemark.UserID
+		id     tidemark.ClientID
+	}
+	seen := make(map[used]bool, len(give))
+	for i, g := range give {
+		by := used{tidemark.UserID(g.Event.Sender), tidemark.ClientID(g.Event.ClientId)}
+		if by.id != "" && seen[by] {
+			return give[:i]
+		}
+		seen[by] = true
+	}
+	return give
 }
 
 // beforeUnknown is how many events can be taken before the first that names a user who is not known here. Where that is
