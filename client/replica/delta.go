@@ -80,6 +80,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		conn.seen[id] = true
 	}
 	c.Partition = d.Partition
+	first = first || c.Missing // what the user keeps there was lost with the membership, unless the server says otherwise
 	if c.Removed && !stale {
 		c.Removed, c.Missing = false, false
 		if head := tidemark.Seq(d.HeadSeq); head < c.HeadSeq { // it began anew at a server that was restored

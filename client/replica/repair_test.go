@@ -402,3 +402,36 @@ func TestWhetherItFollowsIsAsked(t *testing.T) {
 		})
 	}
 }
+
+// A conversation of which a restored server knew nothing comes back, while the device is connected: what its user had kept there
+// for itself does not, and what was read is told again.
+func TestWhatIsKeptForOneselfGoesWithALostConversation(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	s.delete("alice", team, 3)
+	alice.markRead(team, 4)
+	alice.settle()
+	equal(t, "deleted", len(alice.replica.Conversation(team).Self.GetPrivate().GetDeleted()), 1)
+	backup := s.clone(8)
+	backup.position = [partitions]uint64{}
+	delete(backup.logs, team)
+	backup.create("other", "alice", "bob")
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	equal(t, "missing", alice.replica.Conversation(team).Missing, true)
+	h := s.clone(8).logs[team] // others give it back
+	backup.position[h.partition] += 10
+	h.deleted, h.marks = map[string][]uint64{}, map[string]mark{}
+	for _, user := range h.members {
+		h.marks[user] = mark{position: backup.position[h.partition], loud: backup.position[h.partition]}
+	}
+	backup.logs[team] = h
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	if c.Removed || len(c.Self.GetPrivate().GetDeleted()) > 0 {
+		t.Errorf("the device has it removed %t, with %v", c.Removed, c.Self)
+	}
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "m2")
+	equal(t, "read", h.marks["alice"].read, 4)
+}
