@@ -211,13 +211,14 @@ func (t *taking) answered(cmd *core.GiveBack, r core.Reply) {
 	}
 }
 
-// forge offers what the server never had: nothing of it may be taken.
+// forge offers what the server never had: nothing of it may be taken. What is said of events that are kept no longer is not
+// looked at.
 func (w *world) forge(user tidemark.UserID, data []byte) {
 	request := new(wire.GiveBackRequest)
 	if err := request.UnmarshalVT(data); err != nil || w.server == nil {
 		return
 	}
-	e := request.Events[w.chance.faults.IntN(len(request.Events))]
+	e, seal := request.Events[w.chance.faults.IntN(len(request.Events))], false
 	switch w.chance.faults.IntN(6) {
 	case 0:
 		e.Sender = string(w.anyone(w.chance.faults)) + "x"
@@ -231,10 +232,26 @@ func (w *world) forge(user tidemark.UserID, data []byte) {
 		e.Kind, e.Salt, e.Body, e.BodyHash = uint32(record.MessageBody), nil, nil, make([]byte, 32)
 	default:
 		request.Seal[0]++
+		seal = true
 	}
-	if give, _, err := w.server.set.CheckOffer(user, request); err == nil && len(give) > 0 {
+	give, _, err := w.server.set.CheckOffer(user, request)
+	if err == nil && len(give) > 0 && (seal || tidemark.Seq(e.Seq) > w.floor(tidemark.ConversationID(request.Conversation))) {
 		w.broken("S1", invariant.Who{User: user}, tidemark.ConversationID(request.Conversation), tidemark.Seq(e.Seq), "a forged offer would be taken")
 	}
+}
+
+// floor is the last event of a conversation that is kept no longer.
+func (w *world) floor(id tidemark.ConversationID) tidemark.Seq {
+	p := w.server.set.Of(id)
+	info, err := p.Info(id)
+	if err != nil || info == nil {
+		return 0
+	}
+	head, err := p.Head(info.Ordinal)
+	if err != nil {
+		return 0
+	}
+	return head.Floor
 }
 
 // checkTakenBack checks S1 and S2 across epochs of an event that a server has appended while it took lost ones back: it is one
