@@ -124,7 +124,7 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 		c.Info = d.Info
 	}
 	if d.Self != nil {
-		s.self(c, d.Self, first)
+		s.self(c, d.Self, first, head)
 	}
 	if floor := tidemark.Seq(d.FloorSeq); floor > c.Floor+1 && floor <= head+1 {
 		c.Floor = floor - 1
@@ -144,8 +144,8 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 }
 
 // self takes over the user's own record. What it keeps for its own devices comes only when it changed, or first in a full
-// synchronisation.
-func (s *step) self(c *Conversation, self *wire.Self, first bool) {
+// synchronisation. head is the server's.
+func (s *step) self(c *Conversation, self *wire.Self, first bool, head tidemark.Seq) {
 	old := c.Self
 	if first && self.ReadSeq < old.GetReadSeq() { // the server was restored: what was read stays read
 		c.PendingRead = max(c.PendingRead, min(tidemark.Seq(old.GetReadSeq()), c.Last()))
@@ -166,7 +166,7 @@ func (s *step) self(c *Conversation, self *wire.Self, first bool) {
 		s.hide(c, tidemark.Seq(seq))
 	}
 	if more || !subset(old.GetPrivate().GetDeleted(), self.GetPrivate().GetDeleted()) {
-		s.unhide(c)
+		s.unhide(c, head)
 	}
 }
 
@@ -181,16 +181,22 @@ func subset(part, whole []uint64) bool {
 }
 
 // unhide drops what says nothing although the user may see more than before: messages that the server no longer knows as
-// deleted, because it was restored, and edits of messages that can be seen again. They are fetched again.
-func (s *step) unhide(c *Conversation) {
+// deleted, because it was restored, and edits of messages that can be seen again. They are fetched again. What lies past the
+// server's head goes on to prove the chain, and has its content again when somebody gives that back.
+func (s *step) unhide(c *Conversation, head tidemark.Seq) {
 	for _, seg := range slices.Clone(c.Segments) {
 		for seq := seg.From; seq <= seg.To; seq++ {
 			n := s.entry(c.ID, seq)
-			if n == nil {
+			switch {
+			case n == nil:
 				return
-			}
-			if n.hidden && !c.hides(seq) {
+			case !n.hidden || c.hides(seq):
+			case seq <= head:
 				s.punch(c, n)
+			default:
+				n = n.clone()
+				n.hidden = false
+				s.save(c.ID, n)
 			}
 		}
 	}

@@ -435,3 +435,45 @@ func TestWhatIsKeptForOneselfGoesWithALostConversation(t *testing.T) {
 	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "m2")
 	equal(t, "read", h.marks["alice"].read, 4)
 }
+
+// The edit of a message that the user had cleared is hidden; a restored server that knows nothing of the clearing shows both
+// again, also where it gets the edit back only later.
+func TestEditOfWhatALostClearingTookAway(t *testing.T) {
+	for name, later := range map[string]bool{"there": false, "given back": true} {
+		t.Run(name, func(t *testing.T) {
+			s, alice, bob := world(t)
+			alice.cfg.Backfill = replica.FillAll
+			alice.load()
+			talk(s, alice, bob, 3)
+			before := s.clone(8)
+			bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 3, Message: &wire.Message{Text: "edited"}}}})
+			bob.say(team, "last")
+			bob.settle()
+			after := s.clone(8)
+			s.clear("alice", team, 3)
+			alice.settle()
+			equalList(t, "cleared", alice.texts(team), "m2", "last")
+			backup := after
+			if later {
+				backup = before
+			}
+			alice.disconnect()
+			alice.connect(backup)
+			alice.settle()
+			if later {
+				backup.position[after.logs[team].partition] = after.position[after.logs[team].partition] + 1
+				h := backup.logs[team]
+				for _, e := range after.logs[team].events[len(h.events):] {
+					e.position = backup.position[h.partition]
+					h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
+				}
+				alice.settle()
+			}
+			fresh := newDevice(t, "alice", "fresh", replica.Config{Backfill: replica.FillAll})
+			fresh.connect(backup)
+			fresh.settle()
+			equalList(t, "after", alice.texts(team), "m0", "edited", "m2", "last")
+			equal(t, "a fresh device", fresh.fingerprint(), alice.fingerprint())
+		})
+	}
+}
