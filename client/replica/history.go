@@ -203,6 +203,7 @@ func (s *step) lookForGaps(partition uint32) {
 func (s *step) plan(c *Conversation) {
 	c = s.leaveUnsure(c)
 	s.leaveOlder(c)
+	c = s.r.conversations[c.ID]
 	gap, open := s.nextGap(c)
 	switch {
 	case c.Removed || !open && !c.Doubt.Open && len(c.unsure) == 0:
@@ -242,8 +243,9 @@ func (s *step) leaveOlder(c *Conversation) {
 		return
 	}
 	for _, seq := range s.r.outbox.answeredSeqs(c.ID) {
-		if seq < c.Segments[0].From {
-			s.forget(s.r.outbox.answered(c.ID, seq))
+		if o := s.r.outbox.answered(c.ID, seq); seq < c.Segments[0].From {
+			s.forget(o)
+			s.ownRead(s.edit(c.ID), o, seq)
 		}
 	}
 }
