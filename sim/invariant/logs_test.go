@@ -336,26 +336,3 @@ func TestAScheduledMessageMayBeThereBeforeItIsSent(t *testing.T) {
 	w.check()
 	w.wants("")
 }
-
-// What a user saw in a history that a restore has lost may stay below what the user may see now; what is there instead may not.
-func TestADeviceMayKeepWhatItsUserSawBeforeARestore(t *testing.T) {
-	cat := invariant.Who{User: "cat", Device: "phone"}
-	for number, kept := range map[string]bool{"": true, "S5": false} {
-		w := begun(t)
-		w.write("system", "", members([]string{"cat"}, nil))
-		lost := w.write("ann", "a1", text("hello"))
-		w.delta(cat, 1, lost)
-		w.c.Happened(invariant.Incident{Kind: invariant.Restored, Epoch: 8})
-		w.log, w.digests = w.log[:1], w.digests[:2]
-		w.write("ann", "a2", text("other"))
-		w.write("ann", "a3", text("other"))
-		w.write("system", "", members([]string{"cat"}, nil))
-		s, l := w.state(cat, 3), w.team()
-		s.Conversations[0].Self, l.Restored = &wire.Self{VisibleFrom: 4}, true
-		if s.Messages["team"][0].ID = tidemark.EventID(lost.Id); !kept {
-			s.Messages["team"][0].ID++
-		}
-		w.c.Converged([]*invariant.State{s}, []*invariant.Log{l})
-		w.wants(number)
-	}
-}
