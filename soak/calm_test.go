@@ -88,6 +88,34 @@ func TestTheCalmSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A group that all have left is shown by no device, and is held to its promises all the same.
+func TestTheLogOfAGroupThatAllHaveLeftIsRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the server")
+	}
+	config := newConfig(t, 1)
+	server, err := bench.StartServer(t.Context(), bench.ServerConfig{Program: config.Program, DataDir: filepath.Join(config.Dir, "data")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Kill()
+	r := &run{Config: config, groups: []string{"pier"}, app: newApp(server.URL, server.AdminKey)}
+	defer r.app.Close()
+	if _, err := r.app.make(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.app.group(t.Context(), "pier", []string{"ann"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.app.Conversations.RemoveMembers(t.Context(), &wire.RemoveMembersRequest{Conversation: "pier", Members: []string{"ann"}}); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := r.readLogs(t.Context(), []*Standing{{State: "synced"}})
+	if err != nil || logs["pier"] == nil || len(logs["pier"].events) < 2 {
+		t.Fatalf("%+v, %v", logs, err)
+	}
+}
+
 // still is a device of bob that does nothing by itself, and its server.
 type still struct {
 	t     *testing.T

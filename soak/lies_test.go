@@ -162,7 +162,7 @@ func TestARunFindsALiar(t *testing.T) {
 					s.Seq += 1000
 				}
 			})
-		}, "S1 S2 S4 S11 Y1 Y2", "ann/laptop)"},
+		}, "S1 S2 S4 S11 Y1 Y2 C3", "ann/laptop)"},
 		{"a server that forgets", false, forgets, "S1 S2 S4 S7 Y2 Y3", ""},
 	} {
 		t.Run(lie.name, func(t *testing.T) {

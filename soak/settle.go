@@ -193,19 +193,27 @@ func (r *run) standings(ctx context.Context) ([]*Standing, error) {
 	return standings, nil
 }
 
-// readLogs reads every conversation that some device shows.
+// readLogs reads every conversation: the groups, which all may have left, and what else some device shows.
 func (r *run) readLogs(ctx context.Context, standings []*Standing) (map[tidemark.ConversationID]*truth, error) {
 	logs := map[tidemark.ConversationID]*truth{}
+	read := func(id tidemark.ConversationID) error {
+		if logs[id] != nil {
+			return nil
+		}
+		events, digest, err := r.app.readLog(ctx, string(id))
+		logs[id] = &truth{events, digest}
+		return err
+	}
+	for _, group := range r.groups {
+		if err := read(tidemark.ConversationID(group)); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range standings {
 		for _, c := range s.Conversations {
-			if logs[c.ID] != nil {
-				continue
-			}
-			events, digest, err := r.app.readLog(ctx, string(c.ID))
-			if err != nil {
+			if err := read(c.ID); err != nil {
 				return nil, err
 			}
-			logs[c.ID] = &truth{events, digest}
 		}
 	}
 	return logs, nil
