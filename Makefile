@@ -17,7 +17,7 @@ BENCH     ?=
 PKG       ?= ./...
 FOR       ?= 30m
 
-.PHONY: help build run test race check generate bench replay mutants soak sim fuzz model microbench clean
+.PHONY: help build run test race check generate bench curves replay mutants soak sim fuzz model microbench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ generate: node_modules ## rewrite the generated code from proto/
 
 bench: build ## run the short form of every benchmark and rewrite the tables of docs/performance.md
 	./tidemark bench all --update docs/performance.md
+
+curves: build ## run every benchmark at the sizes of the aims (an hour or two) and draw docs/curves; IRC=directory of logs
+	@mkdir -p docs/curves
+	./tidemark bench all --full --json $(if $(IRC),--irc $(IRC)) > docs/curves/runs.jsonl.new
+	mv docs/curves/runs.jsonl.new docs/curves/runs.jsonl
+	./tidemark bench curves docs/curves/runs.jsonl --to docs/curves
 
 replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
 	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay

@@ -187,7 +187,7 @@ func (f *fanout) result(measured span) Result {
 		messages += w.answered
 	}
 	r := Result{
-		Name: "fanout", Operations: deliveries, Messages: messages, Members: f.config.Members, Window: f.config.Window,
+		Name: "fanout", Operations: deliveries, Messages: messages, Members: f.config.Members, Senders: f.config.Senders, Window: f.config.Window,
 		What:      fmt.Sprintf("%s members online, %d writing × %d in flight", grouped(float64(f.config.Members)), f.config.Senders, f.config.Window),
 		PerSecond: float64(deliveries) / measured.duration().Seconds(), DurationMs: milliseconds(measured.duration()),
 		PayloadBytes: f.config.Payload, Connections: f.config.Members + f.config.Senders,

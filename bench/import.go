@@ -128,6 +128,9 @@ func (i *importing) measure(ctx context.Context, output Output) (Result, error) 
 		PerSecond: float64(i.lines) / took.Seconds(), DurationMs: milliseconds(took), Machine: machine, DiskBytes: server.disk(),
 		ServerCPUUsPerOp: float64(cpu.Microseconds()) / float64(i.lines), DiskBytesPerOp: float64(server.disk()) / float64(i.lines),
 	}
+	if i.running {
+		result.Connections = 1
+	}
 	output.say("import: checking %s messages", grouped(float64(len(i.expected))))
 	if err := i.check(ctx, a); err != nil {
 		return result, err

@@ -51,6 +51,7 @@ type Result struct {
 	Partitions          int     `json:"partitions,omitempty"`          // cores, partitions: of the server
 
 	Members             int     `json:"members,omitempty"`             // fanout, room: members online
+	Senders             int     `json:"senders,omitempty"`             // fanout: members who write
 	SlowestOverMedian   float64 `json:"slowestOverMedian,omitempty"`   // fanout, room: mean latency of the slowest member over that of the median one
 	RSSPerConnection    float64 `json:"rssPerConnection,omitempty"`    // idle: resident bytes that one connection adds
 	Events              int     `json:"events,omitempty"`              // history, start, grow, disk: stored

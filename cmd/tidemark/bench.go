@@ -41,15 +41,18 @@ type benchCommand struct {
 	Fairness   benchFairnessCommand   `cmd:"" help:"What others notice of one busy conversation, and of one busy device."`
 	Cores      benchCoresCommand      `cmd:"" help:"Messages sent on servers with more and more cores."`
 	Partitions benchPartitionsCommand `cmd:"" help:"Messages sent on servers with more and more partitions."`
+	Curves     benchCurvesCommand     `cmd:"" help:"Draw curves from the JSON lines of runs."`
 	Schemes    benchSchemesCommand    `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
-	All        benchAllCommand        `cmd:"" help:"The short form of every benchmark, each on a fresh server."`
+	All        benchAllCommand        `cmd:"" help:"Every benchmark, each on a fresh server: short, or at the sizes of the aims."`
 }
 
 // Help adds what is common to all benchmarks.
 func (benchCommand) Help() string {
 	return "Every benchmark checks its result (each message exactly once, in order) and exits with 1 if it is wrong.\n\n" +
 		"Examples:\n\n  tidemark bench send --connections 64 --window 32 --duration 10s --json\n\n" +
-		"  tidemark bench all --update docs/performance.md"
+		"  tidemark bench overload\n\n" +
+		"  tidemark bench all --update docs/performance.md\n\n" +
+		"  tidemark bench all --full --json > runs.jsonl && tidemark bench curves runs.jsonl"
 }
 
 // above0 reports whether there are sizes and all of them are above 0.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// tidemark bench all: the short form of every benchmark.
+// tidemark bench all: every benchmark, in a short form or at the sizes of the aims.
 
 package main
 
@@ -15,20 +15,28 @@ import (
 )
 
 type benchAllCommand struct {
+	Full   bool   `help:"Measure at the sizes of the aims, of which curves can be drawn: that takes an hour or two, 20 GB of disk and 20,000 open files."`
+	IRC    string `name:"irc" type:"existingdir" placeholder:"DIR" help:"IRC logs for disk and import. Default: made up."`
 	Update string `type:"path" placeholder:"FILE" help:"Also rewrite the table of this Markdown file between its markers."`
 }
 
-// Run runs the short form of every benchmark.
+// Run runs every benchmark, each on a fresh server.
 func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output *Output) error {
+	f := &forms{ctx: ctx, irc: c.IRC}
+	if c.Full {
+		f.full()
+	} else {
+		f.short()
+	}
 	shown := common.printer(output.Out)
-	for _, run := range shortForms(ctx) {
+	for _, run := range f.onAny {
 		if err := shown.add(common.run(ctx, output, run)); err != nil {
 			return errors.Join(err, shown.end())
 		}
 	}
-	for _, run := range shortOwnForms(ctx) {
+	for _, run := range f.onOwn {
 		if common.URL != "" {
-			break
+			break // a server is given: these start their own
 		}
 		if err := shown.add(common.runOwn(output, run)); err != nil {
 			return errors.Join(err, shown.end())
@@ -42,50 +50,175 @@ func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output 
 	return bench.UpdateDocument(c.Update, head, shown.all)
 }
 
-// shortForms are the benchmarks of `bench all`, some two minutes together.
-func shortForms(ctx context.Context) []benchmark {
-	var all []benchmark
-	send := func(config bench.SendConfig) {
-		config.Duration = 5 * time.Second
-		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-			return bench.Send(ctx, target, config, progress)
-		})
-	}
-	fanout := func(config bench.FanoutConfig) {
-		config.Duration = 5 * time.Second
-		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-			return bench.Fanout(ctx, target, config, progress)
-		})
-	}
-	send(bench.SendConfig{Connections: 64, Window: 32})
-	send(bench.SendConfig{Connections: 256, Window: 1})
-	send(bench.SendConfig{Connections: 1, Window: 1})
-	send(bench.SendConfig{Connections: 64, Rate: 10_000})
-	fanout(bench.FanoutConfig{Members: 1000, Senders: 1, Window: 1})
-	fanout(bench.FanoutConfig{Members: 1000, Senders: 8, Window: 32})
-	room := func(config bench.RoomConfig) {
-		config.Receivers, config.Duration = 500, 3*time.Second
-		all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-			return bench.Room(ctx, target, config, progress)
-		})
-	}
-	room(bench.RoomConfig{Rate: 200})
-	room(bench.RoomConfig{SlowPercent: 5, LowPercent: 50})
-	all = append(all, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-		return bench.Idle(ctx, target, bench.IdleConfig{Connections: 10_000}, progress)
-	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-		return bench.Sync(ctx, target, bench.SyncConfig{}, progress)
-	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-		return bench.Storm(ctx, target, bench.StormConfig{}, progress)
-	}, func(target *bench.Target, progress bench.Output) ([]bench.Result, error) {
-		return bench.History(ctx, target, bench.HistoryConfig{Duration: 5 * time.Second}, progress)
-	})
-	return all
+// forms are the runs of `bench all`.
+type forms struct {
+	ctx   context.Context // of the command whose runs these are
+	irc   string
+	onAny []benchmark    // against a server that is given or started for them
+	onOwn []ownBenchmark // which start servers themselves
 }
 
-// shortOwnForms are those that start servers themselves; they are left out where a server is given.
-func shortOwnForms(ctx context.Context) []ownBenchmark {
-	return []ownBenchmark{func(server bench.ServerConfig, progress bench.Output) ([]bench.Result, error) {
-		return bench.Start(ctx, server, bench.StartConfig{}, progress)
-	}}
+// short is some five minutes.
+func (f *forms) short() {
+	const d = 5 * time.Second
+	f.send(bench.SendConfig{Connections: 64, Window: 32, Duration: d}, bench.SendConfig{Connections: 256, Window: 1, Duration: d},
+		bench.SendConfig{Connections: 1, Window: 1, Duration: d}, bench.SendConfig{Connections: 64, Rate: 10_000, Duration: d})
+	f.fanout(bench.FanoutConfig{Members: 1000, Senders: 1, Window: 1, Duration: d}, bench.FanoutConfig{Members: 1000, Senders: 8, Window: 32, Duration: d})
+	f.room(bench.RoomConfig{Receivers: 500, Rate: 200, Duration: 3 * time.Second},
+		bench.RoomConfig{Receivers: 500, SlowPercent: 5, LowPercent: 50, Duration: 3 * time.Second})
+	f.idle(10_000)
+	f.sync(100, 1000, 5000)
+	f.storm(2000)
+	f.history(d, 100_000)
+	f.overload(bench.OverloadConfig{Duration: d}, bench.FairnessConfig{Duration: 3 * time.Second})
+	f.start(200_000)
+	f.members(3*time.Second, 10, 10_000)
+	f.disk(100_000)
+	f.imports(100_000)
+	f.grow(bench.GrowConfig{From: 100_000, To: 500_000, Points: 2, Conversations: 2000, Duration: 3 * time.Second})
+	f.scale(3*time.Second, []int{1, 2}, []int{1, 64})
+}
+
+// full is at the sizes of the aims, with smaller ones before, so that each is a curve.
+func (f *forms) full() {
+	for _, window := range []int{1, 32} {
+		for _, connections := range []int{1, 16, 64, 256} {
+			f.send(bench.SendConfig{Connections: connections, Window: window})
+		}
+	}
+	f.send(bench.SendConfig{Connections: 64, Rate: 10_000})
+	for _, members := range []int{10, 100, 1000, 5000} {
+		f.fanout(bench.FanoutConfig{Members: members, Senders: 1, Window: 1}, bench.FanoutConfig{Members: members, Senders: 8, Window: 32})
+	}
+	for _, receivers := range []int{1000, 5000, 10_000} {
+		f.room(bench.RoomConfig{Receivers: receivers, Rate: 10}, bench.RoomConfig{Receivers: receivers, SlowPercent: 1, LowPercent: 50})
+	}
+	f.idle(1000, 10_000, 19_000)
+	f.sync(100, 1000, 5000, 10_000)
+	f.storm(1000, 5000, 10_000)
+	f.history(0, 10_000, 100_000, 1_000_000)
+	f.overload(bench.OverloadConfig{}, bench.FairnessConfig{})
+	f.start(200_000, 2_000_000, 10_000_000)
+	f.members(0, 10, 1000, 100_000, 1_000_000)
+	f.disk(200_000, 1_000_000)
+	f.imports(200_000, 1_000_000)
+	f.grow(bench.GrowConfig{})
+	f.scale(0, []int{1, 2}, []int{1, 2, 4, 8, 16, 32, 64})
+}
+
+func (f *forms) any(run benchmark)    { f.onAny = append(f.onAny, run) }
+func (f *forms) own(run ownBenchmark) { f.onOwn = append(f.onOwn, run) }
+
+func (f *forms) send(configs ...bench.SendConfig) {
+	for _, config := range configs {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) { return bench.Send(f.ctx, t, config, p) })
+	}
+}
+
+func (f *forms) fanout(configs ...bench.FanoutConfig) {
+	for _, config := range configs {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+			return bench.Fanout(f.ctx, t, config, p)
+		})
+	}
+}
+
+func (f *forms) room(configs ...bench.RoomConfig) {
+	for _, config := range configs {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) { return bench.Room(f.ctx, t, config, p) })
+	}
+}
+
+func (f *forms) idle(connections ...int) {
+	for _, n := range connections {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+			return bench.Idle(f.ctx, t, bench.IdleConfig{Connections: n}, p)
+		})
+	}
+}
+
+func (f *forms) sync(conversations ...int) {
+	f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+		return bench.Sync(f.ctx, t, bench.SyncConfig{Conversations: conversations}, p)
+	})
+}
+
+func (f *forms) storm(devices ...int) {
+	for _, n := range devices {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+			return bench.Storm(f.ctx, t, bench.StormConfig{Devices: n}, p)
+		})
+	}
+}
+
+func (f *forms) history(d time.Duration, events ...int) {
+	for _, n := range events {
+		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+			return bench.History(f.ctx, t, bench.HistoryConfig{Events: n, Duration: d}, p)
+		})
+	}
+}
+
+func (f *forms) overload(overload bench.OverloadConfig, fairness bench.FairnessConfig) {
+	f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+		return bench.Overload(f.ctx, t, overload, p)
+	})
+	f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
+		return bench.Fairness(f.ctx, t, fairness, p)
+	})
+}
+
+func (f *forms) start(events ...int) {
+	for _, n := range events {
+		f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+			return bench.Start(f.ctx, s, bench.StartConfig{Events: n, Conversations: n / 100}, p)
+		})
+	}
+}
+
+func (f *forms) members(d time.Duration, members ...int) {
+	for _, n := range members {
+		f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+			return bench.Members(f.ctx, s, bench.MembersConfig{Members: n, Duration: d, Scratch: scratch(s)}, p)
+		})
+	}
+}
+
+func (f *forms) disk(messages ...int) {
+	for _, n := range messages {
+		for _, payload := range []int{100, 0} {
+			f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+				return bench.Disk(f.ctx, s, bench.DiskConfig{Messages: n, Payload: payload, IRC: f.irc, Scratch: scratch(s)}, p)
+			})
+		}
+	}
+}
+
+func (f *forms) imports(lines ...int) {
+	if f.irc != "" {
+		lines = lines[:1] // the logs have the lines that they have
+	}
+	for _, n := range lines {
+		f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+			return bench.Import(f.ctx, s, bench.ImportConfig{Lines: n, IRC: f.irc, Scratch: scratch(s)}, p)
+		})
+	}
+}
+
+func (f *forms) grow(config bench.GrowConfig) {
+	f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) { return growOn(f.ctx, s, config, p) })
+}
+
+func (f *forms) scale(d time.Duration, cores, partitions []int) {
+	config := bench.SendConfig{Duration: d}
+	for _, n := range cores {
+		f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+			return bench.Scale(f.ctx, s, bench.ScaleConfig{Cores: n, Send: config}, p)
+		})
+	}
+	for _, n := range partitions {
+		f.own(func(s bench.ServerConfig, p bench.Output) ([]bench.Result, error) {
+			return bench.Scale(f.ctx, s, bench.ScaleConfig{Partitions: n, Send: config}, p)
+		})
+	}
 }
