@@ -224,7 +224,7 @@ type device struct {
 // before it is published by the time it is answered itself.
 func (d *device) pull() answer {
 	d.n.t.Helper()
-	d.n.ok(d.n.as("bob", "MessageService/Read", `{"conversation":"team","seq":"1"}`))
+	d.n.ok(d.n.app("ConversationService/AddMembers", `{"conversation":"team","members":["alice"]}`))
 	request := `{"deviceId":"` + d.id + `"}`
 	if d.cursor != "" {
 		request = `{"deviceId":"` + d.id + `","cursor":` + d.cursor + `}`
