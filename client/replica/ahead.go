@@ -69,11 +69,12 @@ func (s *step) tellAhead(c *Conversation, was bool) {
 	}
 }
 
-// countAhead adds to the counts that the server has just told what is kept past its head: messages of others that are not
+// count takes over the counts that the server tells, and adds what is kept past its head: messages of others that are not
 // read.
-func (s *step) countAhead(c *Conversation) {
+func (s *step) count(c *Conversation, d *wire.ConversationDelta, lastTimeMs uint64) {
 	kept, ahead := c.Ahead()
-	c.told = counts{c.Unread, c.Mentions, c.LastTimeMs}
+	c.told = counts{d.GetUnread(), d.GetMentions(), lastTimeMs, tidemark.Seq(d.HeadSeq)}
+	c.Unread, c.Mentions, c.LastTimeMs = c.told.unread, c.told.mentions, lastTimeMs
 	if !ahead {
 		return
 	}

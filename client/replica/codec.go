@@ -249,6 +249,7 @@ func (c *Conversation) encode() []byte {
 		e.uint(c.told.unread)
 		e.uint(c.told.mentions)
 		e.uint(c.told.lastTimeMs)
+		e.uint(uint64(c.told.head))
 	}
 	return e
 }
@@ -287,7 +288,10 @@ func decodeConversation(id tidemark.ConversationID, data []byte) (*Conversation,
 		}
 	}
 	if len(d.data) > 0 {
-		c.told = counts{d.uint(), d.uint(), d.uint()}
+		c.told = counts{unread: d.uint(), mentions: d.uint(), lastTimeMs: d.uint()}
+	}
+	if len(d.data) > 0 { // likewise
+		c.told.head = tidemark.Seq(d.uint())
 	}
 	return c, d.done("conversation " + string(id))
 }

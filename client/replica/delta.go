@@ -108,6 +108,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	if conn.full && had && !c.Doubt.Open && (len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
 		s.doubt(c, 0) // nothing has shown yet that what is stored belongs to this history
 	}
+	s.hideDeleted(c)
 	s.tellRead(c)
 }
 
@@ -130,6 +131,9 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 		c.Floor = floor - 1
 	}
 	if behind {
+		if head >= c.told.head { // a page told of a later head, but nothing of these
+			s.count(c, d, max(c.told.lastTimeMs, d.LastTimeMs))
+		}
 		return
 	}
 	c.HeadSeq = head // below what is stored here, if the server was restored from an older copy
@@ -139,8 +143,7 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 	} else if c.DigestSeq > head {
 		c.DigestSeq = 0
 	}
-	c.Unread, c.Mentions, c.LastTimeMs = d.GetUnread(), d.GetMentions(), d.LastTimeMs
-	s.countAhead(c)
+	s.count(c, d, d.LastTimeMs)
 }
 
 // self takes over the user's own record. What it keeps for its own devices comes only when it changed, or first in a full
@@ -159,11 +162,9 @@ func (s *step) self(c *Conversation, self *wire.Self, first bool, head tidemark.
 		self.Private = old.Private
 	}
 	c.Self = self
-	if self.VisibleFrom > old.GetVisibleFrom() && self.JoinedSeq == old.GetJoinedSeq() {
+	// Who comes again keeps what it had; but nobody sees less than from its joining on without having cleared.
+	if self.VisibleFrom > old.GetVisibleFrom() && (self.JoinedSeq == old.GetJoinedSeq() || self.VisibleFrom > self.JoinedSeq) {
 		s.clear(c, tidemark.Seq(self.VisibleFrom))
-	}
-	for _, seq := range self.GetPrivate().GetDeleted() {
-		s.hide(c, tidemark.Seq(seq))
 	}
 	if more || !subset(old.GetPrivate().GetDeleted(), self.GetPrivate().GetDeleted()) {
 		s.unhide(c, head)
@@ -234,6 +235,17 @@ func (s *step) hideEdits(c *Conversation, before tidemark.Seq) {
 				s.save(c.ID, n)
 			}
 		}
+	}
+}
+
+// hideDeleted hides what the user has deleted for itself, once it is sure that what is stored are the messages that were
+// meant: the user's own among those that a restored server has lost are still to be told to the app.
+func (s *step) hideDeleted(c *Conversation) {
+	if c.Doubt.Open {
+		return
+	}
+	for _, seq := range c.Self.GetPrivate().GetDeleted() {
+		s.hide(c, tidemark.Seq(seq))
 	}
 }
 

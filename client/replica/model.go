@@ -38,8 +38,11 @@ type Conversation struct {
 	unsure []tidemark.Seq // stored messages whose reactions must be counted by the server; at most unsureMax
 }
 
-// counts are what the server says of a conversation's list entry.
-type counts struct{ unread, mentions, lastTimeMs uint64 }
+// counts are what the server says of a conversation's list entry, and at which head it said so.
+type counts struct {
+	unread, mentions, lastTimeMs uint64
+	head                         tidemark.Seq
+}
 
 // Segment is a run of stored events without a hole, whose chain was computed event by event.
 type Segment struct {

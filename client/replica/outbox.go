@@ -536,14 +536,12 @@ func (s *step) submitted(f *wire.Submitted) {
 
 // ownEvent notes that an own event is the last. A message that counts has moved the read mark.
 func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
+	s.ownCounts(c, o, o.answer.seq)
 	if o.answer.seq < c.HeadSeq {
 		return
 	}
 	c.HeadSeq = o.answer.seq
 	c.lastAt(timeMs)
-	if o.counts() {
-		c.Unread, c.Mentions, c.told.unread, c.told.mentions = 0, 0, 0, 0
-	}
 	s.list(c)
 }
 

@@ -70,12 +70,21 @@ func (r *Replica) Watch(view View, nowMs uint64, users []tidemark.UserID) (Outpu
 // With one that comes from elsewhere it says where the mark is; a scheduled one may have left it where it was.
 // What was sent tells whether it counts: the event may have been recalled before it came back.
 func (s *step) ownRead(c *Conversation, o *Outgoing, seq tidemark.Seq) {
+	s.ownCounts(c, o, seq)
 	if c.Self == nil || seq <= tidemark.Seq(c.Self.ReadSeq) || !o.counts() {
 		return
 	}
 	c.Self = proto.CloneOf(c.Self)
 	c.Self.ReadSeq, c.Self.MarkedUnread = uint64(seq), false
 	s.tellRead(c)
+}
+
+// ownCounts notes that nothing is unread up to an own message that this device has sent, unless the server has told since.
+func (s *step) ownCounts(c *Conversation, o *Outgoing, seq tidemark.Seq) {
+	if o.counts() && seq > c.told.head { // a page may have told of a later head, but nothing of counts
+		c.Unread, c.Mentions, c.told.unread, c.told.mentions, c.told.head = 0, 0, 0, 0, seq
+		s.list(c)
+	}
 }
 
 // hides reports whether the user has deleted a message for itself.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"testing"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -237,4 +238,86 @@ func TestAnswersTakenBackUnseen(t *testing.T) {
 		}
 		equal(t, "answers later", root(alice).ThreadCount, 0)
 	})
+}
+
+// A page may tell of a later head than the delta that comes after it. The delta's counts hold all the same: no other need
+// come, if what is past it are own events that were answered.
+func TestCountsOfADeltaAfterAPage(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	equal(t, "unread", alice.replica.Conversation(team).Unread, 3)
+	h := s.logs[team]
+	s.position[h.partition]++
+	e := s.append(team, "alice", "of the tablet", text2body("I have read all"))
+	s.touch(h, "alice", func(m *mark) { m.read = tidemark.Seq(e.Seq) })
+	alice.submit(team, react(2, "on"))
+	for alice.upload() {
+	}
+	alice.fetch(team, replica.Page{Latest: true, Limit: 1})
+	for alice.upload() {
+	}
+	out := alice.session.out
+	equal(t, "the page comes last", out[len(out)-1].GetFetched().GetHeadSeq(), 6)
+	alice.session.out = append([]*wire.ServerFrame{out[len(out)-1]}, out[:len(out)-1]...)
+	alice.settle()
+	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 6)
+	equal(t, "unread later", alice.replica.Conversation(team).Unread, 0)
+}
+
+// Likewise an own message, answered after a page that tells of a later head: it has moved the read mark.
+func TestOwnMessageAnsweredAfterAPage(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	alice.say(team, "mine")
+	alice.submit(team, react(2, "on"))
+	alice.cfg.Window = 2
+	for alice.upload() {
+	}
+	alice.fetch(team, replica.Page{Latest: true, Limit: 1})
+	for alice.upload() {
+	}
+	out := alice.session.out
+	alice.session.out = append([]*wire.ServerFrame{out[len(out)-1]}, out[:len(out)-1]...)
+	alice.settle()
+	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 6)
+	equal(t, "unread", alice.replica.Conversation(team).Unread, 0)
+}
+
+// Who was away while its user was added again and another device cleared the history drops all that was cleared, what it has
+// of the earlier stay too.
+func TestAddedAgainAndCleared(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	h := s.logs[team]
+	s.position[h.partition]++
+	e := s.append(team, "bob", "", &wire.Body{Body: &wire.Body_Members{Members: &wire.Members{Added: []string{"alice"}}}})
+	back := s.summary(team, "alice")
+	back.Self.JoinedSeq, back.Self.VisibleFrom, back.Self.ReadSeq = e.Seq, e.Seq+1, e.Seq
+	alice.session.cursor[h.partition] = s.position[h.partition]
+	alice.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true, Conversations: []*wire.ConversationDelta{back},
+		Checkpoints: map[uint32]uint64{h.partition: s.position[h.partition]}}}})
+	equal(t, "stored", len(alice.messages(team)), 0)
+}
+
+// What a user has deleted for itself in the history of a restored server is not the message that had the same place in the
+// one it has lost: of that the app is told, with what it says.
+func TestDeletedInPlaceOfWhatWasLost(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	alice.say(team, "lost")
+	alice.settle()
+	alice.disconnect()
+	for i := range 2 {
+		backup.position[backup.logs[team].partition]++
+		backup.append(team, "bob", fmt.Sprint("on", i), text2body(fmt.Sprint("on ", i)))
+	}
+	backup.delete("alice", team, 4)
+	alice.connect(backup)
+	alice.settle()
+	if report, n := noteOf[replica.HistoryChanged](alice); n != 1 || len(report.Own) != 1 || report.Own[0].Text() != "lost" {
+		t.Errorf("%d reports, the last %+v", n, report)
+	}
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "", "on 1")
+	sameAsNew(t, backup, alice)
 }

@@ -182,6 +182,7 @@ func (s *step) compared(c *Conversation, k *task) {
 		k.latest = true
 	}
 	s.checkHead(c) // the server may have told of more in the meantime
+	s.hideDeleted(c)
 	s.plan(c)
 }
 
