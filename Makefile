@@ -48,7 +48,7 @@ curves: build ## run every benchmark at the sizes of the aims (an hour or two) a
 	@mkdir -p docs/curves
 	./tidemark bench all --full --json $(if $(IRC),--irc $(IRC)) > docs/curves/runs.jsonl.new
 	mv docs/curves/runs.jsonl.new docs/curves/runs.jsonl
-	./tidemark bench curves docs/curves/runs.jsonl --to docs/curves
+	./tidemark bench curves docs/curves/runs.jsonl --to docs/curves --update docs/performance.md
 
 replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
 	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay

@@ -1,35 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Rewriting the tables of a document between its markers, so that its figures are always those of one run.
+// Rewriting the tables and charts of a document between its markers, so that its figures are always those of one run.
 
 package bench
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
-// The markers between which a document's table stands.
+// The markers between which a document's table stands, and its charts.
 const (
 	markerBegin = "<!-- bench:begin -->"
 	markerEnd   = "<!-- bench:end -->"
+	chartsBegin = "<!-- curves:begin -->"
+	chartsEnd   = "<!-- curves:end -->"
 )
 
 // UpdateDocument replaces what stands between the markers of the document at path by the results; head is a sentence
 // above the table that says when and where they were taken.
 func UpdateDocument(path, head string, results []Result) error {
+	return replaceBetween(path, markerBegin, markerEnd, head+"\n\n"+markdown(results))
+}
+
+// UpdateCharts replaces what stands between the markers for charts of the document at path by links to the SVG files, which were drawn
+// of these results; head is a sentence above them.
+func UpdateCharts(path, head string, files []string) error {
+	var b strings.Builder
+	b.WriteString(head + "\n\n")
+	for _, file := range files {
+		link, err := filepath.Rel(filepath.Dir(path), file)
+		if err != nil {
+			return fmt.Errorf("bench: %w", err)
+		}
+		title := ""
+		for _, c := range curves {
+			if c.file+".svg" == filepath.Base(file) {
+				title = c.title
+			}
+		}
+		fmt.Fprintf(&b, "![%s](%s)\n\n", title, filepath.ToSlash(link))
+	}
+	return replaceBetween(path, chartsBegin, chartsEnd, strings.TrimSuffix(b.String(), "\n"))
+}
+
+// replaceBetween puts text between two markers of a document in place of what is there.
+func replaceBetween(path, begin, end, text string) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	before, rest, found := strings.Cut(string(content), markerBegin)
-	_, after, closed := strings.Cut(rest, markerEnd)
+	before, rest, found := strings.Cut(string(content), begin)
+	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return fmt.Errorf("bench: %s has no lines %s and %s", path, markerBegin, markerEnd)
+		return fmt.Errorf("bench: %s has no lines %s and %s", path, begin, end)
 	}
-	updated := before + markerBegin + "\n" + head + "\n\n" + markdown(results) + markerEnd + after
-	if err := os.WriteFile(path, []byte(updated), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(before+begin+"\n"+text+end+after), 0o644); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
 	return nil

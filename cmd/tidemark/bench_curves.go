@@ -15,9 +15,10 @@ import (
 )
 
 type benchCurvesCommand struct {
-	To    string   `type:"path" default:"docs/curves" placeholder:"DIR" help:"Where the SVG files are written (${default})."`
-	Note  string   `placeholder:"TEXT" help:"What stands below each chart. Default: the versions of this binary and of Go, and the number of cores."`
-	Files []string `arg:"" type:"existingfile" placeholder:"FILE" help:"What runs with --json have printed. Of two results of the same sizes the later one counts."`
+	To     string   `type:"path" default:"docs/curves" placeholder:"DIR" help:"Where the SVG files are written (${default})."`
+	Note   string   `placeholder:"TEXT" help:"What stands below each chart. Default: the versions of this binary and of Go, and the number of cores."`
+	Update string   `type:"path" placeholder:"FILE" help:"Also rewrite the links to the charts in this Markdown file between its markers."`
+	Files  []string `arg:"" type:"existingfile" placeholder:"FILE" help:"What runs with --json have printed. Of two results of the same sizes the later one counts."`
 }
 
 // Help adds an example to the command's help.
@@ -53,7 +54,10 @@ func (c *benchCurvesCommand) Run(_ context.Context, common *benchCommand, output
 	if err == nil && len(files) == 0 {
 		err = errors.New("bench curves: there is no result of which a chart is drawn")
 	}
-	return err
+	if err != nil || c.Update == "" {
+		return err
+	}
+	return bench.UpdateCharts(c.Update, "Drawn by `tidemark bench curves`: "+c.Note+".", files)
 }
 
 func readResults(name string) (results []bench.Result, err error) {
