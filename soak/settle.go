@@ -109,8 +109,9 @@ type truth struct {
 // a machine that is busy with something else that takes as long as all the rest that they do.
 const (
 	roundPause  = 300 * time.Millisecond // between two rounds
-	patienceFew = 100                    // [Config].Patience where it is 0
-	roundsTimes = 10                     // so many times that may devices take, however much moves
+	patienceFew = 100                    // added to the rounds of the pause that a device may still make
+	pauseMax    = 5 * time.Minute        // the SDK asks again at the latest after so long, and after as long as it has asked in vain
+	roundsTimes = 4                      // so many times its patience a run waits, however much moves
 )
 
 // agree asks all devices until they have what the server has and those of one user show the same. It gives up when for

@@ -33,7 +33,7 @@ type Config struct {
 	Dir      string        // directory for the server's data, the devices' files and the log of what happened
 	Seed     uint64        // decides what is said and what breaks when
 	For      time.Duration // how long things break
-	Patience int           // rounds of questions in which nothing moves, after which devices that do not agree never will; 0: 100
+	Patience int           // rounds of questions in which nothing moves, after which devices that do not agree never will; 0: 100, and 200 for each minute of For, up to 5
 	Users    int           // 0: 5
 	Pace     time.Duration // a device does something so often, on average; 0: 150 ms
 	Spoil    bool          // the network of one device, which is not encrypted, changes what others write
@@ -86,7 +86,7 @@ var names = []string{"ann", "bob", "cyd", "dee", "eve", "fay", "gus", "hal"}
 // both cases, as far as it came.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	if config.Patience == 0 {
-		config.Patience = patienceFew
+		config.Patience = patienceFew + int(min(config.For, pauseMax)/roundPause)
 	}
 	if config.Users == 0 {
 		config.Users = 5
