@@ -74,6 +74,7 @@ func init() { // the help is a command that lists the commands
 		{"goto", "DATE [TIME]", "go to a day: 2004-12-05, 2004-12-05 18:30, yesterday, start, end", (*Model).commandGoto},
 		{"retry", "", "send again what was refused", (*Model).commandRetry},
 		{"discard", "", "throw away what was refused", (*Model).commandDiscard},
+		{"lost", "[again|forget]", "show your messages that a restored server has lost; again sends them", (*Model).commandLost},
 		{"help", "", "show this", func(m *Model, _ string) tea.Cmd { m.showPanel((*Model).helpPanel); return nil }},
 		{"quit", "", "leave the program", func(m *Model, _ string) tea.Cmd { m.typingEnds(); return tea.Quit }},
 	}

@@ -41,6 +41,7 @@ type writer interface {
 	Recall(ctx context.Context, in tidemark.ConversationID, seq tidemark.Seq, reason string) (tidemark.ClientID, error)
 	React(ctx context.Context, in tidemark.ConversationID, seq tidemark.Seq, key string, remove bool) (tidemark.ClientID, error)
 	Pin(ctx context.Context, in tidemark.ConversationID, seq tidemark.Seq, remove bool) (tidemark.ClientID, error)
+	Resend(ctx context.Context, lost client.Message) error
 	Retry(ctx context.Context, id tidemark.ClientID) error
 	Discard(ctx context.Context, id tidemark.ClientID) error
 	MarkRead(ctx context.Context, in tidemark.ConversationID, seq tidemark.Seq) error

@@ -179,6 +179,11 @@ func (d *fakeDevice) Pin(_ context.Context, in tidemark.ConversationID, seq tide
 	return "p", nil
 }
 
+func (d *fakeDevice) Resend(_ context.Context, lost client.Message) error {
+	d.note("resend %s %q to %s", lost.ClientID, lost.Text(), lost.Conversation)
+	return nil
+}
+
 func (d *fakeDevice) Retry(_ context.Context, id tidemark.ClientID) error {
 	d.note("retry %s", id)
 	return nil

@@ -47,6 +47,7 @@ type Model struct {
 	names names
 	marks map[tidemark.ConversationID]map[tidemark.UserID]tidemark.Seq // read marks of others, as far as heard
 	typed typing
+	lost  lost
 
 	state    client.ConnectionState
 	problem  string // why the connection ended

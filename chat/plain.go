@@ -111,6 +111,7 @@ type printer struct {
 	printed map[tidemark.ConversationID]tidemark.Seq // greatest seq printed; guarded by mu
 	ready   bool                                     // what was there before is printed; guarded by mu
 	early   []client.Message                         // came live before; guarded by mu
+	lost    lost                                     // guarded by mu
 }
 
 // release prints what came while that from before was printed.
@@ -140,6 +141,8 @@ func (p *printer) heard(event client.Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.write(&client.Message{Conversation: event.Conversation, Sender: event.Sender, TimeMs: event.TimeMs, Content: event.Content})
+	case client.HistoryChanged:
+		p.changed(event)
 	case client.StateChanged:
 		if event.Err != nil {
 			p.complain(fmt.Errorf("%s: %s", event.State, explain(event.Err)))
@@ -254,6 +257,12 @@ func (p *printer) readLines(ctx context.Context, lines chan<- string) {
 func (p *printer) send(ctx context.Context, line string) (tidemark.ClientID, error) {
 	if strings.TrimSpace(line) == "" {
 		return "", nil
+	}
+	if strings.TrimSpace(line) == "/lost again" {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_, err := p.lost.again(ctx, p.cfg.Device)
+		return "", err
 	}
 	if p.cfg.Conversation == "" {
 		return "", errors.New("to whom? give --to USER or --conversation ID")

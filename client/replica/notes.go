@@ -50,6 +50,7 @@ type HistoryChanged struct {
 	From, To     tidemark.Seq
 	Dropped      []Message // the last of what was dropped, at most DroppedMax
 	Own          []Message // the user's own messages among all that was dropped, the last DroppedMax: the server has lost them
+	OwnEarlier   uint64    // how many more of them there were before those in Own: these are gone for good
 }
 
 // ServerBehind says that the server was restored from an older copy and lacks events From..To of a conversation, which are

@@ -477,3 +477,23 @@ func TestEditOfWhatALostClearingTookAway(t *testing.T) {
 		})
 	}
 }
+
+// Of very many own messages that are lost, the report has the last, and says how many there were before them.
+func TestManyOwnMessagesAreLost(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	backup := s.clone(8)
+	for i := range replica.DroppedMax + 7 {
+		alice.say(team, fmt.Sprint("mine ", i))
+		alice.settle()
+	}
+	alice.disconnect()
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "on", text2body("on"))
+	alice.connect(backup)
+	alice.settle()
+	report, _ := noteOf[replica.HistoryChanged](alice)
+	equal(t, "told", len(report.Own), replica.DroppedMax)
+	equal(t, "the first of them", report.Own[0].Text(), "mine 7")
+	equal(t, "before them", report.OwnEarlier, 7)
+}

@@ -227,8 +227,10 @@ func (h *HistoryChanged) add(m Message, me tidemark.UserID) {
 			m.Content = proto.CloneOf(m.Content)
 			m.Content.ReplyTo, m.Content.Thread = before(m.Content.ReplyTo, from), before(m.Content.Thread, from)
 		}
-		h.Own = append(h.Own, m)
-		h.Own = h.Own[len(h.Own)-min(len(h.Own), DroppedMax):]
+		if h.Own = append(h.Own, m); len(h.Own) > DroppedMax {
+			h.Own = h.Own[1:]
+			h.OwnEarlier++
+		}
 	}
 }
 
