@@ -63,6 +63,7 @@ func TestFaultsAreCaught(t *testing.T) {
 		{"returns", "bye-kicked", "after a bye that says not to"},
 		{"garbles", "honest", "cannot be decoded"},
 		{"foresees", "read-marks", "where the last is"},
+		{"gives nothing", "take-back", "offered nothing"},
 	} {
 		t.Run(c.scenario+" "+c.fault, func(t *testing.T) {
 			t.Parallel()

@@ -115,8 +115,8 @@ var cursors = []scenario{
 			s.pause(time.Second)
 			s.tell("news", "bob", "after")
 		}},
-	takingBack("take-back", "comes back from an older copy, and takes back what it has lost", "keeps what it had; what it gives back is proven by the seal that it gives", func(int) error { return nil }),
-	takingBack("take-back-refused", "comes back from an older copy, says that it takes back what it has lost, and refuses it each time", "keeps what it had or drops it with a report; does not offer it in a loop",
+	takingBack("take-back", "comes back from an older copy, and takes back what it has lost", "keeps what it had and gives it back, proven by the seal that it gives", func(int) error { return nil }),
+	takingBack("take-back-refused", "comes back from an older copy, says that it takes back what it has lost, and refuses it each time", "offers what it had, keeps it or drops it with a report; does not offer it in a loop",
 		func(n int) error {
 			if n%2 == 1 {
 				return failed(tidemark.Unavailable, "the scenario wants it")
@@ -183,7 +183,10 @@ func takingBack(name, server, client string, answer func(n int) error) scenario 
 		s.rewrite(func(w *world) { w.restore("team", 2) })
 		s.again()
 		s.pause(5 * time.Second)
-		if n := s.dev(0).gives; n > 10 {
+		switch n := s.dev(0).gives; {
+		case n == 0:
+			s.dev(0).violation("offered nothing of what was lost, though welcome said that it is taken back")
+		case n > 10:
 			s.dev(0).violation("offered what was lost %d times in five seconds", n)
 		}
 		s.tell("news", "bob", "after")
