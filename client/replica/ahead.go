@@ -173,7 +173,8 @@ func (s *step) offer(c *Conversation) *wire.GiveBackRequest {
 	return nil
 }
 
-// offered are stored events in log form; nil if the first cannot be taken, because its content is not known here.
+// offered are stored events in log form. Where the content of the first is not known here the server refuses them, and its
+// operator hears which event nobody has given yet.
 func (s *step) offered(c *Conversation, from, to tidemark.Seq) []*wire.Event {
 	var events []*wire.Event
 	room := offerBytesMax
@@ -192,9 +193,6 @@ func (s *step) offered(c *Conversation, from, to tidemark.Seq) []*wire.Event {
 			ev.BodyHash, ev.Kind = slices.Clone(n.bodyHash[:]), uint32(n.kind)
 			m := n.message(c.ID, s.r.meta.user)
 			ev.Recalled, ev.Erased = uint64(m.RecallSeq), uint64(m.EraseSeq)
-			if seq == from && m.RecallSeq == 0 && m.EraseSeq == 0 {
-				return nil
-			}
 		}
 		events = append(events, ev)
 	}
