@@ -62,7 +62,7 @@ func (h *history) accountCommand(kind string) core.Command {
 func (h *history) tokensStayRefused(before *coretest.Memory, cmd core.Command) {
 	for _, id := range []tidemark.UserID{"alice", "bob", "carol", "dora", "eve", "frank"} {
 		ended, ends := hasEnded(before, id), hasEnded(h.memory, id)
-		if upsert, ok := cmd.(*core.UpsertUser); ended && !ends && (!ok || upsert.User != id) {
+		if upsert, ok := cmd.(*core.UpsertUser); ended && !ends && (!ok || upsert.User != id || !upsert.Anew) {
 			h.t.Fatalf("%+v has let the account of %s begin anew", cmd, id)
 		}
 		for _, device := range []tidemark.DeviceID{"", "phone", "tablet", "desk"} {

@@ -150,7 +150,7 @@ func TestRevokedWithoutTimePassing(t *testing.T) {
 		t.Errorf("the revocation of all: %+v; a token of the phone issued at %d counts", a, last)
 	}
 	last = revoke("phone", 150).Revoked[0].FromMs
-	for _, cmd := range []core.Command{&core.DeleteUser{User: "alice"}, &core.UpsertUser{User: "alice"}} {
+	for _, cmd := range []core.Command{&core.DeleteUser{User: "alice"}, &core.UpsertUser{User: "alice", Anew: true}} {
 		if reply, _ := m.Do(cmd, core.Env{NowMs: 100}); reply.Err != nil {
 			t.Fatal(reply.Err)
 		}

@@ -202,8 +202,10 @@ type Import struct {
 	Entries      []*wire.ImportEntry
 }
 
-// UpsertUser creates a user or replaces its profile, in the user's home partition.
+// UpsertUser creates a user or replaces its profile, in the user's home partition. The id of a user who was deleted is
+// refused with UNAVAILABLE unless Anew says that everything that was left of that user has ended.
 type UpsertUser struct {
+	Anew     bool
 	User     tidemark.UserID
 	Nickname string
 	Avatar   string

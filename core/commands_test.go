@@ -157,7 +157,7 @@ func (h *history) homeCommand(kind string) core.Command {
 	device := rapid.SampledFrom([]tidemark.DeviceID{"phone", "tablet"}).Draw(h.t, "device")
 	switch kind {
 	case "UpsertUser":
-		return &core.UpsertUser{User: h.user(), Nickname: h.text(), Custom: h.custom()}
+		return &core.UpsertUser{User: h.user(), Nickname: h.text(), Custom: h.custom(), Anew: h.bool("anew")}
 	case "UpdateUser":
 		avatar := h.text()
 		return &core.UpdateUser{User: h.user(), Avatar: &avatar, Custom: h.custom()}

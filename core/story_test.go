@@ -269,7 +269,7 @@ func homeCommand(w words) core.Command {
 	switch w.plain[0] {
 	case "upsert":
 		return &core.UpsertUser{
-			User: w.user(), Nickname: w.named["nickname"], Avatar: w.named["avatar"], Custom: w.pairs("custom"),
+			User: w.user(), Nickname: w.named["nickname"], Avatar: w.named["avatar"], Custom: w.pairs("custom"), Anew: w.has("anew"),
 		}
 	case "update-user":
 		return &core.UpdateUser{

@@ -19,6 +19,9 @@ func (t *turn) handleUpsertUser(cmd *UpsertUser) Reply {
 	if !cmd.User.Valid() {
 		return refuse(tidemark.BadArgument, "user %q is not an id: it takes %s", cmd.User, tidemark.IDAlphabet)
 	}
+	if f, _ := t.view.Profile(cmd.User); f != nil && f.DeletedPosition > 0 && !cmd.Anew {
+		return refuse(tidemark.Unavailable, "the account of %q is ending: retry, and the id begins anew", cmd.User)
+	}
 	return t.setProfile(cmd.User, &cmd.Nickname, &cmd.Avatar, withoutEmpty(cmd.Custom), cmd.Custom)
 }
 

@@ -8,6 +8,7 @@ package partition
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,79 +33,255 @@ type Deleted struct {
 // the user's sessions and answers how many; it runs once no token of the user counts any more. For a user who was deleted
 // already it goes on with what is left to do. What it answers is what this call has done. One account is ended at a time. The error is a
 // *tidemark.Error, or the context's, or of a failing store; after it, Delete again.
-func (s *Set) Delete(ctx context.Context, user tidemark.UserID, kick func() int) (done Deleted, err error) {
-	if err := s.ending.take(ctx); err != nil {
-		return done, err
+func (s *Set) Delete(ctx context.Context, user tidemark.UserID, kick func() int) (Deleted, error) {
+	e := s.BeginDelete(user, kick)
+	err := e.run(ctx)
+	return e.deleted, err
+}
+
+// beginsAnew reports whether a command creates a user whose id was another's.
+func (s *Set) beginsAnew(cmd core.Command) (anew *core.UpsertUser, err error) {
+	anew, ok := cmd.(*core.UpsertUser)
+	if !ok {
+		return nil, nil
 	}
-	defer s.ending.give()
-	if _, err := s.Do(ctx, &core.DeleteUser{User: user}); err != nil {
-		return done, err
+	f, err := s.OfUser(anew.User).Profile(anew.User)
+	if err != nil || f == nil || f.DeletedPosition == 0 {
+		return nil, err
 	}
-	s.departed.add(user)
-	if kick != nil {
-		done.Sessions = kick()
-	}
-	done.Conversations, err = s.depart(ctx, user)
-	return done, err
+	return anew, nil
 }
 
 // beginAnew finishes the deletion of a user whose id is to begin anew, then creates the user.
 func (s *Set) beginAnew(ctx context.Context, cmd *core.UpsertUser) (core.Reply, error) {
-	if err := s.ending.take(ctx); err != nil {
-		return core.Reply{}, err
-	}
-	defer s.ending.give()
-	s.departed.add(cmd.User)
-	if _, err := s.depart(ctx, cmd.User); err != nil {
-		return core.Reply{}, err
-	}
-	return s.OfUser(cmd.User).do(ctx, cmd)
+	e := newlyBegun(s, cmd)
+	err := e.run(ctx)
+	return e.reply, err
 }
 
-// depart ends what a user is in all partitions, and answers how many memberships have ended.
-func (s *Set) depart(ctx context.Context, user tidemark.UserID) (left int, err error) {
-	for _, p := range s.partitions {
-		n, err := p.depart(ctx, user)
-		left += n
-		if err != nil {
-			return left, err
+func newlyBegun(s *Set, cmd *core.UpsertUser) *Ending {
+	anew := *cmd
+	anew.Anew = true
+	return &Ending{set: s, user: cmd.User, anew: &anew}
+}
+
+// Ending is the end of one account: commands, of which some are queued together, and the next once these are answered. It
+// is either run, which waits, or stepped, which does not: what is done, and in which order, is the same. Not safe for
+// concurrent use.
+type Ending struct {
+	set     *Set
+	user    tidemark.UserID
+	kick    func() int       // nil: none
+	anew    *core.UpsertUser // with what the id then begins anew; nil: the account ends
+	deleted Deleted
+	reply   core.Reply // to the last command
+	err     error      // the first that went wrong
+
+	next     func() ([]errand, bool) // of an ending that is stepped; nil before it has its turn
+	stop     func()
+	unqueued []errand
+	waiting  int // for replies
+}
+
+// errand is a command of an ending, for a partition.
+type errand struct {
+	p   *Partition
+	cmd core.Command
+}
+
+// BeginDelete is [Set.Delete], to be stepped.
+func (s *Set) BeginDelete(user tidemark.UserID, kick func() int) *Ending {
+	return &Ending{set: s, user: user, kick: kick}
+}
+
+// BeginAnew creates a user whose id was another's, after everything that was left of the other has ended; to be stepped.
+// nil: the id was nobody's, or is somebody's, and any way to queue the command will do.
+func (s *Set) BeginAnew(cmd *core.UpsertUser) (*Ending, error) {
+	anew, err := s.beginsAnew(cmd)
+	if anew == nil || err != nil {
+		return nil, err
+	}
+	return newlyBegun(s, cmd), nil
+}
+
+// run carries the ending out and waits for it.
+func (e *Ending) run(ctx context.Context) error {
+	if err := e.set.ending.take(ctx); err != nil {
+		return err
+	}
+	defer e.set.ending.give()
+	for batch := range e.batches() {
+		replies := make(chan func(), len(batch))
+		queued := 0
+		for _, r := range batch {
+			done := func(reply core.Reply) { replies <- func() { e.answered(r, reply) } }
+			if err := r.p.queue.put(ctx, request{cmd: r.cmd, done: done}); err != nil {
+				e.fail(err)
+				break
+			}
+			queued++
+		}
+		for range queued {
+			select {
+			case take := <-replies:
+				take()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
-	return left, nil
+	return e.err
 }
 
-// depart ends what a user is in this partition.
-func (p *Partition) depart(ctx context.Context, user tidemark.UserID) (left int, err error) {
-	// Once this is answered, everything queued before is carried out; what is queued later is held back.
-	if _, err := p.do(ctx, &core.Depart{User: user}); err != nil {
-		return 0, err
+// Step does what can be done without waiting, and answers whether the ending is over. It is for a simulator that steps the
+// partitions: between two steps anything else may happen. An ending that is given up must be closed.
+func (e *Ending) Step() (over bool) {
+	if e.next == nil {
+		if !e.set.ending.try() {
+			return false
+		}
+		e.next, e.stop = iter.Pull(e.batches())
 	}
-	p.rooms.endAll(p, user)
-	u, met, err := p.User(user)
+	for e.waiting == 0 || len(e.unqueued) > 0 {
+		for len(e.unqueued) > 0 {
+			r := e.unqueued[0]
+			if !r.p.queue.offer(request{cmd: r.cmd, done: func(reply core.Reply) { e.waiting--; e.answered(r, reply) }}) {
+				return false
+			}
+			e.waiting, e.unqueued = e.waiting+1, e.unqueued[1:]
+		}
+		if e.waiting > 0 {
+			break
+		}
+		batch, more := e.next()
+		if !more {
+			e.Close()
+			return true
+		}
+		e.unqueued = batch
+	}
+	return false
+}
+
+// Close gives up an ending that is stepped, as a server does that stops. What is queued may still be carried out.
+func (e *Ending) Close() {
+	if e.stop != nil {
+		e.stop()
+		e.stop = nil
+		e.set.ending.give()
+	}
+}
+
+// Result is what an ending that is over has done, and the reply to its last command.
+func (e *Ending) Result() (Deleted, core.Reply, error) { return e.deleted, e.reply, e.err }
+
+func (e *Ending) fail(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+// answered takes the reply to an errand.
+func (e *Ending) answered(r errand, reply core.Reply) {
+	e.reply = reply
+	if reply.Err != nil {
+		e.fail(reply.Err)
+	}
+	if d, ok := r.cmd.(*core.Depart); ok && d.Conversation != "" && reply.Seq > 0 {
+		e.deleted.Conversations++
+	}
+}
+
+// batches are the commands of an ending: those of a batch are queued together, and the next batch is made once all of it
+// is answered.
+func (e *Ending) batches() iter.Seq[[]errand] {
+	return func(yield func([]errand) bool) {
+		do := func(batch ...errand) bool { return len(batch) == 0 || yield(batch) && e.err == nil }
+		home := e.set.OfUser(e.user)
+		if e.anew == nil && !do(errand{home, &core.DeleteUser{User: e.user}}) {
+			return
+		}
+		e.set.departed.add(e.user)
+		if e.kick != nil {
+			e.deleted.Sessions = e.kick()
+		}
+		for _, p := range e.set.partitions {
+			if !e.depart(p, do) {
+				return
+			}
+		}
+		if e.anew != nil {
+			do(errand{home, e.anew})
+		}
+	}
+}
+
+// depart ends what the user is in one partition; false: it breaks off.
+func (e *Ending) depart(p *Partition, do func(...errand) bool) bool {
+	// Once this is answered, everything queued before is carried out; what is queued later is held back.
+	if !do(errand{p, &core.Depart{User: e.user}}) {
+		return false
+	}
+	p.rooms.endAll(p, e.user)
+	u, met, err := p.User(e.user)
 	if err != nil || !met {
-		return 0, err
+		e.fail(err)
+		return err == nil
 	}
 	waiting, err := p.scheduledIDs(0, u)
 	if err != nil {
-		return 0, err
+		e.fail(err)
+		return false
 	}
-	if len(waiting) > 0 {
-		if _, err := p.do(ctx, &core.Depart{User: user, Scheduled: waiting}); err != nil {
-			return 0, err
-		}
+	if len(waiting) > 0 && !do(errand{p, &core.Depart{User: e.user, Scheduled: waiting}}) {
+		return false
 	}
 	places, err := p.places(u)
 	if err != nil {
-		return 0, err
+		e.fail(err)
+		return false
 	}
 	for some := range slices.Chunk(places, departAtOnce) {
-		n, err := p.departFrom(ctx, user, u, some)
-		left += n
+		batch, err := e.departures(p, u, some)
 		if err != nil {
-			return left, err
+			e.fail(err)
+			return false
+		}
+		if !do(batch...) {
+			return false
 		}
 	}
-	return left, p.forgetCursors(ctx, user)
+	cursors, err := p.Cursors(e.user)
+	if err != nil {
+		e.fail(err)
+		return false
+	}
+	for _, c := range cursors {
+		p.acks.forget(e.user, c.Device)
+		if !do(errand{p, &core.SaveCursor{User: e.user, Device: c.Device, Forget: true}}) {
+			return false
+		}
+	}
+	return true
+}
+
+// departures are a command for each of some conversations.
+func (e *Ending) departures(p *Partition, u record.User, places []record.Conversation) (batch []errand, err error) {
+	for _, c := range places {
+		cmd := &core.Depart{User: e.user}
+		if cmd.Scheduled, err = p.scheduledIDs(c, u); err != nil {
+			return nil, err
+		}
+		info, err := p.InfoOf(c)
+		if err != nil {
+			return nil, err
+		}
+		if info != nil {
+			cmd.Conversation = info.ID
+			batch = append(batch, errand{p, cmd})
+		}
+	}
+	return batch, nil
 }
 
 // places are the conversations in a user's list, and those that name the user without being in it; each once.
@@ -126,46 +303,6 @@ func (p *Partition) places(u record.User) (places []record.Conversation, err err
 	return slices.Compact(places), err
 }
 
-// departFrom queues a command for each of some conversations, and waits for all of them.
-func (p *Partition) departFrom(
-	ctx context.Context, user tidemark.UserID, u record.User, places []record.Conversation,
-) (left int, err error) {
-	replies := make(chan core.Reply, len(places))
-	queued := 0
-	for _, c := range places {
-		cmd := &core.Depart{User: user}
-		if cmd.Scheduled, err = p.scheduledIDs(c, u); err != nil {
-			break
-		}
-		info, infoErr := p.InfoOf(c)
-		if err = infoErr; err != nil {
-			break
-		}
-		if info == nil {
-			continue
-		}
-		cmd.Conversation = info.ID
-		if err = p.queue.put(ctx, request{cmd: cmd, done: func(r core.Reply) { replies <- r }}); err != nil {
-			break
-		}
-		queued++
-	}
-	for range queued {
-		select {
-		case r := <-replies:
-			if r.Err != nil && err == nil {
-				err = r.Err
-			}
-			if r.Seq > 0 {
-				left++
-			}
-		case <-ctx.Done():
-			return left, ctx.Err()
-		}
-	}
-	return left, err
-}
-
 // scheduledIDs names the messages that a user has scheduled in a conversation, as they are kept.
 func (p *Partition) scheduledIDs(c record.Conversation, u record.User) (ids []tidemark.ClientID, err error) {
 	rows, err := p.ScheduledBy(c, u)
@@ -173,21 +310,6 @@ func (p *Partition) scheduledIDs(c record.Conversation, u record.User) (ids []ti
 		ids = append(ids, r.ClientID)
 	}
 	return ids, err
-}
-
-// forgetCursors forgets how far a user's devices have come in this partition.
-func (p *Partition) forgetCursors(ctx context.Context, user tidemark.UserID) error {
-	cursors, err := p.Cursors(user)
-	if err != nil {
-		return err
-	}
-	for _, c := range cursors {
-		p.acks.forget(user, c.Device)
-		if _, err := p.do(ctx, &core.SaveCursor{User: user, Device: c.Device, Forget: true}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // turnstile lets one through at a time.
@@ -199,6 +321,16 @@ func (t turnstile) take(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// try is take that does not wait; false: another is in it.
+func (t turnstile) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -278,7 +410,9 @@ func (d *departed) holdBack(cmd core.Command) *tidemark.Error {
 			return d.check(cmd.User)
 		}
 	case *core.UpsertUser:
-		d.drop(cmd.User)
+		if cmd.Anew {
+			d.drop(cmd.User)
+		}
 	}
 	return nil
 }

@@ -167,20 +167,21 @@ func TestDeletionGoesOn(t *testing.T) {
 			w := newWorld(t, nil)
 			w.liveAsZoe()
 			w.do(&core.DeleteUser{User: "zoe"})
-			ctx, stop := context.WithCancel(t.Context())
-			first := 0
-			err := w.stepWhile(w.set.partitions[:at], func() (err error) {
-				go func() {
-					for w.set.partitions[at].queue.len() == 0 {
-						runtime.Gosched()
-					}
-					stop()
-				}()
-				first, err = w.set.depart(ctx, "zoe")
-				return err
-			})
-			if err != context.Canceled || first == zoes {
-				t.Fatalf("%d were left, and %v", first, err)
+			e := w.set.BeginDelete("zoe", nil)
+			e.Step()
+			w.set.OfUser("zoe").Step(w.now)
+			for !e.Step() && w.set.partitions[at].queue.len() == 0 {
+				for _, p := range w.set.partitions[:at] {
+					p.Step(w.now)
+				}
+			}
+			e.Close()
+			first := e.deleted.Conversations
+			if e.err != nil || first == zoes {
+				t.Fatalf("%d were left, and %v", first, e.err)
+			}
+			if _, err := w.set.Delete(stopped(t), "zoe", nil); err != context.Canceled {
+				t.Fatalf("who does not wait is told %v", err)
 			}
 			w.close() // what is queued is lost
 			w.open(nil)
@@ -201,6 +202,87 @@ func TestDeletionGoesOn(t *testing.T) {
 			w.do(w.text("alice", "alice~zoe", "hello"))
 			w.close()
 		}
+	}
+}
+
+// stopped is a context that has ended.
+func stopped(t *testing.T) context.Context {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	return ctx
+}
+
+// Of two that end, the second waits for the first; between its steps others write.
+func TestEndingsInSteps(t *testing.T) {
+	w := newWorld(t, nil)
+	w.liveAsZoe()
+	first, second := w.set.BeginDelete("zoe", nil), w.set.BeginDelete("alice", nil)
+	over := false
+	for n := 0; !over; n++ {
+		if over = first.Step(); !over && second.Step() {
+			t.Fatal("two end at once")
+		}
+		w.do(w.text("alice", "g0", fmt.Sprint("meanwhile ", n)))
+	}
+	if done, _, err := first.Result(); err != nil || done.Conversations != zoes {
+		t.Errorf("%+v, %v", done, err)
+	}
+	w.gone("zoe", zoes)
+	for !second.Step() {
+		w.step()
+	}
+	if _, _, err := second.Result(); err != nil {
+		t.Error(err)
+	}
+	anew, err := w.set.BeginAnew(&core.UpsertUser{User: "zoe", Nickname: "Another"})
+	w.must(err)
+	for !anew.Step() {
+		w.step()
+	}
+	if _, reply, err := anew.Result(); err != nil || reply.Err != nil || w.set.CheckUsers("zoe") != nil {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
+
+// Whoever asks for the user again while the account is ending gets a new one once all of the old one has ended.
+func TestAnIdDoesNotBeginAnewInTheMiddleOfItsEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.liveAsZoe()
+	e := w.set.BeginDelete("zoe", nil)
+	e.Step() // nobody knows yet that the account ends
+	if early := w.try(&core.UpsertUser{User: "zoe", Nickname: "Another"}); early.Err == nil || early.Err.Reason != tidemark.Unavailable {
+		t.Errorf("in the middle: %+v", early)
+	}
+	for !e.Step() {
+		w.step()
+	}
+	w.gone("zoe", zoes)
+	first, over := w.set.BeginDelete("alice", nil), false
+	first.Step()
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.set.Do(t.Context(), &core.UpsertUser{User: "alice", Nickname: "Another"})
+		done <- err
+	}()
+	for w.set.OfUser("alice").queue.len() < 2 {
+		runtime.Gosched()
+	}
+	for {
+		select {
+		case err := <-done:
+			w.must(err)
+			if !over {
+				t.Error("the id has begun anew before the end")
+			}
+			if m := w.try(w.text("alice", "g0", "it is me")); m.Err == nil || m.Err.Reason != tidemark.NotMember {
+				t.Errorf("the new user writes where the old one was: %+v", m)
+			}
+			w.do(&core.Create{Actor: core.Actor{User: "alice"}, Conversation: "own"})
+			return
+		default:
+		}
+		over = over || first.Step()
+		w.step()
 	}
 }
 

@@ -242,14 +242,18 @@ func (s *Set) Do(ctx context.Context, cmd core.Command) (core.Reply, error) {
 	if err != nil {
 		return core.Reply{}, err
 	}
-	if anew, ok := cmd.(*core.UpsertUser); ok {
-		if f, err := p.Profile(anew.User); err != nil {
-			return core.Reply{}, err
-		} else if f != nil && f.DeletedPosition > 0 {
+	if anew, err := s.beginsAnew(cmd); err != nil {
+		return core.Reply{}, err
+	} else if anew != nil {
+		return s.beginAnew(ctx, anew)
+	}
+	reply, err := p.do(ctx, cmd)
+	if err != nil {
+		if anew, readErr := s.beginsAnew(cmd); readErr == nil && anew != nil { // the account has ended meanwhile
 			return s.beginAnew(ctx, anew)
 		}
 	}
-	return p.do(ctx, cmd)
+	return reply, err
 }
 
 func (p *Partition) do(ctx context.Context, cmd core.Command) (core.Reply, error) {
