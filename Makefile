@@ -59,7 +59,7 @@ soak: ## let real processes, networks, disks and clocks break for FOR (30m) and 
 sim: build ## run SEEDS (1000) simulated worlds from FROM (1) on; see docs/simulator.md
 	./tidemark sim --seeds $(SEEDS) --from $(FROM)
 
-mutants: ## build 50 faults into the code, one at a time, and show that the simulator finds each; rewrites docs/mutants.md
+mutants: ## build 52 faults into the code, one at a time, and show that the simulator finds each; rewrites docs/mutants.md
 	go run ./sim/mutants -seeds 300 -update docs/mutants.md
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)

@@ -55,7 +55,7 @@ var actions = map[string]func(w *world, chance *rand.Rand) string{
 }
 
 func init() {
-	for _, more := range []map[string]func(w *world, chance *rand.Rand) string{messageCalls, memberCalls, userCalls} {
+	for _, more := range []map[string]func(w *world, chance *rand.Rand) string{messageCalls, memberCalls, userCalls, accountCalls} {
 		for name, do := range more {
 			actions[name] = do
 		}

@@ -19,12 +19,13 @@ import (
 // call is one request and what becomes of it.
 type call struct {
 	who     invariant.Who
-	request proto.Message                          // as the observer sees it; nil: it is not told of the call
-	command func() core.Command                    // made anew for each time that it is carried out
-	read    func(s *server) (proto.Message, error) // instead of command: what only reads
-	answer  func(core.Reply) proto.Message         // of a command that was not refused
-	then    func(core.Reply)                       // once the caller has the answer; nil: nothing
-	tries   int                                    // times that it is made again where there is no answer
+	request proto.Message                                         // as the observer sees it; nil: it is not told of the call
+	command func() core.Command                                   // made anew for each time that it is carried out
+	read    func(s *server) (proto.Message, error)                // instead of command: what only reads
+	long    func(s *server, done func(core.Reply, proto.Message)) // instead of command: what takes several
+	answer  func(core.Reply) proto.Message                        // of a command that was not refused
+	then    func(core.Reply)                                      // once the caller has the answer; nil: nothing
+	tries   int                                                   // times that it is made again where there is no answer
 }
 
 // call makes a request. What its fate is, is drawn at once.
@@ -79,14 +80,19 @@ func (w *world) carryOut(c *call, done func(core.Reply, proto.Message)) {
 		done(unavailable())
 		return
 	}
+	if err := s.unknown(c, nil); err != nil {
+		done(outcome(core.Reply{}, err))
+		return
+	}
+	if c.long != nil {
+		c.long(s, done)
+		s.poke()
+		return
+	}
 	if c.read != nil {
 		answer, err := c.read(s)
 		if err != nil {
-			refused, ok := err.(*tidemark.Error)
-			if !ok {
-				refused = tidemark.Refuse(tidemark.Internal, "%v", err)
-			}
-			done(core.Reply{Err: refused}, wire.ErrorOf(0, refused))
+			done(outcome(core.Reply{}, err))
 			return
 		}
 		w.checkAnswer(c.who, c.request, answer)
@@ -94,7 +100,12 @@ func (w *world) carryOut(c *call, done func(core.Reply, proto.Message)) {
 		done(core.Reply{}, answer)
 		return
 	}
-	s.submit(c.command(), func(r core.Reply) {
+	cmd := c.command()
+	if err := s.unknown(c, cmd); err != nil {
+		done(outcome(core.Reply{}, err))
+		return
+	}
+	s.submit(cmd, func(r core.Reply) {
 		if w.server != s {
 			return
 		}

@@ -87,6 +87,9 @@ func (w *world) look(user tidemark.UserID) {
 	if s.set.Health() != nil {
 		return // it writes no more: what it has taken of acknowledgements is in memory alone
 	}
+	if w.gone(user) {
+		return // conversation by conversation it leaves
+	}
 	who := invariant.Who{User: user}
 	var want partition.Badge
 	groups := make(map[tidemark.ConversationID]bool)

@@ -26,11 +26,17 @@ func (w *world) checkEnd() {
 	w.checkStore()
 	for _, u := range w.users {
 		w.look(u.id)
+		if w.gone(u.id) {
+			w.checkGone(u.id)
+		}
 	}
 	logs := w.logs()
 	w.checker.Check(logs)
 	var states []*invariant.State
 	for _, d := range w.devices {
+		if w.gone(d.user) {
+			continue
+		}
 		state, err := d.state()
 		if err != nil {
 			w.broken("C2", d.who(), "", 0, err.Error())
@@ -39,7 +45,7 @@ func (w *world) checkEnd() {
 		w.checkTold(d, state)
 		states = append(states, state)
 	}
-	if p := w.checks.puller; p != nil {
+	if p := w.checks.puller; p != nil && !w.gone(p.user) {
 		w.pull(p)
 		state, err := p.state()
 		if err != nil {

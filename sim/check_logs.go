@@ -38,6 +38,7 @@ type checks struct {
 	reads     map[seat]tidemark.Seq // read marks, which never fall
 	puller    *puller               // nil until there are users
 	keepers   map[tidemark.UserID]*keeper
+	gone      map[tidemark.UserID]bool // deleted, when it was last looked at
 	ever      map[tidemark.Digest]bool // chain values at all events that there ever were, in all epochs
 	withdrawn map[uint64]bool          // events that a recall, an erasure or somebody for itself has taken away, by id
 }
@@ -61,6 +62,7 @@ func newChecks(seed uint64) *checks {
 	return &checks{
 		chance: rand.New(rand.NewPCG(seed, 6)), logs: make(map[tidemark.ConversationID]*logged), reads: make(map[seat]tidemark.Seq),
 		ever: make(map[tidemark.Digest]bool), withdrawn: make(map[uint64]bool), keepers: make(map[tidemark.UserID]*keeper),
+		gone: make(map[tidemark.UserID]bool),
 	}
 }
 

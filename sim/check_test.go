@@ -22,7 +22,7 @@ import (
 // calmWorld is a world with a group of two of its users, in which three messages were written and one device of each user has
 // heard of everything; a third user is in no conversation.
 func calmWorld(t *testing.T) *world {
-	w := newWorld(context.Background(), Config{Seed: 3, Profile: Profiles()[0]})
+	w := newWorld(context.Background(), Config{Seed: 3, Profile: "calls"})
 	t.Cleanup(w.end)
 	w.profile.Users, w.profile.Groups, w.profile.Devices = 3, 0, 1
 	w.populate()
@@ -147,6 +147,24 @@ var spoilt = map[string]struct {
 		w.look(w.users[1].id)
 		w.checks.keepers[w.users[1].id].epoch++
 		w.keepNow(1, func(*wire.ChangesResponse) {})
+	}},
+	"an account ends and the user stays a member": {"S5", func(w *world) {
+		w.must(&core.DeleteUser{User: w.users[1].id})
+		w.checkGone(w.users[1].id)
+	}},
+	"an account ends and a request to join stays": {"S12", func(w *world) {
+		w.must(&core.Create{Actor: core.Actor{App: true}, Conversation: "club", Settings: &wire.Settings{Join: wire.JoinPolicy_REQUEST}})
+		w.must(&core.Join{Actor: core.Actor{User: w.users[2].id}, Conversation: "club"})
+		w.checkNothing(w.users[2].id)
+	}},
+	"a user is deleted and tokens count": {"S9", func(w *world) { w.checkGone(w.users[2].id) }},
+	"a device that was signed out goes on": {"S5", func(w *world) {
+		w.checkKicked(w.users[1].id, "")
+		w.deviceOf(1).conn.checkAdmitted(false, true)
+	}},
+	"a device with a revoked token is made welcome": {"S5", func(w *world) {
+		w.must(&core.RevokeTokens{User: w.users[1].id})
+		w.deviceOf(1).conn.checkAdmitted(true, false)
 	}},
 	"a record of a member is not what the log says": {"S12", func(w *world) {
 		l := w.checks.logs["team"]

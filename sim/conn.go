@@ -19,8 +19,12 @@ import (
 // heartbeatMs is told to devices; the server cuts off who is silent for two and a half times as long.
 const heartbeatMs = 10_000
 
-// errorFrame is the number of the field error of ServerFrame.
-const errorFrame = 7
+// Numbers of fields of ServerFrame.
+const (
+	welcomeFrame = 1
+	deltaFrame   = 2
+	errorFrame   = 7
+)
 
 // conn is one connection.
 type conn struct {
@@ -40,6 +44,8 @@ type conn struct {
 	over     bool // at the server's end
 	busy     bool // its session is in the middle of something
 
+	tokenMs uint64                  // with which the device came
+	kicked  bool                    // its session was ended: see checkKicked
 	submits map[uint64]*wire.Submit // by request; not answered
 }
 
@@ -148,23 +154,32 @@ func (c *conn) open(hello *wire.Hello) {
 		c.endServer()
 		return
 	}
+	if err := c.admits(); err != nil {
+		c.refuse(err)
+		return
+	}
 	c.session = session.New(session.Config{
 		User: c.d.user, Device: tidemark.DeviceID(hello.DeviceId), Platform: hello.Platform, Client: hello.Client, Address: "sim",
-		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs, Admit: s.admit,
+		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs, Admit: func() error { return errors.Join(s.admit(), c.admits()) },
 		OnReady: func() { c.ready = true }, // see wake: in whatever order sessions are told, nothing follows from it
 	})
 	if err := c.session.Open(w.ctx, hello); err != nil {
 		c.session.Close()
 		c.session = nil
-		refusal := tidemark.Refuse(tidemark.Internal, "hello failed at the server; retry later")
-		errors.As(err, &refusal)
-		c.give(wire.ErrorFrame(0, refusal))
-		c.give(&wire.ServerFrame{Frame: &wire.ServerFrame_Bye{Bye: &wire.Bye{Reason: wire.ByeReason_PROTOCOL, Message: refusal.Message}}})
-		c.endServer()
+		c.refuse(err)
 		return
 	}
 	c.ready = true
 	c.watch()
+}
+
+// refuse ends a connection instead of a welcome.
+func (c *conn) refuse(err error) {
+	refusal := tidemark.Refuse(tidemark.Internal, "hello failed at the server; retry later")
+	errors.As(err, &refusal)
+	c.give(wire.ErrorFrame(0, refusal))
+	c.give(&wire.ServerFrame{Frame: &wire.ServerFrame_Bye{Bye: &wire.Bye{Reason: wire.ByeReason_PROTOCOL, Message: refusal.Message}}})
+	c.endServer()
 }
 
 // give sends a frame that does not come from the session.
@@ -213,6 +228,10 @@ func (c *conn) drain() {
 		return
 	}
 	w.checkFrame(c.d.who(), data)
+	if w.profile.Accounts {
+		frame, _, _ := protowire.ConsumeTag(data)
+		c.checkAdmitted(frame == welcomeFrame, frame == deltaFrame)
+	}
 	c.toDevice(data)
 	if c.session.Done() {
 		c.endServer()

@@ -22,22 +22,24 @@ type device struct {
 	config             replica.Config
 	skewMs, skewNextMs int64 // of its clock, and from its next start on
 
-	store   *client.Memory
-	replica *replica.Replica    // nil while the device is off
-	heard   []*wire.ServerFrame // what may be told again: see checkReplayed
-	conn    *conn               // nil: there is none
-	life    uint64              // counts its starts: what was planned before is void
-	inbox   [][]byte            // frames that have come and are not taken in
-	busy    bool                // a look at the inbox is planned
-	stuckMs uint64              // it does nothing before that time
-	tickMs  uint64              // the tick that is planned; 0: none
-	failed  uint                // connections in a row that came to nothing
-	crash   deviceCrash         // with its next step
-	synced  bool
-	sent    int                   // client ids given so far
-	pages   uint64                // asked for so far
-	own     map[ownMessage]uint64 // acknowledged here, with the ids of their events
-	told    map[ownMessage]bool   // the app was told that they are lost
+	store     *client.Memory
+	replica   *replica.Replica    // nil while the device is off
+	heard     []*wire.ServerFrame // what may be told again: see checkReplayed
+	conn      *conn               // nil: there is none
+	life      uint64              // counts its starts: what was planned before is void
+	inbox     [][]byte            // frames that have come and are not taken in
+	busy      bool                // a look at the inbox is planned
+	stuckMs   uint64              // it does nothing before that time
+	tickMs    uint64              // the tick that is planned; 0: none
+	failed    uint                // connections in a row that came to nothing
+	crash     deviceCrash         // with its next step
+	synced    bool
+	tokenMs   uint64                // when its token was issued
+	signedOut bool                  // its user is gone
+	sent      int                   // client ids given so far
+	pages     uint64                // asked for so far
+	own       map[ownMessage]uint64 // acknowledged here, with the ids of their events
+	told      map[ownMessage]bool   // the app was told that they are lost
 }
 
 // deviceCrash says where in a step a device dies.
@@ -115,7 +117,7 @@ func (d *device) connect() {
 	}
 	w.connections++
 	w.counts.Connections++
-	c := &conn{number: w.connections, d: d, s: w.server, heardMs: w.nowMs}
+	c := &conn{number: w.connections, d: d, tokenMs: d.tokenMs, s: w.server, heardMs: w.nowMs}
 	w.server.conns = append(w.server.conns, c)
 	d.conn, d.inbox = c, nil
 	w.trace.add("connect", c.number, uint64(len(d.user)))
@@ -262,6 +264,9 @@ func (d *device) release(out *replica.Output) {
 	case out.Bye != nil:
 		d.w.say(d.about(), "hears bye %v", out.Bye.Reason)
 		d.leave(uint64(out.Bye.RetryAfterMs))
+	case out.Refuse != nil && out.Refuse.Reason == tidemark.BadToken:
+		d.leave(0)
+		d.refusedToken()
 	case out.Refuse != nil:
 		d.w.say(d.about(), "is refused: %v", out.Refuse)
 		d.leave(uint64(out.Refuse.RetryAfterMs))
@@ -353,7 +358,7 @@ func (d *device) off() {
 
 // on starts a device that is off.
 func (d *device) on() {
-	if d.replica == nil {
+	if d.replica == nil && !d.signedOut {
 		d.w.say(d.about(), "starts")
 		d.start()
 	}

@@ -38,7 +38,8 @@ type profile struct {
 	TwicePercent        int    // of the calls by HTTP that are carried out twice
 	TrimPercent         int    // of the groups that keep little
 
-	TakeBackPercent int // of the restores after which lost events are taken back
+	Accounts        bool // users are deleted and begin anew
+	TakeBackPercent int  // of the restores after which lost events are taken back
 
 	Faults  int // that are planned
 	faults  weights
@@ -157,10 +158,18 @@ var variants = map[string]func(p *profile, chance *rand.Rand){
 		p.actions = p.actions.with(weights{"burst": 12, "call fetch": 10, "fetch": 12})
 		p.faults = p.faults.with(weights{"no network": 12, "compact": 5, "flush": 5})
 	},
+	"accounts": func(p *profile, _ *rand.Rand) {
+		p.faults = weights{"crash": 6, "crash in a commit": 10, "failing sync": 1, "low space": 2, "stop": 2, "cut": 6, "half-open": 3, "device dies": 4, "no network": 4}
+		p.actions = p.actions.with(weights{"delete user": 5, "new user": 9, "sign out": 6, "schedule": 8, "contact": 20, "draft": 6, "join": 8, "add": 12, "direct": 15})
+		p.Faults, p.Accounts = p.Faults+8, true
+	},
 	"contacts": func(p *profile, _ *rand.Rand) {
 		p.actions = p.actions.with(weights{"contact": 60, "direct": 40, "profile": 12, "options": 6})
 	},
 }
+
+// later are profiles that are drawn apart from the others: so worlds of the others stay what they were.
+var later = []string{"accounts"}
 
 // Profiles are the names of all profiles.
 func Profiles() []string {
@@ -176,9 +185,12 @@ func Profiles() []string {
 func HasProfile(name string) bool { return variants[name] != nil }
 
 // drawProfile is a profile of a name, or of any.
-func drawProfile(name string, chance *rand.Rand) profile {
-	all := Profiles()
+func drawProfile(name string, chance, apart *rand.Rand) profile {
+	all := slices.DeleteFunc(Profiles(), func(name string) bool { return slices.Contains(later, name) })
 	drawn := all[chance.IntN(len(all))]
+	if apart.IntN(8) == 0 {
+		drawn = later[apart.IntN(len(later))]
+	}
 	if name == "" {
 		name = drawn
 	}

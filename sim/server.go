@@ -37,6 +37,7 @@ type server struct {
 	durable  []tidemark.Position // by partition: of the last commit that succeeded
 	stepAt   []uint64            // by partition: when it is stepped next; 0: not planned
 	conns    []*conn             // that it knows
+	endings  []*partition.Ending // of accounts
 	backUp   int                 // the moment of the next commit at which a backup is made; 0: none is
 }
 
@@ -115,6 +116,7 @@ func (s *server) step(n uint32) {
 	}
 	if after := p.Published(); after != before {
 		w.checkCommits(n)
+		w.checkAnew()
 		w.counts.Commits++
 		w.trace.add("commit", uint64(n), uint64(after))
 		w.say(about{}, "partition %d commits position %d", n, after)
@@ -159,7 +161,10 @@ func (s *server) close() {
 	for _, c := range s.conns {
 		c.serverGone()
 	}
-	s.conns = nil
+	for _, e := range s.endings {
+		e.Close()
+	}
+	s.conns, s.endings = nil, nil
 	_ = s.db.Close() // of a disk that is thrown away, or has failed
 }
 
@@ -219,5 +224,6 @@ func (w *world) restart() {
 	w.observer.Happened(invariant.Incident{Kind: invariant.Started, Epoch: s.set.Epoch()})
 	w.forgetLost()
 	w.checkStart()
+	w.checkAnew()
 	s.look()
 }

@@ -33,6 +33,7 @@ func (w *world) settle() {
 			d.refreshSoon() // nobody is told that a profile has changed: apps ask
 		}
 		w.goOn()
+		w.finishAccounts()
 		w.run(w.nowMs + calmLookMs)
 		if missing = w.unsettled(); missing == nil {
 			w.run(w.nowMs + calmLookMs) // a scheduled message may just have come
@@ -91,13 +92,22 @@ func (w *world) unsettled() *invariant.Violation {
 	if err := w.server.set.Health(); err != nil {
 		return &invariant.Violation{Invariant: "Y1", Text: "the server does not write: " + err.Error()}
 	}
+	if v := w.unfinished(); v != nil {
+		return v
+	}
 	for _, d := range w.devices {
+		if w.gone(d.user) {
+			continue
+		}
 		if v := w.behind(d); v != nil {
 			v.User, v.Device = d.user, d.id
 			return v
 		}
 	}
 	for _, u := range w.users {
+		if w.gone(u.id) {
+			continue
+		}
 		if v := w.differ(u); v != nil {
 			return v
 		}

@@ -65,6 +65,9 @@ type world struct {
 type person struct {
 	id      tidemark.UserID
 	devices []*device
+	wanted  bool // by the app: not deleted
+	ended   bool // the server has said that all of the account has ended
+	asked   bool // in the calm, the app has asked for what it wants
 }
 
 // chances are the lots of a world, apart from each other so that leaving out a decision changes little else.
@@ -91,7 +94,7 @@ func newWorld(ctx context.Context, cfg Config) *world {
 	w.observer, w.checks = w.checker, newChecks(cfg.Seed)
 	draw := func(what uint64) *rand.Rand { return rand.New(rand.NewPCG(cfg.Seed, what)) }
 	w.chance = chances{network: draw(1), faults: draw(2), entropy: draw(3)}
-	w.profile = drawProfile(cfg.Profile, draw(4))
+	w.profile = drawProfile(cfg.Profile, draw(4), draw(7))
 	w.disk = vfs.NewCrashableMem()
 	return w
 }
@@ -129,11 +132,12 @@ func (w *world) populate() {
 	}
 	p, chance := &w.profile, rand.New(rand.NewPCG(w.seed, 5))
 	for i := range p.Users {
-		u := &person{id: tidemark.UserID(string(rune('a'+i)) + names[i%len(names)])}
+		u := &person{id: tidemark.UserID(string(rune('a'+i)) + names[i%len(names)]), wanted: true}
 		w.users = append(w.users, u)
 		w.must(&core.UpsertUser{User: u.id, Nickname: string(u.id)})
 		for n := range 1 + chance.IntN(p.Devices) {
 			d := &device{w: w, user: u.id, id: tidemark.DeviceID(fmt.Sprintf("d%d", n)), store: client.NewMemory()}
+			d.tokenMs = beginMs
 			d.config = replica.Config{Device: d.id, Platform: "sim", Client: "sim/1", Window: 1}
 			if p.Tail > 0 {
 				d.config.Tail, d.config.Full, d.config.PageMax = p.Tail, p.Full, p.PageMax
