@@ -192,7 +192,7 @@ func TestTextsAreCutToSize(t *testing.T) {
 
 func TestListenerRefusesGapsAndDoubles(t *testing.T) {
 	for name, seqs := range map[string][]uint64{"": {1, 2, 3}, "gap": {1, 3}, "double": {1, 2, 2}, "order": {2, 1}} {
-		l := &listener{fanout: &fanout{}, latencies: newLatencies()}
+		l := &listener{fanout: &fanout{}, shard: newShards().of(0)}
 		for _, seq := range seqs {
 			l.event([]byte("g"), seq, []byte("0-1.2"))
 		}

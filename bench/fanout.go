@@ -72,6 +72,7 @@ type fanout struct {
 	group     string
 	course    course
 	begin     time.Time
+	shards    *shards
 	listeners []*listener
 	writers   []*writer
 	head      atomic.Uint64 // last seq, set when nothing more will be sent
@@ -83,12 +84,12 @@ func newFanout(ctx context.Context, a *App, config FanoutConfig, output Output) 
 	if err != nil {
 		return nil, err
 	}
-	f := &fanout{config: config, group: a.id("group", 0), listeners: make([]*listener, config.Members), writers: make([]*writer, config.Senders)}
+	f := &fanout{config: config, group: a.id("group", 0), shards: newShards(), listeners: make([]*listener, config.Members), writers: make([]*writer, config.Senders)}
 	ids := make([]string, len(members))
 	for i, m := range members {
 		ids[i] = m.User
 	}
-	if err := a.MakeGroup(ctx, f.group, ids...); err != nil {
+	if err := a.makeLargeGroup(ctx, f.group, ids); err != nil {
 		return nil, err
 	}
 	text := strings.Repeat("x", config.Payload)
@@ -102,7 +103,7 @@ func newFanout(ctx context.Context, a *App, config FanoutConfig, output Output) 
 			_, err = c.awaitSynced(ignore{})
 			return err
 		}
-		l := &listener{conn: c, fanout: f, latencies: newLatencies(), pending: map[uint32]uint64{}}
+		l := &listener{conn: c, fanout: f, shard: f.shards.of(i), pending: map[uint32]uint64{}}
 		f.listeners[i-config.Senders] = l
 		cursor, err := c.awaitSynced(l)
 		l.epoch = cursor.GetEpoch()
@@ -173,14 +174,13 @@ func (f *fanout) finish(output Output) error {
 }
 
 func (f *fanout) result(measured span) Result {
-	all := newLatencies()
+	all := f.shards.all()
 	var deliveries, messages uint64
 	var means []float64
 	for _, l := range f.listeners {
-		all.Merge(l.latencies.Histogram)
 		deliveries += l.counted
 		if l.counted > 0 {
-			means = append(means, l.latencies.Mean())
+			means = append(means, float64(l.waited)/float64(l.counted))
 		}
 	}
 	for _, w := range f.writers {
@@ -204,9 +204,10 @@ func (f *fanout) result(measured span) Result {
 // listener is a member who only reads.
 type listener struct {
 	*conn
-	fanout *fanout
-	latencies
-	counted uint64 // deliveries while measuring
+	fanout  *fanout
+	shard   *shard
+	counted uint64        // deliveries while measuring
+	waited  time.Duration // of those, together
 	lastSeq uint64
 	err     error // the first wrong delivery
 	epoch   uint64
@@ -256,7 +257,11 @@ func (l *listener) event(conversation []byte, seq uint64, clientID []byte) {
 	l.fanout.course.done.Add(1)
 	if l.fanout.course.now() == measuring {
 		nanoseconds, _ := strconv.ParseInt(string(sent), 36, 64)
-		l.record(l.heardAt.Sub(l.fanout.begin) - time.Duration(nanoseconds))
+		late := l.heardAt.Sub(l.fanout.begin) - time.Duration(nanoseconds)
+		l.shard.mu.Lock()
+		l.shard.record(late)
+		l.shard.mu.Unlock()
+		l.waited += late
 		l.counted++
 	}
 }

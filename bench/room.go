@@ -66,7 +66,6 @@ const (
 	roomSlowRest   = 100 * time.Millisecond // of a slow receiver, after each frame
 	roomSlowBuffer = 4 << 10                // what the kernel holds for a slow receiver, about
 	roomFastBuffer = 256 << 10              // the same, when it catches up
-	roomShards     = 64                     // histograms; one for each receiver would be more than the server takes
 	roomSampling   = 100 * time.Millisecond // of the server's memory
 )
 
@@ -129,23 +128,15 @@ type room struct {
 	first     uint64 // the last event before the load
 	last      uint64 // the event that ends it, which is never left out
 	missing   missing
-	shards    [roomShards]roomShard
+	shards    *shards
 
 	mostResident uint64 // memory of the server, sampled while there is load or somebody behind
-}
-
-// roomShard is a histogram shared by some of the receivers.
-type roomShard struct {
-	mu sync.Mutex
-	latencies
 }
 
 // fill makes the room and lets everybody in.
 func (r *room) fill(ctx context.Context, output Output) error {
 	output.say("room: making %s users and connecting", grouped(float64(r.config.Receivers+r.config.Senders)))
-	for i := range r.shards {
-		r.shards[i].latencies = newLatencies()
-	}
+	r.shards = newShards()
 	admins, err := r.app.makeUsers(ctx, "a", r.config.Senders)
 	if err != nil {
 		return err
@@ -174,7 +165,7 @@ func (r *room) fill(ctx context.Context, output Output) error {
 		if err != nil {
 			return fmt.Errorf("bench: receiver %d: %w", i+1, err)
 		}
-		l := &roomReceiver{conn: c, room: r, shard: &r.shards[i%roomShards], last: r.first}
+		l := &roomReceiver{conn: c, room: r, shard: r.shards.of(i), last: r.first}
 		r.receivers[i] = l
 		if l.slow = i*r.config.SlowPercent/100 != (i+1)*r.config.SlowPercent/100; l.slow {
 			l.kernelBuffer(roomSlowBuffer)
@@ -277,10 +268,7 @@ func (r *room) finish(ctx context.Context) (seq uint64, err error) {
 }
 
 func (r *room) result(measured span) Result {
-	all := newLatencies()
-	for i := range r.shards {
-		all.Merge(r.shards[i].Histogram)
-	}
+	all := r.shards.all()
 	var deliveries, messages uint64
 	var means []float64
 	for _, l := range r.receivers {

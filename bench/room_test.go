@@ -41,7 +41,7 @@ func roomEvents(prev uint64, seqs ...uint64) *wire.ConversationDelta {
 }
 
 func newReceiver(r *room) *roomReceiver {
-	shard := &roomShard{latencies: newLatencies()}
+	shard := &shard{latencies: newLatencies()}
 	l := &roomReceiver{room: r, shard: shard, last: r.first}
 	r.receivers = append(r.receivers, l)
 	return l

@@ -23,7 +23,7 @@ import (
 type roomReceiver struct {
 	*conn
 	room  *room
-	shard *roomShard
+	shard *shard
 	slow  bool
 
 	last      uint64        // everything up to it came or was left out
