@@ -41,28 +41,6 @@ func (c GrowConfig) withDefaults() GrowConfig {
 	return c
 }
 
-const (
-	settleMax  = time.Minute
-	settleIdle = 0.05 // of a core
-)
-
-// settle waits until the server has put in order what was imported: an import is several times as fast as sends, and what it
-// leaves to be compacted is not theirs to pay for.
-func (g *growing) settle(ctx context.Context) error {
-	last, known := g.target.Usage()
-	for end := time.Now().Add(settleMax); known && time.Now().Before(end); {
-		if err := pause(ctx, time.Second); err != nil {
-			return err
-		}
-		now, _ := g.target.Usage()
-		if (now.CPU - last.CPU).Seconds() < settleIdle*now.At.Sub(last.At).Seconds() {
-			return nil
-		}
-		last = now
-	}
-	return nil
-}
-
 const growTextLines = 100_000 // of made-up logs: their texts are said again and again, in other conversations
 
 // Grow measures sends at each point: one result each.
@@ -201,7 +179,7 @@ func (g *growing) point(ctx context.Context, goal int) (Result, error) {
 	if err := g.fillTo(ctx, goal); err != nil {
 		return Result{}, err
 	}
-	if err := g.settle(ctx); err != nil {
+	if err := g.target.settle(ctx); err != nil {
 		return Result{}, err
 	}
 	stored := g.stored()

@@ -109,3 +109,25 @@ func (t *Target) disk() uint64 {
 	}
 	return diskBytes(t.DataDir)
 }
+
+const (
+	settleMax  = time.Minute
+	settleIdle = 0.05 // of a core
+)
+
+// settle waits until the server has put in order what a benchmark prepared: that comes several times as fast as messages that are
+// sent, and what it leaves to be compacted is not theirs to pay for. It does not wait where the process is not known.
+func (t *Target) settle(ctx context.Context) error {
+	last, known := t.Usage()
+	for end := time.Now().Add(settleMax); known && time.Now().Before(end); {
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+		now, _ := t.Usage()
+		if (now.CPU - last.CPU).Seconds() < settleIdle*now.At.Sub(last.At).Seconds() {
+			return nil
+		}
+		last = now
+	}
+	return nil
+}

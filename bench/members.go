@@ -103,6 +103,9 @@ func measureMembers(ctx context.Context, target *Target, a *App, config MembersC
 	if err != nil {
 		return Result{}, err
 	}
+	if err := target.settle(ctx); err != nil {
+		return Result{}, err
+	}
 	course := &course{}
 	measured, err := runSenders(ctx, target, SendConfig{Duration: config.Duration, WarmUp: config.WarmUp}, output, []*sender{writer}, course)
 	if err != nil {
