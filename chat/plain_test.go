@@ -24,7 +24,7 @@ import (
 // TestMain checks that nothing of the package goes on when its tests have ended. The commands of Bubble Tea that wait for
 // a timer are left to it by the screen of the tests, and end within seconds.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/tidemark-im/tidemark/chat.(*screen).run.func1"))
+	goleak.VerifyTestMain(m)
 }
 
 // liveDevice adds events from a channel to a fake.

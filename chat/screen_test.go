@@ -5,6 +5,8 @@
 package chat
 
 import (
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,17 +45,10 @@ func (s *screen) send(msgs ...tea.Msg) {
 // run runs commands to their end. Timers are not waited for: a test sends tick itself.
 func (s *screen) run(cmd tea.Cmd) {
 	s.t.Helper()
-	if cmd == nil {
+	if cmd == nil || isTimer(cmd) {
 		return
 	}
-	done := make(chan tea.Msg, 1)
-	go func() { done <- cmd() }()
-	var msg tea.Msg
-	select {
-	case msg = <-done:
-	case <-time.After(50 * time.Millisecond): // a timer
-		return
-	}
+	msg := cmd()
 	switch msg := msg.(type) {
 	case tea.BatchMsg:
 		for _, cmd := range msg {
@@ -62,6 +57,11 @@ func (s *screen) run(cmd tea.Cmd) {
 	case answered:
 		s.send(msg)
 	}
+}
+
+// isTimer reports whether a command is one of bubbletea's timers, by the name of the function that it is.
+func isTimer(cmd tea.Cmd) bool {
+	return strings.Contains(runtime.FuncForPC(reflect.ValueOf(cmd).Pointer()).Name(), ".Tick.")
 }
 
 // keys presses keys by their names; what is no name is typed, letter by letter.
