@@ -7,6 +7,7 @@ package sim
 import (
 	"google.golang.org/protobuf/proto"
 
+	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/journal"
 	"github.com/tidemark-im/tidemark/store"
@@ -80,7 +81,9 @@ func (s *server) admit() error {
 		c.then(r)
 	})
 	for n := range s.set.Partitions() {
-		s.step(n)
+		if s.step(n); !s.up {
+			return tidemark.Refuse(tidemark.Unavailable, "the server has crashed")
+		}
 	}
 	return nil
 }

@@ -167,15 +167,28 @@ func (c *Conversation) doubtForm(seq tidemark.Seq) {
 
 // Unsure reports whether the server is still to be asked how many reactions or answers some stored message has: what is shown
 // of it may be off by some until then.
-func (c *Conversation) Unsure() bool { return len(c.unsure) > 0 }
+func (c *Conversation) Unsure() bool { return c.doubted() > 0 }
 
-// settleForms notes which messages a page has just told of.
-func (c *Conversation) settleForms(f *wire.Fetched) {
-	if len(f.Events) == 0 || len(c.unsure) == 0 || tidemark.Seq(f.HeadSeq) < c.HeadSeq {
-		return
+// doubted is a message whose numbers are in doubt and that the server can be asked about; 0: none. Of what it keeps no
+// longer it says nothing any more, and of what it has lost nothing yet.
+func (c *Conversation) doubted() tidemark.Seq {
+	for _, seq := range c.unsure {
+		if seq > c.bottom() && seq <= c.HeadSeq && c.holds(seq) {
+			return seq
+		}
 	}
-	first, last := tidemark.Seq(f.Events[0].Seq), tidemark.Seq(f.Events[len(f.Events)-1].Seq)
-	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool { return seq >= first && seq <= last })
+	return 0
+}
+
+// settleForms notes which messages a page has just told of, and forgets those of which no page will tell.
+func (c *Conversation) settleForms(f *wire.Fetched) {
+	first, last := tidemark.Seq(0), tidemark.Seq(0)
+	if n := len(f.Events); n > 0 && tidemark.Seq(f.HeadSeq) >= c.HeadSeq {
+		first, last = tidemark.Seq(f.Events[0].Seq), tidemark.Seq(f.Events[n-1].Seq)
+	}
+	c.unsure = slices.DeleteFunc(c.unsure, func(seq tidemark.Seq) bool {
+		return seq >= first && seq <= last || seq <= c.bottom() || !c.holds(seq)
+	})
 }
 
 // pageDone is the answer to the caller of a page.
@@ -206,7 +219,7 @@ func (s *step) plan(c *Conversation) {
 	c = s.r.conversations[c.ID]
 	gap, open := s.nextGap(c)
 	switch {
-	case c.Removed || !open && !c.Doubt.Open && len(c.unsure) == 0:
+	case c.Removed || !open && !c.Doubt.Open && c.doubted() == 0:
 		s.r.tasks.forget(c.ID)
 	case c.Doubt.Open:
 		s.r.tasks.want(c.ID, s.nowMs, s.nowMs)
@@ -312,9 +325,9 @@ func (s *step) start(id tidemark.ConversationID, k *task) {
 		return
 	}
 	gap, open := s.nextGap(c)
-	if !open && len(c.unsure) > 0 {
+	if seq := c.doubted(); !open && seq > 0 {
 		s.fly(k)
-		s.fetch(&request{in: id, purpose: forForm, from: Page{After: c.unsure[0] - 1, Start: true, Limit: 1}})
+		s.fetch(&request{in: id, purpose: forForm, from: Page{After: seq - 1, Start: true, Limit: 1}})
 		return
 	}
 	if !open {

@@ -240,6 +240,39 @@ func TestAnswersTakenBackUnseen(t *testing.T) {
 	})
 }
 
+// The numbers of a message that the server keeps no longer are asked for once: it will never tell.
+func TestNumbersOfWhatIsNotKept(t *testing.T) {
+	s, alice, bob := world(t)
+	bob.connect(s)
+	bob.say(team, "root")
+	bob.submit(team, &wire.Body{Body: &wire.Body_Message{Message: &wire.Message{Text: "answer", Thread: 2}}})
+	bob.settle()
+	alice.connect(s)
+	alice.settle()
+	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 3}}})
+	for i := range 20 {
+		bob.say(team, fmt.Sprint("m", i))
+	}
+	bob.settle()
+	alice.session.round()
+	for alice.download() { // numbers are in doubt
+	}
+	equal(t, "in doubt", alice.replica.Conversation(team).Unsure(), true)
+	s.logs[team].kept = 10
+	ask := func() {
+		for range 3 {
+			alice.tick(10_000)
+			for alice.upload() || alice.download() {
+			}
+		}
+	}
+	ask()
+	equal(t, "in doubt later", alice.replica.Conversation(team).Unsure(), false)
+	before := alice.session.fetches
+	ask()
+	equal(t, "fetches", alice.session.fetches, before)
+}
+
 // A page may tell of a later head than the delta that comes after it. The delta's counts hold all the same: no other need
 // come, if what is past it are own events that were answered.
 func TestCountsOfADeltaAfterAPage(t *testing.T) {
