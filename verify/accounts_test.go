@@ -27,7 +27,7 @@ func (w *world) accounts() {
 		home(user, &core.SeeDevice{User: user, Device: "phone"})
 		home(user, &core.DeleteUser{User: user})
 	}
-	home("gina", &core.UpsertUser{User: "gina", Nickname: "Gina"})
+	home("gina", &core.UpsertUser{User: "gina", Nickname: "Gina", Anew: true})
 	w.departures()
 }
 
