@@ -34,12 +34,13 @@ type device struct {
 	failed    uint                // connections in a row that came to nothing
 	crash     deviceCrash         // with its next step
 	synced    bool
-	tokenMs   uint64                // when its token was issued
-	signedOut bool                  // its user is gone
-	sent      int                   // client ids given so far
-	pages     uint64                // asked for so far
-	own       map[ownMessage]uint64 // acknowledged here, with the ids of their events
-	told      map[ownMessage]bool   // the app was told that they are lost
+	tokenMs   uint64                           // when its token was issued
+	signedOut bool                             // its user is gone
+	sent      int                              // client ids given so far
+	pages     uint64                           // asked for so far
+	own       map[ownMessage]uint64            // acknowledged here, with the ids of their events
+	told      map[ownMessage]bool              // the app was told that they are lost
+	floored   map[tidemark.ConversationID]bool // something was taken away from below
 }
 
 // deviceCrash says where in a step a device dies.
@@ -175,6 +176,7 @@ func (d *device) takeIn() {
 			d.noteOwn(c.submits[a.Request], a)
 		}
 		steps = append(steps, func(r *replica.Replica, v replica.View, nowMs uint64) (replica.Output, error) {
+			defer d.noteLeft(r, f)()
 			return r.Receive(v, nowMs, f)
 		})
 	}
@@ -226,6 +228,7 @@ func (d *device) do(steps ...stepFunc) (err error) {
 	if dies != beforeStored {
 		d.w.observer.Stored(d.who(), d.replica.Cursor())
 		d.w.checkStored(d)
+		d.noteFloors()
 		d.w.trace.add("stored", uint64(len(outs)), d.tickMs)
 	}
 	if dies != noCrash {

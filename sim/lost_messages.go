@@ -6,6 +6,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client/replica"
@@ -67,13 +68,49 @@ func with(set map[ownMessage]bool, m ownMessage) map[ownMessage]bool {
 // noteOwn notes that a message is stored at the server, as the device that has submitted it was told.
 func (d *device) noteOwn(m *wire.Submit, a *wire.Submitted) {
 	c := d.replica.Conversation(tidemark.ConversationID(a.Conversation))
+	own := ownMessage{tidemark.ConversationID(a.Conversation), tidemark.ClientID(m.ClientId)}
 	if m.GetMessage() == nil || a.Seq == 0 || c == nil || c.Removed { // who is no member keeps nothing
+		delete(d.own, own)
 		return
 	}
 	if d.own == nil {
 		d.own = map[ownMessage]uint64{}
 	}
-	d.own[ownMessage{tidemark.ConversationID(a.Conversation), tidemark.ClientID(m.ClientId)}] = a.Id
+	d.own[own] = a.Id
+}
+
+// noteLeft notes which own messages a device has not come to when a frame says that their user is no member any more: it was
+// told that they are stored, has not got the log so far, and so keeps nothing of them. Call what it returns after the frame was
+// taken in.
+func (d *device) noteLeft(r *replica.Replica, f *wire.ServerFrame) func() {
+	removed := slices.ContainsFunc(f.GetDelta().GetConversations(), func(c *wire.ConversationDelta) bool { return c.Removed })
+	if len(d.own) == 0 || !removed && f.GetSynced() == nil {
+		return func() {}
+	}
+	before := r.Outbox()
+	return func() {
+		for _, o := range before {
+			c := r.Conversation(o.Conversation)
+			if o.State == replica.Stored && r.OutgoingState(o.ClientID) == 0 && c != nil && c.Removed {
+				delete(d.own, ownMessage{o.Conversation, o.ClientID})
+			}
+		}
+	}
+}
+
+// noteFloors notes in which conversations something was taken away from below: a server that is restored does not know of it.
+func (d *device) noteFloors() {
+	if len(d.own) == 0 {
+		return
+	}
+	for _, c := range d.replica.Conversations() {
+		if c.Floor > 0 && !d.floored[c.ID] {
+			if d.floored == nil {
+				d.floored = map[tidemark.ConversationID]bool{}
+			}
+			d.floored[c.ID] = true
+		}
+	}
 }
 
 // goOn lets life go on in conversations whose end a restore has lost and nobody has given back: the app posts there, and
@@ -130,7 +167,7 @@ func (w *world) checkTold(d *device, state *invariant.State) {
 	}
 	for _, id := range w.checks.ids { // what its user has left is another story
 		l, c := w.checks.logs[id], d.replica.Conversation(id)
-		if c == nil || c.Removed || c.Floor > 0 || l.room() {
+		if c == nil || c.Removed || c.Floor > 0 || d.floored[id] || l.room() {
 			continue
 		}
 		for i := range l.Log {

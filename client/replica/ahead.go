@@ -41,6 +41,17 @@ func (c *Conversation) Ahead() (kept Gap, ok bool) {
 	return Gap{From: max(c.HeadSeq+1, c.Segments[i].From), To: c.Tail()}, true
 }
 
+// left reports whether the user is no member any more, at a server that knows the conversation.
+func (c *Conversation) left() bool { return c.Removed && !c.Missing }
+
+// lowest is the first stored seq that is not past the server's head; ok is false where there is none.
+func (c *Conversation) lowest() (seq tidemark.Seq, ok bool) {
+	if len(c.Segments) == 0 || c.Segments[0].From > c.HeadSeq {
+		return 0, false
+	}
+	return c.Segments[0].From, true
+}
+
 // keepSeal keeps what the server has sealed of a conversation.
 func (c *Conversation) keepSeal(seq tidemark.Seq, digest, seal []byte) {
 	s := Seal{Seq: seq}

@@ -127,8 +127,8 @@ func (s *step) summary(c *Conversation, d *wire.ConversationDelta, stale, isLive
 	if d.Self != nil {
 		s.self(c, d.Self, first, head)
 	}
-	if floor := tidemark.Seq(d.FloorSeq); floor > c.Floor+1 && floor <= head+1 {
-		c.Floor = floor - 1
+	if floor := tidemark.Seq(max(d.FloorSeq, 1)); (floor > c.Floor+1 || first) && floor <= head+1 {
+		c.Floor = floor - 1 // lower than before, if the server was restored
 	}
 	if behind {
 		if head >= c.told.head { // a page told of a later head, but nothing of these
@@ -196,8 +196,9 @@ func (s *step) unhide(c *Conversation, head tidemark.Seq) {
 				s.punch(c, n)
 			default:
 				n = n.clone()
-				n.hidden = false
+				n.hidden, n.asOf = false, seq // what later events do to it went with its content
 				s.save(c.ID, n)
+				c.doubtForm(seq)
 			}
 		}
 	}

@@ -252,11 +252,12 @@ func (s *step) leaveUnsure(c *Conversation) *Conversation {
 // leaveOlder settles own submissions that lie in the log before what is stored here, where nothing is fetched unless it is
 // read: they would wait for it for ever.
 func (s *step) leaveOlder(c *Conversation) {
-	if len(c.Segments) == 0 || s.r.cfg.Backfill == FillAll {
+	lowest, some := c.lowest()
+	if !some || s.r.cfg.Backfill == FillAll {
 		return
 	}
 	for _, seq := range s.r.outbox.answeredSeqs(c.ID) {
-		if o := s.r.outbox.answered(c.ID, seq); seq < c.Segments[0].From {
+		if o := s.r.outbox.answered(c.ID, seq); seq < lowest {
 			s.forget(o)
 			s.ownRead(s.edit(c.ID), o, seq)
 		}
@@ -273,17 +274,18 @@ func (s *step) nextGap(c *Conversation) (gap Gap, ok bool) {
 	if k := s.r.tasks.byID[c.ID]; k != nil && k.latest {
 		wanted = true
 	}
+	lowest, some := c.lowest()
 	switch {
 	case c.Removed:
 	case s.r.cfg.Backfill == FillAll:
 		gaps = c.Gaps()
-	case wanted && len(c.Segments) == 0:
+	case wanted && !some:
 		gaps = c.Gaps()
 		if n := len(gaps); n > 0 { // one page is enough
 			gaps[n-1].From = max(gaps[n-1].From, gaps[n-1].To-min(gaps[n-1].To, 50)+1)
 		}
-	case (s.r.cfg.Backfill == FillHoles || wanted) && len(c.Segments) > 0:
-		gaps = c.gapsFrom(max(c.bottom(), c.Segments[0].From-1))
+	case (s.r.cfg.Backfill == FillHoles || wanted) && some:
+		gaps = c.gapsFrom(max(c.bottom(), lowest-1))
 	}
 	if len(gaps) == 0 {
 		return Gap{}, false

@@ -452,7 +452,7 @@ func (s *step) postpone(o *Outgoing, l *lane, waitMs uint64) {
 // belied reports whether another event is stored where the server says that a submission is: the answer was not its own, or
 // the history was rewritten. The two are compared then, and the submission is sent again.
 func (s *step) belied(c *Conversation, o *Outgoing) bool {
-	if !c.holds(o.answer.seq) {
+	if !c.holds(o.answer.seq) || c.left() {
 		return false
 	}
 	n := s.entry(c.ID, o.answer.seq)

@@ -27,6 +27,9 @@ type search struct {
 
 // doubt opens the comparison of a conversation. known is a stored seq at which the two disagree; 0: only a suspicion.
 func (s *step) doubt(c *Conversation, known tidemark.Seq) verdict {
+	if c.left() {
+		return contradict // the server says no more of it
+	}
 	if !c.holds(known) {
 		known = 0
 	}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Servers that were restored: what they keep, and what the device has past their end, is not what it was before.
+
+package replica_test
+
+import (
+	"fmt"
+	"testing"
+
+	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client/replica"
+	"github.com/tidemark-im/tidemark/wire"
+)
+
+// leave tells a device that its user is no member of the team any more.
+func leave(s *server, d *device) {
+	d.receive(&wire.ServerFrame{Frame: &wire.ServerFrame_Delta{Delta: &wire.Delta{Live: true,
+		Conversations: []*wire.ConversationDelta{{Id: string(team), Partition: s.logs[team].partition, Removed: true}}}}})
+}
+
+// goOn lets bob say something at a server.
+func goOn(s *server, n int) {
+	for i := range n {
+		s.position[s.logs[team].partition]++
+		s.append(team, "bob", fmt.Sprint("on", i), text2body(fmt.Sprint("on ", i)))
+	}
+}
+
+// What was no longer kept before a restore hides nothing of what the restored server keeps.
+func TestFloorOfWhatARestoredServerHasLost(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 3)
+	backup := s.clone(8)
+	s.logs[team].kept = 8
+	for i := range 6 {
+		bob.say(team, fmt.Sprint("lost ", i))
+		bob.settle()
+	}
+	alice.settle()
+	equal(t, "floor", alice.replica.Conversation(team).Floor, 7)
+	alice.disconnect()
+	alice.markRead(team, 10)
+	goOn(backup, 3)
+	alice.connect(backup)
+	alice.settle()
+	equal(t, "floor later", alice.replica.Conversation(team).Floor, 0)
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "m2", "on 0", "on 1", "on 2")
+	equal(t, "read mark not confirmed", alice.replica.Conversation(team).PendingRead, 0)
+	sameAsNew(t, backup, alice)
+}
+
+// An own message is fetched, and shown, although all that is stored lies past the head of a server that was restored.
+func TestOwnMessageBelowWhatARestoredServerLacks(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	for i := range 4 {
+		bob.say(team, fmt.Sprint("lost ", i))
+		bob.settle()
+	}
+	s.clear("alice", team, 5)
+	alice.settle()
+	leave(s, alice)
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	c := alice.replica.Conversation(team)
+	equal(t, "stored from", c.Segments[0].From, 6)
+	equal(t, "head", c.HeadSeq, 3)
+	alice.say(team, "mine")
+	alice.settle()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "mine", "lost 2", "lost 3")
+	alice.checkC1(backup)
+}
+
+// A submission that a restored server has stored where another event is stored here is settled when the user is no member any
+// more: nothing of the log will follow, and it is not sent again and again.
+func TestAnsweredInPlaceOfAnotherAndRemoved(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	bob.say(team, "lost")
+	bob.settle()
+	alice.settle()
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	alice.say(team, "mine")
+	for alice.upload() {
+	}
+	answer := alice.session.out[len(alice.session.out)-1]
+	equal(t, "answered", answer.GetSubmitted().GetSeq(), 4)
+	alice.session.out = nil
+	leave(backup, alice)
+	alice.session.out = append(alice.session.out, answer)
+	alice.download()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	equal(t, "doubt", alice.replica.Conversation(team).Doubt.Open, false)
+}
+
+// A message that the user had deleted for itself, and that a restored server gets back without knowing so, shows what later
+// events do to it.
+func TestPinOfWhatALostDeletionTookAway(t *testing.T) {
+	s, alice, bob := world(t)
+	alice.cfg.Backfill = replica.FillAll
+	alice.load()
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	bob.say(team, "pinned")
+	bob.submit(team, &wire.Body{Body: &wire.Body_Pin{Pin: &wire.Pin{Seq: 4}}})
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 4, Message: &wire.Message{Text: "edited"}}}})
+	bob.say(team, "last")
+	bob.settle()
+	alice.settle()
+	after := s.clone(8)
+	s.delete("alice", team, 4)
+	alice.settle()
+	equalList(t, "alice sees", alice.texts(team), "m0", "m1", "", "last")
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	h := backup.logs[team]
+	backup.position[h.partition] = after.position[h.partition] + 1
+	for _, e := range after.logs[team].events[len(h.events):] { // given back by another device
+		e.position = backup.position[h.partition]
+		h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
+	}
+	alice.settle()
+	counted(alice)
+	equalList(t, "alice sees later", alice.texts(team), "m0", "m1", "edited", "last")
+	sameAsNew(t, backup, alice)
+}
