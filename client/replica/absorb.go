@@ -102,7 +102,11 @@ func (w *walk) next(n *entry) {
 			return
 		}
 		stored = stored.clone()
+		empty := stored.body == nil
 		stored.merge(n)
+		if target, _, ok := stored.target(); ok && empty && stored.kind == KindEdit {
+			w.c.doubtForm(target) // whose form may have later events in it, and this one not
+		}
 		n = stored
 		w.merged = append(w.merged, n)
 	} else {

@@ -132,3 +132,34 @@ func TestPinOfWhatALostDeletionTookAway(t *testing.T) {
 	equalList(t, "alice sees later", alice.texts(team), "m0", "m1", "edited", "last")
 	sameAsNew(t, backup, alice)
 }
+
+// The edit of a message that the user had deleted for itself is shown although the device has learnt of a later pin before.
+func TestEditGivenBackBelowAPin(t *testing.T) {
+	s, alice, bob := world(t)
+	alice.cfg.Backfill = replica.FillAll
+	alice.load()
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	bob.submit(team, &wire.Body{Body: &wire.Body_Edit{Edit: &wire.Edit{Seq: 2, Message: &wire.Message{Text: "edited"}}}})
+	bob.settle()
+	alice.settle()
+	s.delete("alice", team, 2)
+	alice.settle()
+	bob.submit(team, &wire.Body{Body: &wire.Body_Pin{Pin: &wire.Pin{Seq: 2}}})
+	bob.settle()
+	alice.settle()
+	after := s.clone(9)
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	h := backup.logs[team]
+	backup.position[h.partition] = after.position[h.partition] + 1
+	for _, e := range after.logs[team].events[len(h.events):] { // given back by another device
+		e.position = backup.position[h.partition]
+		h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
+	}
+	alice.settle()
+	counted(alice)
+	equalList(t, "alice sees later", alice.texts(team), "edited", "m1")
+	sameAsNew(t, backup, alice)
+}
