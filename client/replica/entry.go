@@ -361,7 +361,7 @@ func (n *entry) merge(given *entry) {
 		}
 	}
 	n.recallSeq, n.eraseSeq = recall, erase
-	if given.hidden && !n.hidden {
+	if known := n.kind == KindMessage && (recall > 0 || erase > 0); given.hidden && !n.hidden && !known { // else that is why
 		n.hide()
 		n.root = max(n.root, given.root)
 	}

@@ -163,3 +163,39 @@ func TestEditGivenBackBelowAPin(t *testing.T) {
 	equalList(t, "alice sees later", alice.texts(team), "edited", "m1")
 	sameAsNew(t, backup, alice)
 }
+
+// A recalled message that is given back without its content, and before its recall, is recalled, and not deleted by the user.
+func TestRecalledIsNotDeletedForOneself(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	bob.say(team, "recalled")
+	bob.submit(team, &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 4}}})
+	bob.settle()
+	alice.settle()
+	alice.disconnect()
+	alice.connect(backup)
+	alice.settle()
+	h := backup.logs[team]
+	e := s.logs[team].events[3]
+	hash := hashOf(e.Event)
+	backup.position[h.partition]++
+	e.position = backup.position[h.partition]
+	h.events = append(h.events, e)
+	backup.corrupt = func(f *wire.ServerFrame) {
+		for _, d := range f.GetDelta().GetConversations() {
+			for _, ev := range d.Events {
+				if ev.Seq == 4 {
+					ev.Body, ev.Salt, ev.BodyHash, ev.Kind, ev.Hidden = nil, nil, hash[:], 1, true
+				}
+			}
+		}
+	}
+	alice.settle()
+	for _, m := range alice.messages(team) {
+		if m.Seq == 4 && (m.Hidden || m.RecallSeq != 5) {
+			t.Errorf("it is shown as %+v", m)
+		}
+	}
+	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 4)
+}
