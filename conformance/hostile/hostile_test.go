@@ -64,6 +64,7 @@ func TestFaultsAreCaught(t *testing.T) {
 		{"garbles", "honest", "cannot be decoded"},
 		{"foresees", "read-marks", "where the last is"},
 		{"gives nothing", "take-back", "offered nothing"},
+		{"gives nothing", "take-back-refused", "offered nothing"},
 	} {
 		t.Run(c.scenario+" "+c.fault, func(t *testing.T) {
 			t.Parallel()
