@@ -49,7 +49,7 @@ func (m *Model) sayBehind(event client.ServerBehind) {
 func (m *Model) sayHistory(event client.HistoryChanged) {
 	m.lost.add(event)
 	if n := len(event.Own) + int(event.OwnEarlier); n > 0 {
-		m.say("The server's history of %s changed here; %d of your messages are lost: /lost shows them, /lost again sends them.", m.title(event.Conversation), n)
+		m.say("The server's history of %s changed here; of your messages it has lost %d: /lost shows, /lost again sends what was lost.", m.title(event.Conversation), n)
 		return
 	}
 	m.say("The server's history of %s changed here; it is being read again.", m.title(event.Conversation))

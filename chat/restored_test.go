@@ -27,7 +27,7 @@ func lostOf(texts ...string) client.HistoryChanged {
 func TestLostMessagesAreShownAndSentAgain(t *testing.T) {
 	s := newScreen(t, harbour(), Config{Conversation: "harbour"})
 	s.send(notes{lostOf("tide", "rope")})
-	s.want("your messages are lost: /lost shows them")
+	s.want("your messages it has lost 5: /lost shows, /lost again")
 	s.keys("/lost", "enter")
 	s.want("Lost by the server", "tide", "rope")
 	s.keys("esc", "/lost again", "enter")

@@ -15,7 +15,7 @@ import (
 )
 
 // worlds is how many worlds of each profile are run; tidemark sim runs as many as there is time for.
-const worlds = 4
+const worlds = 40
 
 func TestEveryPromiseIsKept(t *testing.T) {
 	for _, profile := range Profiles() {

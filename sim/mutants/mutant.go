@@ -40,7 +40,7 @@ func parse(text string) (mutants []mutant, err error) {
 			mutants = append(mutants, mutant{name: value})
 			at, file = &mutants[len(mutants)-1], ""
 		case at == nil:
-			return nil, fmt.Errorf("line %d: a fault begins with name:", n+1)
+			return nil, fmt.Errorf("line %d: a fault begins with its name", n+1)
 		case key == "fault":
 			at.fault = value
 		case key == "file":
