@@ -461,12 +461,7 @@ func TestEditOfWhatALostClearingTookAway(t *testing.T) {
 			alice.connect(backup)
 			alice.settle()
 			if later {
-				backup.position[after.logs[team].partition] = after.position[after.logs[team].partition] + 1
-				h := backup.logs[team]
-				for _, e := range after.logs[team].events[len(h.events):] {
-					e.position = backup.position[h.partition]
-					h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
-				}
+				backup.takesBack(team, after)
 				alice.settle()
 			}
 			fresh := newDevice(t, "alice", "fresh", replica.Config{Backfill: replica.FillAll})

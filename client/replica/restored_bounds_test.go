@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"testing"
 
-	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/wire"
 )
@@ -121,12 +120,7 @@ func TestPinOfWhatALostDeletionTookAway(t *testing.T) {
 	alice.disconnect()
 	alice.connect(backup)
 	alice.settle()
-	h := backup.logs[team]
-	backup.position[h.partition] = after.position[h.partition] + 1
-	for _, e := range after.logs[team].events[len(h.events):] { // given back by another device
-		e.position = backup.position[h.partition]
-		h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
-	}
+	backup.takesBack(team, after) // from another device
 	alice.settle()
 	counted(alice)
 	equalList(t, "alice sees later", alice.texts(team), "m0", "m1", "edited", "last")
@@ -152,12 +146,7 @@ func TestEditGivenBackBelowAPin(t *testing.T) {
 	alice.disconnect()
 	alice.connect(backup)
 	alice.settle()
-	h := backup.logs[team]
-	backup.position[h.partition] = after.position[h.partition] + 1
-	for _, e := range after.logs[team].events[len(h.events):] { // given back by another device
-		e.position = backup.position[h.partition]
-		h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), after.logs[team].bodies[tidemark.Seq(e.Seq)]
-	}
+	backup.takesBack(team, after) // from another device
 	alice.settle()
 	counted(alice)
 	equalList(t, "alice sees later", alice.texts(team), "edited", "m1")

@@ -90,6 +90,16 @@ func (s *server) create(id tidemark.ConversationID, members ...string) {
 	}
 }
 
+// takesBack appends the events of a conversation that s lost and that another server still had.
+func (s *server) takesBack(id tidemark.ConversationID, from *server) {
+	h, had := s.logs[id], from.logs[id]
+	s.position[h.partition] = from.position[h.partition] + 1
+	for _, e := range had.events[len(h.events):] {
+		e.position = s.position[h.partition]
+		h.events, h.bodies[tidemark.Seq(e.Seq)] = append(h.events, e), had.bodies[tidemark.Seq(e.Seq)]
+	}
+}
+
 // append adds an event at the partition's present position.
 func (s *server) append(id tidemark.ConversationID, sender, clientID string, body *wire.Body) event {
 	h := s.logs[id]
