@@ -6,9 +6,10 @@ package bench
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tidemark-im/tidemark/internal/document"
 )
 
 // The markers between which a document's table stands, and its charts.
@@ -22,7 +23,10 @@ const (
 // UpdateDocument replaces what stands between the markers of the document at path by the results; head is a sentence
 // above the table that says when and where they were taken.
 func UpdateDocument(path, head string, results []Result) error {
-	return replaceBetween(path, markerBegin, markerEnd, head+"\n\n"+markdown(results))
+	if err := document.Replace(path, markerBegin, markerEnd, head+"\n\n"+markdown(results)); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return nil
 }
 
 // UpdateCharts replaces what stands between the markers for charts of the document at path by links to the SVG files, which were drawn
@@ -43,21 +47,7 @@ func UpdateCharts(path, head string, files []string) error {
 		}
 		fmt.Fprintf(&b, "![%s](%s)\n\n", title, filepath.ToSlash(link))
 	}
-	return replaceBetween(path, chartsBegin, chartsEnd, strings.TrimSuffix(b.String(), "\n"))
-}
-
-// replaceBetween puts text between two markers of a document in place of what is there.
-func replaceBetween(path, begin, end, text string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	before, rest, found := strings.Cut(string(content), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return fmt.Errorf("bench: %s has no lines %s and %s", path, begin, end)
-	}
-	if err := os.WriteFile(path, []byte(before+begin+"\n"+text+end+after), 0o644); err != nil {
+	if err := document.Replace(path, chartsBegin, chartsEnd, strings.TrimSuffix(b.String(), "\n")); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
 	return nil

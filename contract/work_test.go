@@ -9,12 +9,12 @@ package contract_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/internal/document"
 	"github.com/tidemark-im/tidemark/journal"
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
@@ -285,19 +285,14 @@ func thousands(n int) string {
 // checkTable compares the table with that of the document, or writes it there.
 func checkTable(t *testing.T, table string) {
 	t.Helper()
-	const path, begin, end = "../docs/groups.md", "<!-- table: begin -->\n", "<!-- table: end -->"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	old, after, found2 := strings.Cut(rest, end)
+	const path, begin, end = "../docs/groups.md", "<!-- table: begin -->", "<!-- table: end -->"
+	old, err := document.Between(path, begin, end)
 	switch {
-	case !found || !found2:
-		t.Fatalf("%s has no place for the table", path)
+	case err != nil:
+		t.Fatal(err)
 	case old == table:
 	case *rewrite:
-		if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
+		if err := document.Replace(path, begin, end, table); err != nil {
 			t.Fatal(err)
 		}
 	default:

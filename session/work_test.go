@@ -9,7 +9,6 @@ package session
 import (
 	"flag"
 	"fmt"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -21,6 +20,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/internal/document"
 	"github.com/tidemark-im/tidemark/journal"
 	"github.com/tidemark-im/tidemark/partition"
 	"github.com/tidemark-im/tidemark/record"
@@ -361,18 +361,13 @@ func (w *working) ofHellos() []line {
 // checkWork compares the table with that of the document, or writes it there.
 func checkWork(t *testing.T, table string) {
 	t.Helper()
-	const path, begin, end = "../docs/work.md", "<!-- table: begin -->\n", "<!-- table: end -->"
-	data, err := os.ReadFile(path)
+	const path, begin, end = "../docs/work.md", "<!-- table: begin -->", "<!-- table: end -->"
+	old, err := document.Between(path, begin, end)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, found := strings.Cut(string(data), begin)
-	old, after, found2 := strings.Cut(rest, end)
-	if !found || !found2 {
-		t.Fatalf("%s has no place for the table", path)
-	}
 	if *rewrite {
-		if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
+		if err := document.Replace(path, begin, end, table); err != nil {
 			t.Fatal(err)
 		}
 		return

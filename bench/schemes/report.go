@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/tidemark-im/tidemark/internal/document"
 )
 
 // The markers between which the document's tables stand.
@@ -130,17 +131,7 @@ func markdownRow(cells []string) string { return "| " + strings.Join(cells, " | 
 
 // UpdateDocument replaces what stands between the markers of the document at path by the report's tables.
 func (r *Report) UpdateDocument(path string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("schemes: %w", err)
-	}
-	before, rest, found := strings.Cut(string(content), markerBegin)
-	_, after, closed := strings.Cut(rest, markerEnd)
-	if !found || !closed {
-		return fmt.Errorf("schemes: %s has no lines %s and %s", path, markerBegin, markerEnd)
-	}
-	updated := before + markerBegin + "\n" + r.markdown() + markerEnd + after
-	if err := os.WriteFile(path, []byte(updated), 0o644); err != nil {
+	if err := document.Replace(path, markerBegin, markerEnd, r.markdown()); err != nil {
 		return fmt.Errorf("schemes: %w", err)
 	}
 	return nil

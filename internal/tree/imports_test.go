@@ -48,8 +48,8 @@ var rooms = map[string]room{
 	"irc":    {"root wire", "a log becomes a plan of calls; who makes the calls is not its business"},
 	"verify": {"root record chain wire store core", "the verifier must find what the server got wrong: the partition's own code would repeat its mistake"},
 
-	"bench":         {"root chain wire wire/wireconnect client client/replica irc", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
-	"bench/schemes": {"root wire record core store store/faultfs journal partition session", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
+	"bench":         {"root chain wire wire/wireconnect client client/replica irc internal/document", "a benchmark measures a server from outside, as a process: what it could call directly it would no longer measure"},
+	"bench/schemes": {"root wire record core store store/faultfs journal partition session internal/document", "designs are compared over the store itself, in one process, where every row can be counted; a socket would add nothing but time"},
 	"bench/replay":  {"root chain wire wire/wireconnect client client/replica client/boltstore irc bench", "the replay is a user of the server's process and of the SDK"},
 
 	"sim/invariant":             {"root chain wire client/replica", "the promises are checked against the simulator and against real processes alike: whoever knows a server's inside would believe it"},
@@ -59,12 +59,13 @@ var rooms = map[string]room{
 
 	"docs/model":  {"", "it runs spin over the model, and compares its README with the code as text"},
 	"sim":         {"root chain record wire core store store/faultfs journal partition session contract client client/replica verify sim/invariant", "the simulator runs the real thing without sockets; the HTTP services and the gateway are goroutines around it"},
-	"sim/mutants": {"sim", "it builds faults into the code and asks the simulator; it knows none of what it breaks"},
+	"sim/mutants": {"sim internal/document", "it builds faults into the code and asks the simulator; it knows none of what it breaks"},
 
 	"soak": {"root chain wire wire/wireconnect client client/replica client/boltstore bench sim/invariant", "the soak is a user of the server's process and of the SDK: what it could call directly would not be the binary"},
 
-	"internal/tree": {"", "it reads files"},
-	"cmd/tidemark":  {"*", ""},
+	"internal/document": {"", "it rewrites the tables of documents, whatever they say"},
+	"internal/tree":     {"", "it reads files"},
+	"cmd/tidemark":      {"*", ""},
 }
 
 // outside are the libraries that only some rooms may use, each with the reason.

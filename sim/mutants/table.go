@@ -6,9 +6,10 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/tidemark-im/tidemark/internal/document"
 )
 
 // The table stands between these lines; what is around it stays.
@@ -46,14 +47,5 @@ func table(rows []row) string {
 
 // update puts the table into a file.
 func update(path string, rows []row) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(data), tableBegin)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s: the lines %q and %q are missing", path, tableBegin, tableEnd)
-	}
-	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+table(rows)+"\n"+tableEnd+after), 0o644)
+	return document.Replace(path, tableBegin, tableEnd, "\n"+table(rows)+"\n")
 }
