@@ -75,12 +75,12 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		return
 	}
 	c := s.edit(id)
-	first := conn.full && !conn.seen[id] || c.Missing && !stale // all there is to tell of it
+	// All there is to tell follows. What the user kept in a missing one was lost with the membership, unless the server says otherwise.
+	first := conn.full && !conn.seen[id] || c.Missing
 	if conn.full {
 		conn.seen[id] = true
 	}
 	c.Partition = d.Partition
-	first = first || c.Missing // what the user keeps there was lost with the membership, unless the server says otherwise
 	if c.Removed && !stale {
 		c.Removed, c.Missing = false, false
 		if head := tidemark.Seq(d.HeadSeq); head < c.HeadSeq { // it began anew at a server that was restored
