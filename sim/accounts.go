@@ -182,7 +182,7 @@ func (d *device) refusedToken() {
 	w.say(d.about(), "is signed out: the user is gone")
 	w.observer.Happened(invariant.Incident{Kind: invariant.DeviceWiped, Who: d.who()})
 	d.off()
-	d.own, d.told, d.floored, d.signedOut = nil, nil, nil, true
+	d.own, d.told, d.signedOut = nil, nil, true
 	d.store = client.NewMemory()
 	var look func()
 	look = func() {

@@ -34,13 +34,12 @@ type device struct {
 	failed    uint                // connections in a row that came to nothing
 	crash     deviceCrash         // with its next step
 	synced    bool
-	tokenMs   uint64                           // when its token was issued
-	signedOut bool                             // its user is gone
-	sent      int                              // client ids given so far
-	pages     uint64                           // asked for so far
-	own       map[ownMessage]uint64            // acknowledged here, with the ids of their events
-	told      map[ownMessage]bool              // the app was told that they are lost
-	floored   map[tidemark.ConversationID]bool // something was taken away from below
+	tokenMs   uint64                  // when its token was issued
+	signedOut bool                    // its user is gone
+	sent      int                     // client ids given so far
+	pages     uint64                  // asked for so far
+	own       map[ownMessage]storedAs // acknowledged here
+	told      map[ownMessage]bool     // the app was told that they are lost
 }
 
 // deviceCrash says where in a step a device dies.

@@ -78,7 +78,7 @@ var faults = map[string]func(w *world, chance *rand.Rand) string{
 			}
 			w.observer.Happened(invariant.Incident{Kind: invariant.DeviceWiped, Who: d.who()})
 			d.off()
-			d.own, d.told, d.floored = nil, nil, nil
+			d.own, d.told = nil, nil
 			d.store = client.NewMemory()
 			w.after(chance.Uint64N(5_000), d.on)
 		})

@@ -5,10 +5,12 @@
 package sim
 
 import (
+	"maps"
 	"math/rand/v2"
 	"testing"
 
 	tidemark "github.com/tidemark-im/tidemark"
+	"github.com/tidemark-im/tidemark/client/replica"
 	"github.com/tidemark-im/tidemark/record"
 	"github.com/tidemark-im/tidemark/sim/invariant"
 )
@@ -70,12 +72,44 @@ func TestALossThatTheAppIsNotToldOfIsReported(t *testing.T) {
 	found := Run(t.Context(), Config{Seed: 2, Profile: "quiet", spoil: func(w *world) {
 		for _, d := range w.devices {
 			for _, c := range d.replica.Conversations() {
-				d.own = map[ownMessage]uint64{{c.ID, "lost"}: 1}
+				d.own = map[ownMessage]storedAs{{c.ID, "lost"}: {event: 1, seq: c.HeadSeq + 1}}
 			}
 			w.checkTold(d, &invariant.State{})
 		}
 	}})
 	if found.Failure == nil || found.Failure.Invariant != "Y3" {
 		t.Fatalf("wanted Y3, got %v", found.Failure)
+	}
+}
+
+// Of very many lost messages the app is told the last by name, and how many there are before: none of them is unheard of.
+func TestLossesThatAreOnlyCounted(t *testing.T) {
+	d := &device{own: map[ownMessage]storedAs{
+		{"g0", "kept"}: {1, 2}, {"g0", "counted"}: {2, 3}, {"g1", "elsewhere"}: {3, 3}, {"g0", "after"}: {4, 6},
+	}}
+	d.tell(replica.HistoryChanged{Conversation: "g0", From: 3, To: 5, OwnEarlier: 1, Own: []replica.Message{{Seq: 5, ClientID: "named"}}})
+	want := map[ownMessage]bool{{"g0", "counted"}: true, {"g0", "named"}: true}
+	if !maps.Equal(d.told, want) {
+		t.Errorf("told of %v, want %v", d.told, want)
+	}
+}
+
+// What is below the floor of a device, or cleared by its user, is not held against it.
+func TestNobodyIsToldOfWhatWasCleared(t *testing.T) {
+	cleared := false
+	found := Run(t.Context(), Config{Seed: 2, Profile: "quiet", spoil: func(w *world) {
+		for _, d := range w.devices {
+			for _, c := range d.replica.Conversations() {
+				if from := tidemark.Seq(c.Self.GetVisibleFrom()); from > 1 && !c.Removed {
+					d.own = map[ownMessage]storedAs{{c.ID, "cleared"}: {event: 1, seq: from - 1}}
+					cleared = true
+				}
+			}
+			d.noteFloors()
+			w.checkTold(d, &invariant.State{})
+		}
+	}})
+	if !cleared || found.Failure != nil {
+		t.Fatalf("cleared %v, found %v", cleared, found.Failure)
 	}
 }

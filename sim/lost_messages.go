@@ -24,12 +24,31 @@ type ownMessage struct {
 	clientID     tidemark.ClientID
 }
 
-// historyChanged takes in that a history is another one. Half the time the app sends again what was lost of its user's.
-func (d *device) historyChanged(n replica.HistoryChanged) {
-	w := d.w
+// storedAs says where a message was stored.
+type storedAs struct {
+	event uint64 // its id
+	seq   tidemark.Seq
+}
+
+// tell notes which own messages the app is told of as lost: by name, or, of very many, how many there are before those.
+func (d *device) tell(n replica.HistoryChanged) {
 	for _, m := range n.Own {
 		d.told = with(d.told, ownMessage{n.Conversation, m.ClientID})
 	}
+	if n.OwnEarlier == 0 {
+		return
+	}
+	for m, as := range d.own {
+		if m.conversation == n.Conversation && as.seq >= n.From && as.seq < n.Own[0].Seq {
+			d.told = with(d.told, m)
+		}
+	}
+}
+
+// historyChanged takes in that a history is another one. Half the time the app sends again what was lost of its user's.
+func (d *device) historyChanged(n replica.HistoryChanged) {
+	w := d.w
+	d.tell(n)
 	if len(n.Own) == 0 || w.chance.network.IntN(2) == 0 {
 		return
 	}
@@ -49,9 +68,7 @@ func (d *device) unheard(outs []replica.Output) {
 	for i := range outs {
 		for _, n := range outs[i].Notes {
 			if n, is := n.(replica.HistoryChanged); is {
-				for _, m := range n.Own {
-					d.told = with(d.told, ownMessage{n.Conversation, m.ClientID})
-				}
+				d.tell(n)
 			}
 		}
 	}
@@ -74,9 +91,9 @@ func (d *device) noteOwn(m *wire.Submit, a *wire.Submitted) {
 		return
 	}
 	if d.own == nil {
-		d.own = map[ownMessage]uint64{}
+		d.own = map[ownMessage]storedAs{}
 	}
-	d.own[own] = a.Id
+	d.own[own] = storedAs{a.Id, tidemark.Seq(a.Seq)}
 }
 
 // noteLeft notes which own messages a device has not come to when a frame says that their user is no member any more: it was
@@ -98,17 +115,12 @@ func (d *device) noteLeft(r *replica.Replica, f *wire.ServerFrame) func() {
 	}
 }
 
-// noteFloors notes in which conversations something was taken away from below: a server that is restored does not know of it.
+// noteFloors forgets own messages that are no longer kept, or cleared by the user: of what lies there the server says nothing,
+// so that no device can tell whether it was lost.
 func (d *device) noteFloors() {
-	if len(d.own) == 0 {
-		return
-	}
-	for _, c := range d.replica.Conversations() {
-		if c.Floor > 0 && !d.floored[c.ID] {
-			if d.floored == nil {
-				d.floored = map[tidemark.ConversationID]bool{}
-			}
-			d.floored[c.ID] = true
+	for m, as := range d.own {
+		if c := d.replica.Conversation(m.conversation); c != nil && as.seq <= max(c.Floor, tidemark.Seq(max(c.Self.GetVisibleFrom(), 1)-1)) {
+			delete(d.own, m)
 		}
 	}
 }
@@ -167,7 +179,7 @@ func (w *world) checkTold(d *device, state *invariant.State) {
 	}
 	for _, id := range w.checks.ids { // what its user has left is another story
 		l, c := w.checks.logs[id], d.replica.Conversation(id)
-		if c == nil || c.Removed || c.Floor > 0 || d.floored[id] || l.room() {
+		if c == nil || c.Removed || l.room() {
 			continue
 		}
 		for i := range l.Log {
@@ -175,8 +187,8 @@ func (w *world) checkTold(d *device, state *invariant.State) {
 				here[ownMessage{id, tidemark.ClientID(e.ClientId)}] = true
 			}
 		}
-		for m, event := range d.own {
-			if m.conversation == id && !here[m] && !d.told[m] && !w.checks.withdrawn[event] {
+		for m, as := range d.own {
+			if m.conversation == id && !here[m] && !d.told[m] && !w.checks.withdrawn[as.event] {
 				w.broken("Y3", d.who(), id, 0, fmt.Sprintf("%s was stored at the server, which has lost it, and the app was not told", m.clientID))
 				return
 			}

@@ -76,7 +76,8 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	}
 	c := s.edit(id)
 	// All there is to tell follows. What the user kept in a missing one was lost with the membership, unless the server says otherwise.
-	first := conn.full && !conn.seen[id] || c.Missing
+	wasMissing := c.Missing
+	first := conn.full && !conn.seen[id] || wasMissing
 	if conn.full {
 		conn.seen[id] = true
 	}
@@ -96,20 +97,30 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	} else {
 		touched[id] = true
 	}
-	had := len(c.Segments) > 0
 	s.summary(c, d, stale, isLive, first)
 	s.list(c)
-	if s.checkHead(c) == taken && !c.Doubt.Open {
+	// What is stored may be of a history that a restore has lost: then these events say nothing of it.
+	unproved := (conn.full || wasMissing) && len(c.Segments) > 0
+	apart := unproved && !c.joins(d)
+	if s.checkHead(c) == taken && !c.Doubt.Open && !apart {
 		s.deltaEvents(c, d, isLive)
 	}
 	if s.tellAhead(c, wasAhead); wasAhead && !c.Doubt.Open {
 		s.readAgain(c)
 	}
-	if conn.full && had && !c.Doubt.Open && (len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
-		s.doubt(c, 0) // nothing has shown yet that what is stored belongs to this history
+	if unproved && !c.Doubt.Open && (apart || len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
+		s.doubt(c, 0)
+		s.r.tasks.of(id).latest = true // what it told is fetched once that is settled
 	}
 	s.hideDeleted(c)
 	s.tellRead(c)
+}
+
+// joins reports whether the events of a delta touch all that is stored, so that they and it prove each other; true without
+// events.
+func (c *Conversation) joins(d *wire.ConversationDelta) bool {
+	n := len(d.Events)
+	return n == 0 || len(c.Segments) == 1 && d.PrevSeq <= uint64(c.Tail()) && d.Events[n-1].GetSeq()+1 >= uint64(c.Segments[0].From)
 }
 
 // summary takes over what a delta says about a conversation as a whole, unless something newer is known. Of the log, a

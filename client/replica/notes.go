@@ -14,8 +14,8 @@ type Note interface{ note() }
 
 // Arrived is a message that came to the end of a conversation: live, or while catching up. Own messages of other devices
 // of the user arrive too. Each arrives once. Of a conversation that went far ahead while the device was away, the last ones
-// arrive (Config.Tail); those between are fetched as pages, and [Changed] tells of them: who must see every message reads
-// the store from where it was.
+// arrive (Config.Tail); those between are fetched as pages, and [Changed] tells of them, as of those that come while what is
+// stored is compared with the server's history: who must see every message reads the store from where it was.
 type Arrived struct {
 	Message Message
 	Live    bool // not part of catching up
@@ -44,7 +44,7 @@ type OutgoingChanged struct {
 
 // HistoryChanged reports that the server's history of a conversation is not the one stored here: it was rewritten, forked,
 // or lost its end (a restore from a backup). Events From..To were dropped here, and what the server has now is fetched in
-// their place.
+// their place. What the user has cleared is in none: of that the server says nothing.
 type HistoryChanged struct {
 	Conversation tidemark.ConversationID
 	From, To     tidemark.Seq

@@ -188,3 +188,30 @@ func TestRecalledIsNotDeletedForOneself(t *testing.T) {
 	}
 	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 4)
 }
+
+// What a restored server tells of its own events says nothing of those it has lost: an own message is not emptied by the
+// recall of another one that has its seq now.
+func TestRecallOfWhatCameInPlaceOfALostMessage(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	alice.say(team, "mine")
+	alice.settle()
+	alice.disconnect()
+	goOn(backup, 30)
+	backup.position[backup.logs[team].partition]++
+	backup.append(team, "bob", "taken back", &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 4}}})
+	alice.notes = nil
+	alice.connect(backup)
+	alice.settle()
+	var own []string
+	for _, n := range alice.notes {
+		if n, is := n.(replica.HistoryChanged); is {
+			for _, m := range n.Own {
+				own = append(own, m.Text())
+			}
+		}
+	}
+	equalList(t, "own messages told of", own, "mine")
+	sameAsNew(t, backup, alice)
+}
