@@ -41,8 +41,8 @@ generate: node_modules ## rewrite the generated code from proto/
 	node_modules/.bin/buf generate
 	node_modules/.bin/buf build --as-file-descriptor-set -o api/tidemark.binpb
 
-bench: build ## run the short form of every benchmark and rewrite the tables of docs/performance.md
-	./tidemark bench all --update docs/performance.md
+bench: build ## measure every aim three times, in WITHIN (15m), and rewrite the tables of docs/performance.md; IRC=directory of logs
+	./tidemark bench aims --within $(or $(WITHIN),15m) $(if $(IRC),--irc $(IRC)) --update docs/performance.md
 
 curves: build ## run every benchmark at the sizes of the aims (an hour or two) and draw docs/curves; IRC=directory of logs
 	@mkdir -p docs/curves

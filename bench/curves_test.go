@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestCurvesAreDrawnOfWhatRunsPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	read, err := ReadResults(strings.NewReader(printed.String() + "\n"))
-	if err != nil || !slices.Equal(read, results) {
+	if err != nil || !reflect.DeepEqual(read, results) {
 		t.Fatalf("read %v, %v", read, err)
 	}
 	dir := filepath.Join(t.TempDir(), "curves")

@@ -24,6 +24,10 @@ type FairnessConfig struct {
 	Payload     int           // bytes of text: 100
 	Duration    time.Duration // measured, each time: 10 s
 	WarmUp      time.Duration // before: 2 s
+
+	// What is wanted of the others' p99 beside somebody busy: at most the greater of the two. Every result says whether it is so: [Missed].
+	SlowerMax float64       // times what it is alone: 5
+	QuickMax  time.Duration // 50 ms
 }
 
 func (c FairnessConfig) withDefaults() FairnessConfig {
@@ -35,6 +39,8 @@ func (c FairnessConfig) withDefaults() FairnessConfig {
 	c.Payload = orDefault(c.Payload, 100)
 	c.Duration = orDefault(c.Duration, 10*time.Second)
 	c.WarmUp = orDefault(c.WarmUp, 2*time.Second)
+	c.SlowerMax = orDefault(c.SlowerMax, 5)
+	c.QuickMax = orDefault(c.QuickMax, 50*time.Millisecond)
 	return c
 }
 
@@ -53,6 +59,10 @@ func Fairness(ctx context.Context, target *Target, config FairnessConfig, output
 		result, err := f.measure(ctx, beside.what, beside.busy)
 		if err != nil {
 			return results, err
+		}
+		if len(results) > 0 {
+			limit := max(milliseconds(f.config.QuickMax), f.config.SlowerMax*results[0].P99Ms)
+			result.hold("fairness", "fairness: "+result.What, "p99 ms", result.P99Ms, limit, false)
 		}
 		results = append(results, result)
 	}

@@ -60,3 +60,17 @@ func journalBytes(ctx context.Context, target *Target) (uint64, error) {
 	}
 	return uint64(total), nil
 }
+
+// blocksRead is how many blocks the store has read from its files because they were not in memory.
+func blocksRead(ctx context.Context, target *Target) (uint64, error) {
+	const name = "tidemark_block_cache_misses_total"
+	found, err := readMetrics(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	value, ok := found[name]
+	if !ok {
+		return 0, fmt.Errorf("bench: the server's metrics have no %s", name)
+	}
+	return uint64(value), nil
+}

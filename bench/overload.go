@@ -24,6 +24,11 @@ type OverloadConfig struct {
 	Payload     int           // bytes of text: 100
 	Duration    time.Duration // of the measurement of the best, and of the overload: 10 s
 	WarmUp      time.Duration // before each: 2 s
+
+	// What is wanted. Every result says whether it is so: [Missed].
+	KeptMin     float64       // of the best rate: 0.8
+	QuickMax    time.Duration // p99 of small work meanwhile: 1 s
+	RecoveryMax time.Duration // from the end of the load until all is answered and small work as quick as before: 10 s
 }
 
 func (c OverloadConfig) withDefaults() OverloadConfig {
@@ -33,13 +38,18 @@ func (c OverloadConfig) withDefaults() OverloadConfig {
 	c.Payload = orDefault(c.Payload, 100)
 	c.Duration = orDefault(c.Duration, 10*time.Second)
 	c.WarmUp = orDefault(c.WarmUp, 2*time.Second)
+	c.KeptMin = orDefault(c.KeptMin, 0.8)
+	c.QuickMax = orDefault(c.QuickMax, time.Second)
+	c.RecoveryMax = min(orDefault(c.RecoveryMax, 10*time.Second), OverloadRecoveryMax)
 	return c
 }
 
+// OverloadRecoveryMax is the longest recovery that [Overload] waits for, after the last answer.
+const OverloadRecoveryMax = 20 * time.Second
+
 const (
-	calmBefore   = 2 * time.Second  // of small work without load, to compare with
-	recoveryMax  = 20 * time.Second // for which recovery is waited for after the last answer
-	recoveryRuns = 3                // so many in a row of each kind of work must be quick again
+	calmBefore   = 2 * time.Second // of small work without load, to compare with
+	recoveryRuns = 3               // so many in a row of each kind of work must be quick again
 	quickAtLeast = 50 * time.Millisecond
 	quickFactor  = 3 // quick: within so many times the median of before, or quickAtLeast
 	rssEvery     = 100 * time.Millisecond
@@ -98,10 +108,11 @@ type overload struct {
 	pushers []*pusher
 	course  course
 
-	began     time.Time // small work, without load
-	pushed    time.Time // the load began
-	ended     time.Time // the load ended: nothing more is sent
-	recovered time.Duration
+	began     time.Time     // small work, without load
+	pushed    time.Time     // the load began
+	ended     time.Time     // the load ended: nothing more is sent
+	recovered time.Duration // 0: it has not
+	waited    time.Duration // for recovery
 	measured  span
 	rss       struct{ before, most, after uint64 }
 }
@@ -185,7 +196,7 @@ func (o *overload) watchMemory(ctx context.Context, answered <-chan struct{}) er
 // recover waits until small work is as quick as before, and notes when since the end of the load; 0: not while it waited.
 func (o *overload) recover(ctx context.Context) error {
 	answered := time.Since(o.ended)
-	for end := time.Now().Add(recoveryMax); time.Now().Before(end); {
+	for end := time.Now().Add(OverloadRecoveryMax); time.Now().Before(end); {
 		if at, ok := o.quickSince(); ok {
 			o.recovered = max(answered, at.Sub(o.ended))
 			return nil
@@ -194,7 +205,8 @@ func (o *overload) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	o.output.say("overload: %s after its end small work is not as quick as before it", time.Since(o.ended).Round(time.Second))
+	o.waited = time.Since(o.ended)
+	o.output.say("overload: %s after its end small work is not as quick as before it", o.waited.Round(time.Second))
 	return nil
 }
 
@@ -252,6 +264,9 @@ func (o *overload) results() []Result {
 	load.Kept = load.PerSecond / o.best
 	load.latency(times)
 	load.usage(o.target, o.measured.before, o.measured.after, load.Operations)
+	work := fmt.Sprintf("overload: %g times as much as it can do", o.config.Times)
+	load.hold("overload", work, "of the best rate kept", load.Kept, o.config.KeptMin, true)
+	load.hold("overload", work, "s until it is over", (o.recovered + o.waited).Seconds(), o.config.RecoveryMax.Seconds(), false)
 	results := []Result{load}
 	for _, w := range o.person.works {
 		for _, phase := range []struct {
@@ -264,6 +279,9 @@ func (o *overload) results() []Result {
 				PerSecond: float64(took.TotalCount()) / phase.to.Sub(phase.from).Seconds(),
 			}
 			r.latency(took)
+			if !phase.to.Before(o.ended) {
+				r.hold("overload", work+": "+w.what, "p99 ms", r.P99Ms, milliseconds(o.config.QuickMax), false)
+			}
 			results = append(results, r)
 		}
 	}

@@ -59,6 +59,8 @@ type Result struct {
 	Changed             int     `json:"changed,omitempty"`             // sync: since the cursor
 	ReceivedBytesPerOp  float64 `json:"receivedBytesPerOp,omitempty"`  // sync: server to client
 	SentBytesPerOp      float64 `json:"sentBytesPerOp,omitempty"`      // sync: client to server, after the upgrade
+	BlocksRead          *uint64 `json:"blocksRead,omitempty"`          // sync: blocks that the server's store has read from its files, all reconnects together
+	Devices             int     `json:"devices,omitempty"`             // storm: that come back at once
 	ConnectionsAnswered int     `json:"connectionsAnswered,omitempty"` // idle: still alive at the end
 	Shed                uint64  `json:"shed,omitempty"`                // room: messages left out for a receiver, all receivers together
 	RSSBefore           uint64  `json:"rssBefore,omitempty"`           // room: resident when everybody is in it
@@ -67,6 +69,8 @@ type Result struct {
 
 	Checked bool    `json:"checked"` // the result was checked and is right
 	Machine Machine `json:"machine"` // taken in the same run
+
+	Aims []Verdict `json:"aims,omitempty"` // its figures beside what they should be, where there is an aim
 }
 
 // latencies records how long things took: from 1 µs to 2 minutes, exact to 1 %.
@@ -150,7 +154,7 @@ func (r *Result) notes() string {
 	add(r.RSSBehind > 0, "RSS %s MiB before, at most %s behind, %s after", mebibytes(r.RSSBefore), mebibytes(r.RSSBehind), mebibytes(r.RSSAfter))
 	add(r.RSSPerConnection > 0, "%s B resident a connection", grouped(r.RSSPerConnection))
 	add(r.ReceivedBytesPerOp > 0, "%s B received, %s B sent each", grouped(r.ReceivedBytesPerOp), grouped(r.SentBytesPerOp))
-	return strings.Join(notes, "; ")
+	return strings.Join(append(notes, told(r.Aims)...), "; ")
 }
 
 // recovered is how long recovery took, for people.

@@ -159,14 +159,14 @@ func (s *storm) blow(ctx context.Context, target *Target, writing SendConfig, se
 	}
 	n := uint64(len(s.users))
 	storm = Result{
-		Name: "storm", Operations: n, Connections: len(s.users), Conversations: s.config.Conversations, Changed: s.config.Changed, Checked: true,
+		Name: "storm", Operations: n, Connections: len(s.users), Devices: len(s.users), Conversations: s.config.Conversations, Changed: s.config.Changed, Checked: true,
 		What:      fmt.Sprintf("%s devices at once, %d changed of %d conversations each", grouped(float64(n)), s.config.Changed, s.config.Conversations),
 		PerSecond: float64(n) / measured.duration().Seconds(), DurationMs: milliseconds(measured.duration()),
 	}
 	storm.latency(times)
 	storm.usage(target, measured.before, measured.after, n)
 	all := newLatencies()
-	live = Result{Name: "storm", What: fmt.Sprintf("messages of others meanwhile, at %s/s", grouped(writing.Rate)), RateSet: writing.Rate, Connections: len(senders)}
+	live = Result{Name: "storm", What: fmt.Sprintf("messages of others while %s return, at %s/s", grouped(float64(n)), grouped(writing.Rate)), RateSet: writing.Rate, Connections: len(senders), Devices: len(s.users)}
 	for _, writer := range senders {
 		all.Merge(writer.latencies.Histogram)
 		live.Operations += writer.counted

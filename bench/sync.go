@@ -126,8 +126,13 @@ func (u *returning) measure(ctx context.Context, target *Target, repeats int, ou
 	var in, out uint64
 	var measured span
 	warmUp := max(1, repeats/10)
+	var blocks uint64
 	for i := range warmUp + repeats {
 		if i == warmUp {
+			var err error
+			if blocks, err = blocksRead(ctx, target); err != nil {
+				return result, err
+			}
 			measured.before, _ = target.Usage()
 		}
 		if err := ctx.Err(); err != nil {
@@ -146,6 +151,12 @@ func (u *returning) measure(ctx context.Context, target *Target, repeats int, ou
 		c.close()
 	}
 	measured.after, _ = target.Usage()
+	read, err := blocksRead(ctx, target)
+	if err != nil {
+		return result, err
+	}
+	read -= blocks
+	result.BlocksRead = &read
 	result.latency(times)
 	result.usage(target, measured.before, measured.after, uint64(repeats))
 	result.PerSecond = float64(repeats) / measured.duration().Seconds()

@@ -43,6 +43,7 @@ type benchCommand struct {
 	Partitions benchPartitionsCommand `cmd:"" help:"Messages sent on servers with more and more partitions."`
 	Curves     benchCurvesCommand     `cmd:"" help:"Draw curves from the JSON lines of runs."`
 	Schemes    benchSchemesCommand    `cmd:"" help:"What four designs of group messages write, read and lose: counted, in memory, without a server."`
+	Aims       benchAimsCommand       `cmd:"" help:"Every aim, several times, in a given time: the median beside what it should be."`
 	All        benchAllCommand        `cmd:"" help:"Every benchmark, each on a fresh server: short, or at the sizes of the aims."`
 }
 
@@ -51,6 +52,7 @@ func (benchCommand) Help() string {
 	return "Every benchmark checks its result (each message exactly once, in order) and exits with 1 if it is wrong.\n\n" +
 		"Examples:\n\n  tidemark bench send --connections 64 --window 32 --duration 10s --json\n\n" +
 		"  tidemark bench overload\n\n" +
+		"  tidemark bench aims --runs 3 --within 15m --update docs/performance.md\n\n" +
 		"  tidemark bench all --update docs/performance.md\n\n" +
 		"  tidemark bench all --full --json > runs.jsonl && tidemark bench curves runs.jsonl"
 }
@@ -103,6 +105,7 @@ func (c *benchCommand) printer(to io.Writer) *printer { return &printer{to: to, 
 
 // add takes results, and the error with which their benchmark ended: what it found before is shown all the same.
 func (p *printer) add(results []bench.Result, err error) error {
+	bench.Judge(p.all, results)
 	p.all = append(p.all, results...)
 	if p.json {
 		return errors.Join(err, bench.WriteJSON(p.to, results))

@@ -29,16 +29,11 @@ func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output 
 		f.short()
 	}
 	shown := common.printer(output.Out)
-	for _, run := range f.onAny {
-		if err := shown.add(common.run(ctx, output, run)); err != nil {
-			return errors.Join(err, shown.end())
+	for i := range f.all {
+		if common.URL != "" && f.all[i].own != nil {
+			continue // a server is given: these start their own
 		}
-	}
-	for _, run := range f.onOwn {
-		if common.URL != "" {
-			break // a server is given: these start their own
-		}
-		if err := shown.add(common.runOwn(output, run)); err != nil {
+		if err := shown.add(f.all[i].run(ctx, common, output)); err != nil {
 			return errors.Join(err, shown.end())
 		}
 	}
@@ -50,12 +45,26 @@ func (c *benchAllCommand) Run(ctx context.Context, common *benchCommand, output 
 	return bench.UpdateDocument(c.Update, head, shown.all)
 }
 
-// forms are the runs of `bench all`.
+// forms are the runs of `bench all` and `bench aims`.
 type forms struct {
-	ctx   context.Context // of the command whose runs these are
-	irc   string
-	onAny []benchmark    // against a server that is given or started for them
-	onOwn []ownBenchmark // which start servers themselves
+	ctx context.Context // of the command whose runs these are
+	irc string
+	row string // that runs which are added now belong to
+	all []form
+}
+
+// form is one run: one of any and own is set.
+type form struct {
+	row string       // which aim it is for; "": none
+	any benchmark    // against a server that is given or started for it
+	own ownBenchmark // which starts servers itself
+}
+
+func (f *form) run(ctx context.Context, common *benchCommand, output *Output) ([]bench.Result, error) {
+	if f.own != nil {
+		return common.runOwn(output, f.own)
+	}
+	return common.run(ctx, output, f.any)
 }
 
 // short is some five minutes.
@@ -66,11 +75,12 @@ func (f *forms) short() {
 	f.fanout(bench.FanoutConfig{Members: 1000, Senders: 1, Window: 1, Duration: d}, bench.FanoutConfig{Members: 1000, Senders: 8, Window: 32, Duration: d})
 	f.room(bench.RoomConfig{Receivers: 500, Rate: 200, Duration: 3 * time.Second},
 		bench.RoomConfig{Receivers: 500, SlowPercent: 5, LowPercent: 50, Duration: 3 * time.Second})
-	f.idle(10_000)
+	f.idle(0, 10_000)
 	f.sync(100, 1000, 5000)
 	f.storm(2000)
 	f.history(d, 100_000)
-	f.overload(bench.OverloadConfig{Duration: d}, bench.FairnessConfig{Duration: 3 * time.Second})
+	f.overload(bench.OverloadConfig{Duration: d})
+	f.fairness(bench.FairnessConfig{Duration: 3 * time.Second})
 	f.start(200_000)
 	f.members(3*time.Second, 10, 10_000)
 	f.disk(100_000)
@@ -93,11 +103,12 @@ func (f *forms) full() {
 	for _, receivers := range []int{1000, 5000, 10_000} {
 		f.room(bench.RoomConfig{Receivers: receivers, Rate: 10}, bench.RoomConfig{Receivers: receivers, SlowPercent: 1, LowPercent: 50})
 	}
-	f.idle(1000, 10_000, 19_000)
+	f.idle(0, 1000, 10_000, 19_000)
 	f.sync(100, 1000, 5000, 10_000)
 	f.storm(1000, 5000, 10_000)
 	f.history(0, 10_000, 100_000, 1_000_000)
-	f.overload(bench.OverloadConfig{}, bench.FairnessConfig{})
+	f.overload(bench.OverloadConfig{})
+	f.fairness(bench.FairnessConfig{})
 	f.start(200_000, 2_000_000, 10_000_000)
 	f.members(0, 10, 1000, 100_000, 1_000_000)
 	f.disk(200_000, 1_000_000)
@@ -106,8 +117,8 @@ func (f *forms) full() {
 	f.scale(0, []int{1, 2}, []int{1, 2, 4, 8, 16, 32, 64})
 }
 
-func (f *forms) any(run benchmark)    { f.onAny = append(f.onAny, run) }
-func (f *forms) own(run ownBenchmark) { f.onOwn = append(f.onOwn, run) }
+func (f *forms) any(run benchmark)    { f.all = append(f.all, form{row: f.row, any: run}) }
+func (f *forms) own(run ownBenchmark) { f.all = append(f.all, form{row: f.row, own: run}) }
 
 func (f *forms) send(configs ...bench.SendConfig) {
 	for _, config := range configs {
@@ -129,10 +140,10 @@ func (f *forms) room(configs ...bench.RoomConfig) {
 	}
 }
 
-func (f *forms) idle(connections ...int) {
+func (f *forms) idle(settle time.Duration, connections ...int) {
 	for _, n := range connections {
 		f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
-			return bench.Idle(f.ctx, t, bench.IdleConfig{Connections: n}, p)
+			return bench.Idle(f.ctx, t, bench.IdleConfig{Connections: n, Settle: settle, Hold: settle}, p)
 		})
 	}
 }
@@ -159,12 +170,15 @@ func (f *forms) history(d time.Duration, events ...int) {
 	}
 }
 
-func (f *forms) overload(overload bench.OverloadConfig, fairness bench.FairnessConfig) {
+func (f *forms) overload(config bench.OverloadConfig) {
 	f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
-		return bench.Overload(f.ctx, t, overload, p)
+		return bench.Overload(f.ctx, t, config, p)
 	})
+}
+
+func (f *forms) fairness(config bench.FairnessConfig) {
 	f.any(func(t *bench.Target, p bench.Output) ([]bench.Result, error) {
-		return bench.Fairness(f.ctx, t, fairness, p)
+		return bench.Fairness(f.ctx, t, config, p)
 	})
 }
 
