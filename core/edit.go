@@ -37,7 +37,7 @@ func (t *turn) target(seq tidemark.Seq) (*record.Event, *record.Current, *tidema
 // shownTarget is target for what makes sense only while the message is shown.
 func (t *turn) shownTarget(seq tidemark.Seq) (*record.Event, *record.Current, *tidemark.Error) {
 	e, current, err := t.target(seq)
-	if err == nil && current.RecallSeq > 0 {
+	if err == nil && current.IsWithheld() {
 		err = tidemark.Refuse(tidemark.UnknownEvent, "message %d of %s was recalled", seq, t.info.ID)
 	}
 	return e, current, err

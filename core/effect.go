@@ -59,9 +59,7 @@ func (t *turn) recallTakesEffect(written *record.Event, of about) {
 // erasureTakesEffect drops the content of a message and of its edits.
 func (t *turn) erasureTakesEffect(written *record.Event, of about) {
 	e, current := of.event, of.current
-	if current.RecallSeq == 0 {
-		t.withdraw(of)
-	}
+	t.withdraw(of)
 	current.EraseSeq = written.Seq
 	t.setCurrent(e.Seq, current)
 	if !e.Erased {
@@ -76,16 +74,16 @@ func (t *turn) erasureTakesEffect(written *record.Event, of about) {
 }
 
 // withdraw takes away everything that depends on a message's being shown: it no longer counts as unread, mentions
-// nobody, and its current form keeps no content, pin or reaction.
+// nobody, and its current form keeps no content, pin or reaction. Where it is withheld already, there is no more to it.
 func (t *turn) withdraw(of about) {
 	e, current := of.event, of.current
+	if current.IsWithheld() {
+		return
+	}
 	if e.IsCounted {
 		t.unmention(of.shown, e.Seq)
-		t.out.Recalls = append(t.out.Recalls, record.RecallChange{
-			Conversation: t.info.Ordinal, Seq: e.Seq, Counted: e.Counted,
-		})
-		t.ownHead().Recalled++
 	}
+	t.uncount(e)
 	t.unanswered(of.shown)
 	t.unpin(e.Seq)
 	if len(current.Reactions) > 0 {
@@ -94,6 +92,16 @@ func (t *turn) withdraw(of about) {
 		}})
 	}
 	current.Edited, current.PinSeq, current.Reactions = nil, 0, nil
+}
+
+// uncount takes a message out of what is unread.
+func (t *turn) uncount(e *record.Event) {
+	if e.IsCounted {
+		t.out.Recalls = append(t.out.Recalls, record.RecallChange{
+			Conversation: t.info.Ordinal, Seq: e.Seq, Counted: e.Counted,
+		})
+		t.ownHead().Recalled++
+	}
 }
 
 // reactionTakesEffect counts a reaction of the asking user, or its removal, if it changes anything.

@@ -144,19 +144,23 @@ func (t *turn) takeBack(cmd *GiveBack, link chain.Link, body *wire.Body) *record
 func (t *turn) effect(e *record.Event, body *wire.Body, editOf tidemark.Seq) {
 	switch b := body.GetBody().(type) {
 	case nil:
-		if of, kept := t.about(editOf); kept && e.Kind == record.EditBody {
-			of.current.EditSeq = e.Seq
-			of.current.Edits = append(slices.Clip(of.current.Edits), e.Seq)
-			t.setCurrent(editOf, of.current)
+		if e.Kind == record.MessageBody {
+			t.lossTakesEffect(e)
+		} else if of, kept := t.about(editOf); kept {
+			t.editLossTakesEffect(e, of)
 		}
 	case *wire.Body_Message:
 		t.notePost(e.TimeMs)
 		t.messageTakesEffect(e, b.Message)
 	case *wire.Body_Edit:
-		if of, kept := t.about(tidemark.Seq(b.Edit.GetSeq())); kept {
+		of, kept := t.about(tidemark.Seq(b.Edit.GetSeq()))
+		if kept && !of.current.IsWithheld() {
 			t.editTakesEffect(e, of, b.Edit.GetMessage())
-		} else { // a later state of what is no longer kept
-			e.Salt, e.Body, e.Erased = [8]byte{}, nil, true
+			return
+		}
+		e.Salt, e.Body, e.Erased = [8]byte{}, nil, true // a later state of what is no longer kept, or not shown
+		if kept {
+			t.editLossTakesEffect(e, of)
 		}
 	case *wire.Body_Recall:
 		if of, kept := t.about(tidemark.Seq(b.Recall.GetSeq())); kept {
@@ -167,17 +171,37 @@ func (t *turn) effect(e *record.Event, body *wire.Body, editOf tidemark.Seq) {
 			t.erasureTakesEffect(e, of)
 		}
 	case *wire.Body_Reaction:
-		if to, kept := t.about(tidemark.Seq(b.Reaction.GetSeq())); kept && to.isShown() {
+		if to, kept := t.about(tidemark.Seq(b.Reaction.GetSeq())); kept && !to.current.IsWithheld() {
 			t.reactionTakesEffect(to, b.Reaction)
 		}
 	case *wire.Body_Pin:
-		if of, kept := t.about(tidemark.Seq(b.Pin.GetSeq())); kept && of.isShown() {
+		if of, kept := t.about(tidemark.Seq(b.Pin.GetSeq())); kept && !of.current.IsWithheld() {
 			t.pinTakesEffect(e, of, b.Pin)
 		}
 	case *wire.Body_Members:
 		t.membersTakeBack(b.Members)
 	case *wire.Body_Info:
 		t.infoTakesEffect(e, b.Info)
+	}
+}
+
+// lossTakesEffect withholds a message that came without its content. What took that away is proven to follow, and may never
+// come: whoever gives it may be gone by then, or the server stops in between.
+func (t *turn) lossTakesEffect(e *record.Event) {
+	t.uncount(e)
+	t.setCurrent(e.Seq, &record.Current{IsLost: true})
+}
+
+// editLossTakesEffect withholds a message of which an edit came without its content, with all its edits.
+func (t *turn) editLossTakesEffect(written *record.Event, of about) {
+	e, current := of.event, of.current
+	t.withdraw(of)
+	current.IsLost = true
+	current.EditSeq = written.Seq
+	current.Edits = append(slices.Clip(current.Edits), written.Seq)
+	t.setCurrent(e.Seq, current)
+	for _, seq := range current.Edits {
+		t.setCurrent(seq, &record.Current{IsLost: true})
 	}
 }
 
@@ -201,9 +225,6 @@ func (t *turn) about(seq tidemark.Seq) (of about, kept bool) {
 	of.shown = shown
 	return of, true
 }
-
-// isShown reports whether the message was neither recalled nor erased yet. One that came without its content will be.
-func (of about) isShown() bool { return of.current.RecallSeq == 0 && of.current.EraseSeq == 0 }
 
 // membersTakeBack changes the member list. What a direct conversation begins with, or goes on with after a while, is
 // no message: who had it hidden, and whom it is new to, goes on not to see it in the list until there is one.

@@ -50,6 +50,9 @@ func TestWhatIsGivenBackIsAsItWas(t *testing.T) {
 				}
 				if len(give.Event.Body) == 0 {
 					withdrawn++
+					if err := restored.Check(); err != nil { // what took the content away has not come yet
+						t.Fatalf("%s: after event %d: %v", info.ID, give.Event.Seq, err)
+					}
 				}
 			}
 			if want := h.memory.Head(info.Ordinal); offer.Last != want.Seq || offer.Digest != want.Digest {

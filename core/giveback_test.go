@@ -250,6 +250,72 @@ func TestWithheldContentIsTakenOnlyIfItWasTakenBack(t *testing.T) {
 	}
 }
 
+// TestWhatTookContentAwayMayNeverComeBack: a message comes without its content, and the recall does not.
+func TestWhatTookContentAwayMayNeverComeBack(t *testing.T) {
+	l := losingAfter(t, func(l *losing) {
+		l.must(l.was, says("bob", "team", "b1", "two"))
+		l.must(l.was, says("bob", "team", "b2", "three"))
+		l.must(l.was, &core.Submit{Actor: core.Actor{User: "bob"}, Conversation: "team", ClientID: "e",
+			Edit: &wire.Edit{Seq: 4, Message: &wire.Message{Text: "@alice", Mentions: []string{"alice"}}}})
+		l.must(l.was, &core.Submit{Actor: core.Actor{User: "alice"}, Conversation: "team", ClientID: "p", Pin: &wire.Pin{Seq: 4}})
+		for i, seq := range []uint64{3, 4} {
+			l.must(l.was, &core.Submit{Actor: core.Actor{User: "bob"}, Conversation: "team",
+				ClientID: tidemark.ClientID(rune('r' + i)), Recall: &wire.Recall{Seq: seq}})
+		}
+	})
+	log := l.was.LogForm("team")
+	log[3].Body, log[3].Salt = l.body(4) // whoever has this did not hear of the recall, and of the edit only then
+	offer, err := l.offer("team", log)
+	if err != nil || len(offer.Give) != 6 {
+		t.Fatalf("%+v, %v", offer, err)
+	}
+	info, _ := l.restored.Conversation("team")
+	for i, want := range []struct {
+		unread, recalled uint64
+		lost             []tidemark.Seq
+	}{{0, 1, []tidemark.Seq{3}}, {1, 1, []tidemark.Seq{3}}, {0, 2, []tidemark.Seq{3, 4, 5}}, {0, 2, []tidemark.Seq{3, 4, 5}}} {
+		give := offer.Give[i]
+		if reply := l.do(l.restored, give, 1); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+		if err := l.restored.Check(); err != nil {
+			t.Fatalf("after event %d: %v", give.Event.Seq, err)
+		}
+		alice, _ := l.restored.User("alice")
+		head := l.restored.Head(info.Ordinal)
+		if unread := l.restored.Unread(info.Ordinal, alice); unread != want.unread || head.Recalled != want.recalled {
+			t.Errorf("after event %d: %d unread, %d withheld; wanted %+v", give.Event.Seq, unread, head.Recalled, want)
+		}
+		for _, seq := range want.lost {
+			if now := l.restored.Current(info.Ordinal, seq); !now.IsWithheld() || !now.IsLost || now.PinSeq > 0 {
+				t.Errorf("after event %d: event %d is %+v", give.Event.Seq, seq, now)
+			}
+		}
+	}
+	for name, cmd := range map[string]core.Command{
+		"an edit": &core.Submit{Actor: core.Actor{User: "bob"}, Conversation: "team", ClientID: "x",
+			Edit: &wire.Edit{Seq: 4, Message: &wire.Message{Text: "x"}}},
+		"a pin": &core.Submit{Actor: core.Actor{User: "alice"}, Conversation: "team", ClientID: "y", Pin: &wire.Pin{Seq: 4}},
+		"a reaction": &core.Submit{Actor: core.Actor{User: "alice"}, Conversation: "team", ClientID: "z",
+			Reaction: &wire.Reaction{Seq: 3, Key: "+"}},
+	} {
+		if reply := l.do(l.restored.Clone(), cmd, 0); reply.Err == nil || reply.Err.Reason != tidemark.UnknownEvent {
+			t.Errorf("%s of what shows nothing: %+v", name, reply)
+		}
+	}
+	l.giveAll("team", log)
+	if now := l.restored.Current(info.Ordinal, 4); now.RecallSeq != 8 {
+		t.Errorf("in the end the message is %+v", now)
+	}
+}
+
+// body is the content of an event of the group, and its salt.
+func (l *losing) body(seq tidemark.Seq) (body, salt []byte) {
+	info, _ := l.was.Conversation("team")
+	e, _ := l.was.Event(info.Ordinal, seq)
+	return e.Body, e.Salt[:]
+}
+
 // hash is the body hash of an event of the group.
 func (l *losing) hash(seq tidemark.Seq) []byte {
 	info, _ := l.was.Conversation("team")

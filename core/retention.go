@@ -248,7 +248,7 @@ func (t *turn) forget(e *record.Event) (edits []tidemark.Seq) {
 	}
 	switch {
 	case !e.IsCounted:
-	case current.RecallSeq > 0 || current.EraseSeq > 0:
+	case current.IsWithheld():
 		t.ownHead().Recalled--
 	default:
 		if shown, err := t.content(e, current); err == nil {

@@ -56,7 +56,7 @@ func (t *turn) checkRoot(seq tidemark.Seq) *tidemark.Error {
 	switch {
 	case current != nil && current.ThreadSeq > 0:
 		return nil
-	case root.Erased || current != nil && current.RecallSeq > 0:
+	case root.Erased || current.IsWithheld():
 		return tidemark.Refuse(tidemark.UnknownEvent, "message %d of %s was recalled or erased: no thread begins at it",
 			seq, t.info.ID)
 	}

@@ -42,7 +42,7 @@ func (p *Partition) apply() {
 	})
 	for i := range o.currents.rows {
 		r := &o.currents.rows[i]
-		if r.changed && (r.now.RecallSeq > 0 || r.now.EraseSeq > 0) {
+		if r.changed && r.now.IsWithheld() {
 			s.withhold(r.key.c, r.key.seq, r.now)
 		}
 	}

@@ -143,7 +143,7 @@ func lastOf(entries []laneEntry, n int) []laneEntry {
 // withholdInRooms takes the bodies out of events that the batch has recalled or erased, or that edit what it has trimmed.
 func (p *Partition) withholdInRooms() {
 	each(&p.overlay.currents, func(k seqKey, cur *record.Current) {
-		if cur != nil && (cur.RecallSeq > 0 || cur.EraseSeq > 0) {
+		if cur.IsWithheld() {
 			p.rooms.withhold(k.c, k.seq, cur)
 		}
 	})

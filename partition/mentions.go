@@ -226,7 +226,7 @@ func (s *mentionSource) mention() (*Mention, error) {
 		return nil, nil
 	}
 	current, err := p.Current(c, e.Seq)
-	if err != nil || current != nil && (current.RecallSeq > 0 || current.EraseSeq > 0) {
+	if err != nil || current.IsWithheld() {
 		return nil, err
 	}
 	if s.sight.Member.PrivatePosition > 0 && s.sight.Private == nil {

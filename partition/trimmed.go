@@ -85,7 +85,7 @@ func (o *overlay) trimmedRecalls(c record.Conversation) (seqs []tidemark.Seq) {
 	last := o.trimming(c)
 	for i := range o.currents.rows {
 		r := &o.currents.rows[i]
-		if r.key.c != c || r.key.seq > last || r.base == nil || r.base.RecallSeq == 0 && r.base.EraseSeq == 0 {
+		if r.key.c != c || r.key.seq > last || !r.base.IsWithheld() {
 			continue
 		}
 		if e := o.events.find(seqKey{c, r.key.seq}); e != nil && e.base.Event != nil && e.base.IsCounted {

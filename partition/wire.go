@@ -23,9 +23,9 @@ func WireEvent(e *record.Event, cur *record.Current) *wire.Event {
 		Seq: uint64(e.Seq), Id: uint64(e.ID), TimeMs: e.TimeMs, Sender: string(e.SenderID), ClientId: string(e.ClientID),
 		Counted: e.Counted, Kind: uint32(e.Kind), Salt: e.Salt[:], Body: e.Body, BodyHash: e.BodyHash[:],
 	}
-	if e.Erased || cur != nil && (cur.RecallSeq > 0 || cur.EraseSeq > 0) {
+	if e.Erased || cur.IsWithheld() {
 		withholdBody(w, cur)
-		w.Hidden = w.Recalled == 0 && w.Erased == 0 // an edit of a message that is no longer kept
+		w.Hidden = w.Recalled == 0 && w.Erased == 0 // an edit of a message that is no longer kept, or a message that came back so
 	} else {
 		w.BodyHash, w.Kind = nil, 0 // both follow from salt and body
 	}

@@ -233,11 +233,18 @@ type Current struct {
 	Edited    []byte         // serialised Body{message} of the last edit; nil once recalled or erased
 	RecallSeq tidemark.Seq   // 0 not recalled; else the body must not be served any more
 	EraseSeq  tidemark.Seq   // 0 not erased
+	IsLost    bool           // a message, or edit, that came back without its content, or with that of an edit missing: a recall or an erasure follows, if it came back, too
 	PinSeq    tidemark.Seq   // 0 not pinned
 	Reactions []Reaction     // ascending by key; none once recalled or erased
 
 	ThreadCount uint32       // answers in the thread that has this event as root, without those recalled or erased
 	ThreadSeq   tidemark.Seq // the last answer that was ever written
+}
+
+// IsWithheld reports whether the event shows nothing any more: it neither counts as unread nor is any body served. nil is
+// the form of an event that nothing has changed.
+func (c *Current) IsWithheld() bool {
+	return c != nil && (c.RecallSeq > 0 || c.EraseSeq > 0 || c.IsLost)
 }
 
 // Reaction is how many reacted to an event with one key. Who they are is in [ReactionIndex].

@@ -291,6 +291,59 @@ func TestTakingBackEnds(t *testing.T) {
 	}
 }
 
+// TestWhatTookContentAwayMayStayLost: who gives back has a recalled message without its content, the recall, and between
+// the two one whose content nobody gives. What came back shows nothing and counts nowhere, and the directory verifies.
+func TestWhatTookContentAwayMayStayLost(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, dir, nil)
+	n.users("alice", "bob")
+	n.ok(n.as("alice", "ConversationService/Create", `{"id":"team","members":["bob"]}`))
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	copied := restoredCopy(t, dir)
+	n = start(t, dir, nil)
+	n.say("alice", "team", "a1", "taken back")
+	n.ok(n.as("alice", "MessageService/Submit", `{"conversation":"team","clientId":"a2","edit":{"seq":"2","message":{"text":"soon"}}}`))
+	n.say("alice", "team", "a3", "deleted by all")
+	n.ok(n.as("alice", "MessageService/Submit", `{"conversation":"team","clientId":"a4","recall":{"seq":"2"}}`))
+	held := n.held("bob")["team"]
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	deleted := held.Events[3]
+	deleted.BodyHash, deleted.Kind = bodyHash(deleted), 1
+	deleted.Body, deleted.Salt = nil, nil
+	n = start(t, copied, openFor(time.Hour))
+	if a, reason := n.giveBack("bob", held); reason != "" || a.HeadSeq != 3 {
+		t.Fatalf("%v %s", a, reason)
+	}
+	if _, reason := n.giveBack("bob", held); reason != "BAD_ARGUMENT" {
+		t.Fatalf("content that nobody gives: %s", reason)
+	}
+	for _, takeBack := range []time.Duration{time.Hour, 0} { // what is in memory, and what was stored
+		page := n.ok(n.as("bob", "MessageService/Fetch", `{"conversation":"team","after":"1"}`)).text
+		if strings.Contains(page, "taken back") || strings.Contains(page, "soon") || strings.Count(page, `"hidden":true`) != 2 {
+			t.Errorf("bob reads %s", page)
+		}
+		if badge := n.ok(n.as("bob", "ConversationService/Badge", `{}`)); badge.at("unread") != nil {
+			t.Errorf("bob's badge: %s", badge.text)
+		}
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+		report, err := verify.Run(context.Background(), verify.Config{Dir: copied})
+		if err != nil || len(report.Damages) > 0 {
+			t.Fatalf("%v %+v", err, report.Damages)
+		}
+		n = start(t, copied, openFor(takeBack))
+	}
+	n.refuses(n.as("alice", "MessageService/Submit", `{"conversation":"team","clientId":"x","edit":{"seq":"2","message":{"text":"x"}}}`), 404, "UNKNOWN_EVENT")
+	if seq := n.say("alice", "team", "a9", "on we go"); seq != "4" {
+		t.Errorf("the next message got %s", seq)
+	}
+}
+
 func TestALongLogComesBackInParts(t *testing.T) {
 	dir := t.TempDir()
 	n := start(t, dir, nil)

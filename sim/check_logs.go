@@ -40,6 +40,7 @@ type checks struct {
 	keepers   map[tidemark.UserID]*keeper
 	gone      map[tidemark.UserID]bool // deleted, when it was last looked at
 	ever      map[tidemark.Digest]bool // chain values at all events that there ever were, in all epochs
+	edits     map[uint64]tidemark.Seq  // what the edits that there ever were are of, by id
 	withdrawn map[uint64]bool          // events that a recall, an erasure or somebody for itself has taken away, by id
 }
 
@@ -47,9 +48,10 @@ type checks struct {
 type logged struct {
 	*invariant.Model
 	kind      record.Kind
-	positions []tidemark.Position // positions[seq-1]
-	digests   []tidemark.Digest   // digests[seq]
-	floors    []tidemark.Seq      // floors[seq-1]: as far as is known, the floor when the event was written
+	positions []tidemark.Position     // positions[seq-1]
+	digests   []tidemark.Digest       // digests[seq]
+	floors    []tidemark.Seq          // floors[seq-1]: as far as is known, the floor when the event was written
+	edits     map[uint64]tidemark.Seq // those of checks
 }
 
 // seat names a user in a conversation.
@@ -62,7 +64,7 @@ func newChecks(seed uint64) *checks {
 	return &checks{
 		chance: rand.New(rand.NewPCG(seed, 6)), logs: make(map[tidemark.ConversationID]*logged), reads: make(map[seat]tidemark.Seq),
 		ever: make(map[tidemark.Digest]bool), withdrawn: make(map[uint64]bool), keepers: make(map[tidemark.UserID]*keeper),
-		gone: make(map[tidemark.UserID]bool),
+		gone: make(map[tidemark.UserID]bool), edits: make(map[uint64]tidemark.Seq),
 	}
 }
 
@@ -73,7 +75,7 @@ func (w *world) broken(number string, who invariant.Who, in tidemark.Conversatio
 
 // begin is a conversation without events.
 func (c *checks) begin(info *record.Info) *logged {
-	l := &logged{Model: invariant.NewModel(info.ID), kind: info.Kind, digests: []tidemark.Digest{chain.Start(info.ID)}}
+	l := &logged{Model: invariant.NewModel(info.ID), kind: info.Kind, digests: []tidemark.Digest{chain.Start(info.ID)}, edits: c.edits}
 	c.logs[info.ID] = l
 	c.ids = slices.Sorted(maps.Keys(c.logs))
 	return l
@@ -83,9 +85,21 @@ func (c *checks) begin(info *record.Info) *logged {
 func (l *logged) append(e *record.Event, floor tidemark.Seq) {
 	shown := partition.WireEvent(e, nil)
 	link, _ := invariant.LinkOf(shown)
-	l.Append(shown)
+	l.take(shown)
 	l.positions, l.floors = append(l.positions, e.Position), append(l.floors, floor)
 	l.digests = append(l.digests, chain.Next(l.digests[len(l.digests)-1], link))
+}
+
+// take lets the model take in the next event. An edit that comes back without its content takes that of its message away,
+// too: nobody says any more what it shows.
+func (l *logged) take(shown *wire.Event) {
+	l.Append(shown)
+	var body wire.Body
+	if len(shown.Body) == 0 {
+		l.Withdraw(l.edits[shown.Id])
+	} else if body.UnmarshalVT(shown.Body) == nil && body.GetEdit() != nil {
+		l.edits[shown.Id] = tidemark.Seq(body.GetEdit().Seq)
+	}
 }
 
 // append takes in the next event of a log.
@@ -114,7 +128,7 @@ func (l *logged) cut(head tidemark.Seq) {
 	old := l.Model
 	l.Model = invariant.NewModel(old.ID)
 	for i := range old.Log[:head] {
-		l.Append(old.Log[i].Event)
+		l.take(old.Log[i].Event)
 	}
 	l.positions, l.digests, l.floors = l.positions[:head], l.digests[:head+1], l.floors[:head]
 }

@@ -165,7 +165,7 @@ func drawEvent(t *rapid.T) *record.Event {
 
 func drawCurrent(t *rapid.T) *record.Current {
 	c := &record.Current{
-		EditSeq: tidemark.Seq(anyUint.Draw(t, "edit")), RecallSeq: tidemark.Seq(anyUint.Draw(t, "recall")),
+		EditSeq: tidemark.Seq(anyUint.Draw(t, "edit")), RecallSeq: tidemark.Seq(anyUint.Draw(t, "recall")), IsLost: rapid.Bool().Draw(t, "lost"),
 		EraseSeq: tidemark.Seq(anyUint.Draw(t, "erase")), PinSeq: tidemark.Seq(anyUint.Draw(t, "pin")),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "edits") {

@@ -166,8 +166,14 @@ func appendCurrent(dst []byte, c *record.Current) []byte {
 		dst = binary.AppendUvarint(dst, uint64(r.Count))
 		dst = appendAscending(dst, r.Users)
 	}
+	if c.IsLost {
+		dst = append(dst, currentLost)
+	}
 	return dst
 }
+
+// currentLost is a flag of a current form. The byte of flags is there only where one is set.
+const currentLost = 1
 
 func decodeCurrent(b []byte) (*record.Current, error) {
 	d := decoder{b: b}
@@ -190,6 +196,12 @@ func decodeCurrent(b []byte) (*record.Current, error) {
 		r.Key = d.string()
 		r.Count = uint32(d.upTo(1<<32 - 1))
 		r.Users = decodeAscending[record.User](&d, math.MaxUint32)
+	}
+	if d.err == nil && len(d.b) > 0 {
+		c.IsLost = d.byte() == currentLost
+		if !c.IsLost {
+			d.fail(errFlag)
+		}
 	}
 	return c, d.end()
 }

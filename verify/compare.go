@@ -156,8 +156,8 @@ func (v *conversation) checkCurrents() error {
 }
 
 func describeCurrent(c *record.Current) string {
-	return fmt.Sprintf("edits %d (last %d, showing %d bytes), recalled by %d, erased by %d, pinned by %d, %d answers (last %d), reactions %v",
-		c.Edits, c.EditSeq, len(c.Edited), c.RecallSeq, c.EraseSeq, c.PinSeq, c.ThreadCount, c.ThreadSeq, c.Reactions)
+	return fmt.Sprintf("edits %d (last %d, showing %d bytes), recalled by %d, erased by %d, lost %t, pinned by %d, %d answers (last %d), reactions %v",
+		c.Edits, c.EditSeq, len(c.Edited), c.RecallSeq, c.EraseSeq, c.IsLost, c.PinSeq, c.ThreadCount, c.ThreadSeq, c.Reactions)
 }
 
 // mentioned is an entry of the mention index.

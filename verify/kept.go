@@ -56,7 +56,7 @@ func (v *conversation) checkThreads() error {
 		shown := v.replay.currents[seq]
 		current := v.replay.current(root)
 		current.ThreadSeq = max(current.ThreadSeq, seq)
-		if shown == nil || shown.RecallSeq == 0 && shown.EraseSeq == 0 {
+		if !shown.IsWithheld() {
 			current.ThreadCount++
 		}
 	}
@@ -90,7 +90,7 @@ func (r *replay) react(e *record.Event, about *wire.Reaction) {
 	users := r.reacted[seq][about.Key]
 	i, there := slices.BinarySearch(users, e.Sender)
 	switch {
-	case there == !about.Removed:
+	case there == !about.Removed || r.current(seq).IsLost:
 		return
 	case about.Removed:
 		users = slices.Delete(users, i, i+1)
@@ -118,7 +118,7 @@ func (r *replay) react(e *record.Event, about *wire.Reaction) {
 func (r *replay) setPin(by *record.Event, seq tidemark.Seq, pinned bool) {
 	current := r.current(seq)
 	switch {
-	case pinned == (current.PinSeq > 0):
+	case pinned == (current.PinSeq > 0) || current.IsLost:
 		return
 	case pinned:
 		current.PinSeq = by.Seq

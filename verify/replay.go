@@ -13,6 +13,7 @@ import (
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
 	"github.com/tidemark-im/tidemark/record"
+	"github.com/tidemark-im/tidemark/store"
 	"github.com/tidemark-im/tidemark/wire"
 )
 
@@ -29,6 +30,7 @@ type replay struct {
 	blank    map[tidemark.Seq]bool                     // events without content; false: an erasure or a recall has accounted for it
 	answers  map[tidemark.Seq]tidemark.Seq             // messages in threads, to their roots
 	reacted  map[tidemark.Seq]map[string][]record.User // to messages, by key, ascending
+	lost     *losses                                   // nil: not read yet; see readLosses
 }
 
 // member is what the log tells of a member.
@@ -62,6 +64,7 @@ func (r *replay) event(e *record.Event, body *wire.Body) {
 	}
 	if e.Erased {
 		r.blank[e.Seq] = true
+		r.loss(e)
 	}
 	if e.Kind == record.MessageBody {
 		r.answer(e, body)
@@ -160,29 +163,63 @@ func (r *replay) recall(e *record.Event, seq tidemark.Seq) {
 	current.RecallSeq = e.Seq
 	r.withdraw(e, target, current)
 	r.blank[seq] = false
-	r.namelessEdits(seq, current)
 	for _, edit := range current.Edits {
 		*r.current(edit) = record.Current{RecallSeq: e.Seq}
 	}
 }
 
-// namelessEdits accounts for edits of a recalled message that were given back without their content, which had been taken
-// back with it. Which they are, the stored current form tells.
-func (r *replay) namelessEdits(seq tidemark.Seq, current *record.Current) {
-	stored, err := r.v.p.Current(r.info.Ordinal, seq)
-	if err != nil || stored == nil {
-		return // noted when current forms are compared
+// losses are the messages that were given back without their content, or with an edit's missing, and the edits that came
+// without. Both show nothing until what took the content away comes, too. That it was so, the stored current forms tell.
+type losses struct {
+	messages map[tidemark.Seq]bool         // with their content or without
+	edits    map[tidemark.Seq]tidemark.Seq // of such messages, to them
+}
+
+// readLosses reads them, once there is an event without content.
+func (r *replay) readLosses() *losses {
+	if r.lost != nil {
+		return r.lost
 	}
-	for _, edit := range stored.Edits {
-		if r.blank[edit] && !slices.Contains(current.Edits, edit) {
-			r.blank[edit] = false
-			current.Edits = append(current.Edits, edit)
+	r.lost = &losses{messages: make(map[tidemark.Seq]bool), edits: make(map[tidemark.Seq]tidemark.Seq)}
+	err := r.v.p.Currents(r.info.Ordinal, 0, store.SeqMax, func(seq tidemark.Seq, stored *record.Current) bool {
+		if stored.IsLost {
+			r.lost.messages[seq] = true
+			for _, edit := range stored.Edits {
+				r.lost.edits[edit] = seq
+			}
 		}
+		return true
+	})
+	if err != nil {
+		r.v.damaged(0, "current forms", err, "rows that can be read")
 	}
-	if len(current.Edits) > 0 {
-		slices.Sort(current.Edits)
-		current.EditSeq = current.Edits[len(current.Edits)-1]
+	return r.lost
+}
+
+// loss accounts for an event that came back without its content.
+func (r *replay) loss(e *record.Event) {
+	of, isEdit := r.readLosses().edits[e.Seq]
+	switch {
+	case e.Kind == record.MessageBody && r.lost.messages[e.Seq]:
+		r.current(e.Seq).IsLost = true
+		r.uncount(e)
+	case e.Kind == record.EditBody && isEdit:
+		target := r.target(e, of)
+		if target == nil {
+			return
+		}
+		current := r.current(of)
+		if !current.IsLost {
+			r.withdraw(e, target, current)
+		}
+		current.IsLost, current.EditSeq, current.Edits = true, e.Seq, append(current.Edits, e.Seq)
+		for _, edit := range current.Edits {
+			*r.current(edit) = record.Current{IsLost: true}
+		}
+	default:
+		return
 	}
+	r.blank[e.Seq] = false
 }
 
 // erase withdraws a message for good: it and its edits have no content any more. The edits' own bodies, which named
@@ -204,8 +241,7 @@ func (r *replay) erase(e *record.Event, seq tidemark.Seq) {
 		return // noted when current forms are compared
 	}
 	for _, edit := range stored.Edits {
-		if blank, there := r.blank[edit]; there && !blank && current.RecallSeq > 0 && slices.Contains(current.Edits, edit) {
-			// it came back without content, and the recall has accounted for it
+		if blank, there := r.blank[edit]; there && !blank && slices.Contains(current.Edits, edit) { // lost before
 			*r.current(edit) = record.Current{RecallSeq: current.RecallSeq, EraseSeq: e.Seq}
 			continue
 		}
@@ -224,8 +260,12 @@ func (r *replay) withdraw(by, target *record.Event, current *record.Current) {
 	delete(r.reacted, target.Seq)
 	current.Edited, current.Reactions = nil, nil
 	delete(r.mentions, target.Seq)
-	if target.IsCounted {
-		r.recalls[target.Seq] = target.Counted
+	r.uncount(target)
+}
+
+func (r *replay) uncount(e *record.Event) {
+	if e.IsCounted {
+		r.recalls[e.Seq] = e.Counted
 	}
 }
 

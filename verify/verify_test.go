@@ -154,6 +154,7 @@ var damages = []struct {
 	{"a counted ordinal is wrong", inEvent(5, func(e *record.Event) { e.Counted++ }), 5, true, "counted ordinal: found 3, expected 2"},
 	{"a kind is wrong", inEvent(5, func(e *record.Event) { e.Kind = record.PinBody }), 5, true, "chain value"},
 	{"content is gone without an erasure", inEvent(2, func(e *record.Event) { e.Erased = true }), 2, true, "content: found gone, expected there: no event has taken it back"},
+	{"a message is lost that is there", inCurrent(2, func(f *record.Current) { f.IsLost = true }), 2, true, "erased by 0, lost true, pinned"},
 	{"content is there after an erasure", inEvent(9, func(e *record.Event) { e.Erased, e.Body = false, []byte("x") }), 9, true, "chain value"},
 	{"the head is missing", byHand(func(h hand) { h.delete(store.Key{Kind: store.HeadRow, Conversation: 1}) }), 0, true, "head: found none"},
 	{"the head has another seq", inHead(func(h *record.Head) { h.Seq++ }), 0, true, "seq of the head: found 23, expected 22"},

@@ -257,7 +257,7 @@ func (m *Memory) checkMarks(info *record.Info, r *rebuilt) error {
 				continue
 			}
 			current := r.currents[e.Seq]
-			if e.IsCounted && !member.Own.Has(e.Seq) && (current == nil || current.RecallSeq == 0 && current.EraseSeq == 0) {
+			if e.IsCounted && !member.Own.Has(e.Seq) && !current.IsWithheld() {
 				unread++
 			}
 		}
@@ -278,7 +278,7 @@ func (m *Memory) checkCurrents(info *record.Info, r *rebuilt) error {
 			want = new(record.Current)
 		}
 		if got.EditSeq != want.EditSeq || !slices.Equal(got.Edits, want.Edits) || !bytes.Equal(got.Edited, want.Edited) ||
-			got.RecallSeq != want.RecallSeq || got.EraseSeq != want.EraseSeq || got.PinSeq != want.PinSeq ||
+			got.RecallSeq != want.RecallSeq || got.EraseSeq != want.EraseSeq || got.IsLost != want.IsLost || got.PinSeq != want.PinSeq ||
 			got.ThreadCount != want.ThreadCount || got.ThreadSeq != want.ThreadSeq ||
 			!slices.EqualFunc(got.Reactions, want.Reactions, func(a, b record.Reaction) bool {
 				return a.Key == b.Key && a.Count == b.Count && slices.Equal(a.Users, b.Users)

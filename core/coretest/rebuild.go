@@ -91,11 +91,19 @@ func (r *rebuilt) nameless(e *record.Event) {
 	r.hour(e)
 	if e.Kind == record.MessageBody {
 		r.texts[e.Seq] = new(wire.Message)
+		r.current(e.Seq).IsLost = true
+		if e.IsCounted {
+			r.recalls[e.Seq] = e.Counted
+		}
 	}
 	for key, current := range r.memory.currents {
 		if key.c == r.info.Ordinal && key.seq < e.Seq && slices.Contains(current.Edits, e.Seq) {
+			r.withdraw(e, key.seq, 0, 0)
 			of := r.current(key.seq)
-			of.EditSeq, of.Edits = e.Seq, append(of.Edits, e.Seq)
+			of.IsLost, of.EditSeq, of.Edits = true, e.Seq, append(of.Edits, e.Seq)
+			for _, edit := range of.Edits {
+				*r.current(edit) = record.Current{IsLost: true}
+			}
 		}
 	}
 }
@@ -190,7 +198,7 @@ func (r *rebuilt) withdraw(by *record.Event, target, recall, erase tidemark.Seq)
 	if recall > 0 && current.RecallSeq > 0 {
 		return
 	}
-	if root := r.answers[target]; root > 0 && current.RecallSeq == 0 && current.EraseSeq == 0 {
+	if root := r.answers[target]; root > 0 && !current.IsWithheld() {
 		r.current(root).ThreadCount--
 	}
 	r.pin(by, target, false)
@@ -215,7 +223,7 @@ func (r *rebuilt) withdraw(by *record.Event, target, recall, erase tidemark.Seq)
 func (r *rebuilt) pin(e *record.Event, seq tidemark.Seq, pinned bool) {
 	current := r.current(seq)
 	switch {
-	case pinned == (current.PinSeq > 0):
+	case pinned == (current.PinSeq > 0) || current.IsLost:
 		return
 	case pinned:
 		current.PinSeq = e.Seq
@@ -229,6 +237,9 @@ func (r *rebuilt) pin(e *record.Event, seq tidemark.Seq, pinned bool) {
 
 func (r *rebuilt) react(user record.User, reaction *wire.Reaction) {
 	seq := tidemark.Seq(reaction.Seq)
+	if r.current(seq).IsLost {
+		return
+	}
 	entry := record.Index{
 		Kind: record.ReactionIndex, Conversation: r.info.Ordinal, Seq: seq, ID: reaction.Key, User: user,
 	}

@@ -57,15 +57,19 @@ func (m *Model) Append(e *wire.Event) {
 	case *wire.Body_Edit:
 		m.mention(tidemark.Seq(b.Edit.Seq), b.Edit.Message)
 	case *wire.Body_Recall:
-		m.at(tidemark.Seq(b.Recall.Seq)).Gone = true
+		m.Withdraw(tidemark.Seq(b.Recall.Seq))
 	case *wire.Body_Erased:
-		m.at(tidemark.Seq(b.Erased.Seq)).Gone = true
+		m.Withdraw(tidemark.Seq(b.Erased.Seq))
 	case *wire.Body_Members:
 		m.members(tidemark.Seq(e.Seq), b.Members)
 	case *wire.Body_Info:
 		m.settings(b.Info)
 	}
 }
+
+// Withdraw takes the content of a message away: it shows nothing any more, and does not count. Nothing happens where there
+// is none at the seq.
+func (m *Model) Withdraw(seq tidemark.Seq) { m.at(seq).Gone = true }
 
 // at is the entry of a seq; one that nobody keeps where there is none.
 func (m *Model) at(seq tidemark.Seq) *Entry {
