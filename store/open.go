@@ -29,7 +29,7 @@ type Config struct {
 	Dir          string
 	FS           vfs.FS        // nil: the disk
 	Partitions   uint32        // 0: what the directory has, [DefaultPartitions] when it is new; at most [tidemark.PartitionsMax]
-	CacheBytes   int64         // of blocks of tables, in memory; 0: 128 MiB
+	CacheBytes   int64         // of blocks of tables, in memory, beside what was written last; 0: 128 MiB
 	ReserveBytes int64         // of free disk below which commits are refused; 0: 256 MiB or 5 % of a small disk; negative: none
 	ReadOnly     bool          // implies MustExist; commits are refused
 	MustExist    bool          // a directory that is not there is an error and is not made

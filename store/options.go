@@ -20,6 +20,10 @@ const (
 	level0Compact     = 2
 	levelBaseBytes    = 64 << 20
 	compactionsAtOnce = 2
+
+	// memTablesInCache are the tables in memory that Pebble takes off the size of its cache: the one that is written to, and
+	// one that is flushed or kept for use again.
+	memTablesInCache = 2
 )
 
 // pebbleOptions are the options of the database below db.
@@ -30,7 +34,7 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 		ReadOnly:                    cfg.ReadOnly,
 		ErrorIfExists:               fresh,
 		ErrorIfNotExists:            !fresh,
-		CacheSize:                   cfg.CacheBytes,
+		CacheSize:                   cfg.CacheBytes + memTablesInCache*int64(cfg.memTableBytes),
 		MaxOpenFiles:                openFilesMax,
 		MemTableSize:                cfg.memTableBytes,
 		MemTableStopWritesThreshold: neverInPebble, // see room.go
