@@ -41,6 +41,22 @@ func (c *Conversation) Ahead() (kept Gap, ok bool) {
 	return Gap{From: max(c.HeadSeq+1, c.Segments[i].From), To: c.Tail()}, true
 }
 
+// overtakes reports whether the server's head is past events that were kept beyond a seq: whether they are those that it has
+// there is not known.
+func (c *Conversation) overtakes(beyond tidemark.Seq) bool {
+	i, _ := c.segmentOf(beyond + 1)
+	return i < len(c.Segments) && c.Segments[i].From <= c.HeadSeq
+}
+
+// headAt notes that the server's log goes on to a seq. What was kept from before a restore, and lies there, is compared.
+func (s *step) headAt(c *Conversation, head tidemark.Seq) {
+	was := c.HeadSeq
+	c.HeadSeq = head
+	if c.overtakes(was) {
+		s.doubt(c, 0)
+	}
+}
+
 // left reports whether the user is no member any more, at a server that knows the conversation.
 func (c *Conversation) left() bool { return c.Removed && !c.Missing }
 

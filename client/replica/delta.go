@@ -76,8 +76,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	}
 	c := s.edit(id)
 	// All there is to tell follows. What the user kept in a missing one was lost with the membership, unless the server says otherwise.
-	wasMissing := c.Missing
-	first := conn.full && !conn.seen[id] || wasMissing
+	first := conn.full && !conn.seen[id] || c.Missing
 	if conn.full {
 		conn.seen[id] = true
 	}
@@ -92,6 +91,10 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 		}
 	}
 	_, wasAhead := c.Ahead()
+	compared, doubted := c.HeadSeq, c.Doubt.Open // what is stored up to there is known to be the server's, or doubted
+	if conn.full {
+		compared = 0
+	}
 	if touched := conn.touched[d.Partition]; touched == nil {
 		conn.touched[d.Partition] = map[tidemark.ConversationID]bool{id: true}
 	} else {
@@ -99,8 +102,8 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	}
 	s.summary(c, d, stale, isLive, first)
 	s.list(c)
-	// What is stored may be of a history that a restore has lost: then these events say nothing of it.
-	unproved := (conn.full || wasMissing) && len(c.Segments) > 0
+	// What is stored past what was compared may be of a history that a restore has lost: then these events say nothing of it.
+	unproved := c.overtakes(compared)
 	apart := unproved && !c.joins(d)
 	if s.checkHead(c) == taken && !c.Doubt.Open && !apart {
 		s.deltaEvents(c, d, isLive)
@@ -108,7 +111,7 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	if s.tellAhead(c, wasAhead); wasAhead && !c.Doubt.Open {
 		s.readAgain(c)
 	}
-	if unproved && !c.Doubt.Open && (apart || len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0) {
+	if unproved && (doubted || !c.Doubt.Open && (apart || len(c.Segments) > 1 || c.Tail() < c.DigestSeq || c.DigestSeq == 0)) {
 		s.doubt(c, 0)
 		s.r.tasks.of(id).latest = true // what it told is fetched once that is settled
 	}
@@ -116,11 +119,14 @@ func (s *step) conversation(id tidemark.ConversationID, d *wire.ConversationDelt
 	s.tellRead(c)
 }
 
-// joins reports whether the events of a delta touch all that is stored, so that they and it prove each other; true without
-// events.
+// joins reports whether the events of a delta touch all that is stored, so that they and it prove each other; without events,
+// whether the digest of the head does.
 func (c *Conversation) joins(d *wire.ConversationDelta) bool {
 	n := len(d.Events)
-	return n == 0 || len(c.Segments) == 1 && d.PrevSeq <= uint64(c.Tail()) && d.Events[n-1].GetSeq()+1 >= uint64(c.Segments[0].From)
+	if n == 0 {
+		return c.DigestSeq == c.HeadSeq
+	}
+	return len(c.Segments) == 1 && d.PrevSeq <= uint64(c.Tail()) && d.Events[n-1].GetSeq()+1 >= uint64(c.Segments[0].From)
 }
 
 // summary takes over what a delta says about a conversation as a whole, unless something newer is known. Of the log, a

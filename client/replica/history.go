@@ -124,7 +124,7 @@ func (s *step) pageSummary(c *Conversation, f *wire.Fetched) {
 		return
 	}
 	if head > c.HeadSeq {
-		c.HeadSeq = head
+		s.headAt(c, head)
 		s.list(c)
 	}
 	if n := len(f.Events); n > 0 && f.Events[n-1].GetSeq() == f.HeadSeq {

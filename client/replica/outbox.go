@@ -513,7 +513,6 @@ func (s *step) submitted(f *wire.Submitted) {
 	s.ownEvent(c, o, f.TimeMs)
 	c.keepSeal(o.answer.seq, f.Digest, f.Seal)
 	if own, known := s.digestAt(c, o.answer.seq); hasDigest && c.holds(o.answer.seq) && known && own != digest {
-		c.HeadSeq = max(c.HeadSeq, o.answer.seq)
 		s.doubt(c, o.answer.seq) // the server, which was restored, has gone on with this one
 	}
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) || c.Removed {
@@ -540,7 +539,7 @@ func (s *step) ownEvent(c *Conversation, o *Outgoing, timeMs uint64) {
 	if o.answer.seq < c.HeadSeq {
 		return
 	}
-	c.HeadSeq = o.answer.seq
+	s.headAt(c, o.answer.seq)
 	c.lastAt(timeMs)
 	s.list(c)
 }

@@ -189,29 +189,107 @@ func TestRecalledIsNotDeletedForOneself(t *testing.T) {
 	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 4)
 }
 
-// What a restored server tells of its own events says nothing of those it has lost: an own message is not emptied by the
-// recall of another one that has its seq now.
-func TestRecallOfWhatCameInPlaceOfALostMessage(t *testing.T) {
-	s, alice, bob := world(t)
-	talk(s, alice, bob, 2)
-	backup := s.clone(8)
-	alice.say(team, "mine")
-	alice.settle()
-	alice.disconnect()
-	goOn(backup, 30)
-	backup.position[backup.logs[team].partition]++
-	backup.append(team, "bob", "taken back", &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: 4}}})
-	alice.notes = nil
-	alice.connect(backup)
-	alice.settle()
-	var own []string
-	for _, n := range alice.notes {
+// lostOwn are the own messages that a device was told of as lost.
+func lostOwn(d *device) (texts []string) {
+	for _, n := range d.notes {
 		if n, is := n.(replica.HistoryChanged); is {
 			for _, m := range n.Own {
-				own = append(own, m.Text())
+				texts = append(texts, m.Text())
 			}
 		}
 	}
-	equalList(t, "own messages told of", own, "mine")
+	return texts
+}
+
+// proved checks that whatever a device holds up to the head that a server told it is the server's, or in doubt.
+func proved(s *server, d *device) {
+	d.t.Helper()
+	c := d.replica.Conversation(team)
+	if int(c.HeadSeq)+1 < len(s.logs[team].events) {
+		return // it has not heard that the server went on
+	}
+	for _, seg := range c.Segments {
+		if want := s.logs[team].digest(team, uint64(seg.To)); !c.Doubt.Open && seg.To <= c.HeadSeq && seg.Last != want {
+			d.t.Fatalf("%s: at %d the chain is %v, the server's %v", d.name, seg.To, seg.Last, want)
+		}
+	}
+}
+
+// goOnWithout lets bob go on at a server, and in the end take back what has a seq.
+func goOnWithout(s *server, n int, seq uint64) {
+	goOn(s, n)
+	s.position[s.logs[team].partition]++
+	s.append(team, "bob", "taken back", &wire.Body{Body: &wire.Body_Recall{Recall: &wire.Recall{Seq: seq}}})
+}
+
+// ahead is alice with an own message that a server which was restored lacks, as the next after its head.
+func ahead(t *testing.T) (backup *server, alice *device) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup = s.clone(8)
+	alice.say(team, "mine")
+	alice.settle()
+	s.delete("alice", team, 2)
+	alice.settle()
+	alice.disconnect()
+	return backup, alice
+}
+
+// What a restored server tells of its own events says nothing of those it has lost: an own message is not emptied by the
+// recall of another one that has its seq now.
+func TestRecallOfWhatCameInPlaceOfALostMessage(t *testing.T) {
+	for _, knew := range []bool{false, true} { // whether the device knew of the restore when the server went on
+		backup, alice := ahead(t)
+		if knew {
+			alice.connect(backup)
+			alice.settle()
+			equal(t, "is ahead", alice.replica.Conversation(team).Last(), 4)
+			alice.disconnect()
+		}
+		goOnWithout(backup, 30, 4)
+		alice.connect(backup)
+		for alice.upload() || alice.download() {
+			proved(backup, alice)
+		}
+		alice.settle()
+		equalList(t, "own messages told of", lostOwn(alice), "mine")
+		equal(t, "deleted", alice.texts(team)[0], "m0")
+		sameAsNew(t, backup, alice)
+	}
+}
+
+// Nor does a page that shows the server to be past what is kept.
+func TestPageOfAServerThatWentOn(t *testing.T) {
+	backup, alice := ahead(t)
+	alice.connect(backup)
+	alice.settle()
+	goOnWithout(backup, 3, 4)
+	alice.fetch(team, replica.Page{Latest: true, Limit: 1})
+	for alice.upload() || alice.download() {
+		proved(backup, alice)
+	}
+	alice.settle()
+	equalList(t, "own messages told of", lostOwn(alice), "mine")
+	sameAsNew(t, backup, alice)
+}
+
+// A comparison with a server that goes on meanwhile, past what is kept, begins again.
+func TestGoesOnWhileItIsCompared(t *testing.T) {
+	backup, alice := ahead(t)
+	alice.connect(backup)
+	alice.upload()
+	for alice.download() {
+	}
+	equal(t, "doubt", alice.replica.Conversation(team).Doubt.Open, true)
+	goOn(backup, 1)
+	alice.session.round()
+	for alice.download() {
+	}
+	goOn(backup, 1) // the page that is asked for tells of a later head
+	for alice.upload() || alice.download() {
+		proved(backup, alice)
+	}
+	alice.settle()
+	equalList(t, "own messages told of", lostOwn(alice), "mine")
 	sameAsNew(t, backup, alice)
 }
