@@ -44,11 +44,11 @@ generate: node_modules ## rewrite the generated code from proto/
 bench: build ## measure every aim three times, in WITHIN (15m), and rewrite the tables of docs/performance.md; IRC=directory of logs
 	./tidemark bench aims --within $(or $(WITHIN),15m) $(if $(IRC),--irc $(IRC)) --update docs/performance.md
 
-curves: build ## run every benchmark at the sizes of the aims (an hour or two) and draw docs/curves; IRC=directory of logs
+curves: build ## run every benchmark at the sizes of the aims (half an hour or more) and draw docs/curves; IRC=directory of logs
 	@mkdir -p docs/curves
-	./tidemark bench all --full --json $(if $(IRC),--irc $(IRC)) > docs/curves/runs.jsonl.new
-	mv docs/curves/runs.jsonl.new docs/curves/runs.jsonl
-	./tidemark bench curves docs/curves/runs.jsonl --to docs/curves --update docs/performance.md
+	./tidemark bench all --full --json $(if $(IRC),--irc $(IRC)) > docs/curves/runs.jsonl.new; missed=$$?; \
+	mv docs/curves/runs.jsonl.new docs/curves/runs.jsonl; \
+	./tidemark bench curves docs/curves/runs.jsonl --to docs/curves --update docs/performance.md && exit $$missed
 
 replay: ## replay IRC logs with kill -9 of the server; IRC=directory of logs, SEED=number to repeat a run
 	TIDEMARK_REPLAY=full TIDEMARK_REPLAY_IRC=$(IRC) TIDEMARK_REPLAY_SEED=$(SEED) go test -count=1 -v -timeout 30m -run '^TestReplayUnderFire$$' ./bench/replay

@@ -48,7 +48,6 @@ func Members(ctx context.Context, server ServerConfig, config MembersConfig, out
 	if err := importUsers(ctx, server, config); err != nil {
 		return nil, err
 	}
-	server.Args = append(append([]string{}, server.Args...), "--frames-per-second=-1") // one user makes all the load
 	running, err := StartServer(ctx, server)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,8 @@ func StartServer(ctx context.Context, config ServerConfig) (*Server, error) {
 	}
 	s := &Server{exited: make(chan struct{}), log: &Tail{}}
 	announced := &announcement{found: make(chan string, 1)}
-	s.command = exec.Command(config.Program, append([]string{"serve", "--data", config.DataDir, "--listen", config.Listen}, config.Args...)...)
+	args := []string{"serve", "--data", config.DataDir, "--listen", config.Listen, "--frames-per-second=-1"} // few users make all the load
+	s.command = exec.Command(config.Program, append(args, config.Args...)...)
 	s.command.Env = append(append(os.Environ(), "TIDEMARK_ADMIN_KEY="+config.AdminKey), config.Env...)
 	s.command.Stdout, s.command.Stderr = announced, io.Writer(s.log)
 	if config.Log != nil {

@@ -65,7 +65,7 @@ func TestServerIsFoundReadyAndStops(t *testing.T) {
 	if err := server.Stop(10 * time.Second); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
-	if want := "key k3y serve --data somewhere --listen 127.0.0.1:0 --log-level warn"; !strings.Contains(server.Log(), want) {
+	if want := "key k3y serve --data somewhere --listen 127.0.0.1:0 --frames-per-second=-1 --log-level warn"; !strings.Contains(server.Log(), want) {
 		t.Errorf("the process was started with %q, want %q", server.Log(), want)
 	}
 	if _, known := server.Usage(); known {
