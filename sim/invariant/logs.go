@@ -148,7 +148,7 @@ func (c *Checker) once(l *Log, h *history) {
 		first[name{e.Sender, e.ClientId}] = e.Seq
 	}
 	for _, r := range h.redone {
-		if r.first > l.Floor {
+		if r.first > l.floorAt(max(r.v.Seq, l.Floor+1)) {
 			c.report(r.v)
 		}
 	}

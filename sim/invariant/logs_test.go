@@ -135,6 +135,19 @@ func TestARetryGetsTheFirstAnswer(t *testing.T) {
 	w.wants("S4")
 }
 
+// A message that is kept no longer when it is sent again may become another one.
+func TestARetryOfWhatIsKeptNoLonger(t *testing.T) {
+	for floor, number := range map[tidemark.Seq]string{1: "S4", 2: ""} {
+		w := begun(t)
+		w.submit(ann, 1, "a1", "hello")
+		w.submit(ann, 1, "a1", "hello")
+		log := w.team()
+		log.Floors = []tidemark.Seq{0, 0, floor}
+		w.c.Check([]*invariant.Log{log})
+		w.wants(number)
+	}
+}
+
 func TestNobodyIsToldWhatWasBeforeTheyJoined(t *testing.T) {
 	w := begun(t)
 	cat := invariant.Who{User: "cat", Device: "phone"}
