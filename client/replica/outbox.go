@@ -504,6 +504,11 @@ func (s *step) submitted(f *wire.Submitted) {
 	l := s.r.outbox.lanes[o.Conversation]
 	s.r.outbox.take(l, o)
 	o.answer = answer{seq: tidemark.Seq(f.Seq), id: tidemark.EventID(f.Id), timeMs: f.TimeMs, counted: f.Counted, digest: digest}
+	if s.r.conversations[id] == nil && tidemark.Position(f.Position) <= s.r.meta.cursor.Positions[f.Partition] {
+		s.forget(o) // stored earlier; of a conversation that its user was in still, all up to there would be told
+		s.progress(o, Stored, tidemark.Seq(f.Seq))
+		return
+	}
 	c := s.edit(id)
 	c.Partition = f.Partition
 	if s.belied(c, o) {

@@ -98,3 +98,23 @@ func TestAnswerOfAnotherConversation(t *testing.T) {
 	alice.settle()
 	equalList(t, "alice sees", alice.texts(team), "m0", "two")
 }
+
+// A submission that was stored before its user left, in a conversation that this device never heard of, is settled, and does
+// not make it one of the user's.
+func TestAnsweredWhereTheUserIsNoMember(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 1)
+	id := alice.say("left", "hello")
+	for alice.upload() {
+	}
+	refused := alice.session.out[len(alice.session.out)-1].GetError()
+	equal(t, "refused", refused.GetReason(), wire.Reason_NOT_MEMBER)
+	alice.session.out = []*wire.ServerFrame{{Frame: &wire.ServerFrame_Submitted{Submitted: &wire.Submitted{
+		Request: refused.Request, Conversation: "left", Seq: 2, Id: 1, Partition: s.logs[team].partition, Position: 1, Duplicate: true,
+	}}}}
+	alice.settle()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	equal(t, "conversation", alice.replica.Conversation("left"), nil)
+	told, _ := noteOf[replica.OutgoingChanged](alice)
+	equal(t, "told", told, replica.OutgoingChanged{Conversation: "left", ClientID: id, State: replica.Stored, Seq: 2})
+}
