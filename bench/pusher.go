@@ -8,12 +8,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/wire"
 )
+
+// pushEvery is how long it rests between writes: a write for every message would cost the machine more than the message.
+const pushEvery = 2 * time.Millisecond
+
+// pushBufferBytes of the kernel hold what was sent and not yet taken: what waits there is not told from what is held back.
+const pushBufferBytes = 64 << 10
 
 // pushBatch is how many messages that are due go into one write at most, so that a full socket holds few of them.
 const pushBatch = 32
@@ -52,6 +59,9 @@ func (p *pusher) due(n uint64) time.Time { return p.begin.Add(time.Duration(n) *
 
 // push sends each message at its time, or when the socket takes it, until the course stops.
 func (p *pusher) push(ctx context.Context) error {
+	if socket, ok := p.net.(*net.TCPConn); ok {
+		_ = socket.SetWriteBuffer(pushBufferBytes)
+	}
 	defer func() { // a last ping: its answer ends hear, which may have nothing else to wait for
 		p.finished.Store(true)
 		p.queuePing(p.asked + 1)
@@ -59,7 +69,7 @@ func (p *pusher) push(ctx context.Context) error {
 	}()
 	for p.course.now() != stopping {
 		if wait := time.Until(p.due(p.asked + 1)); wait > 0 {
-			if err := pause(ctx, wait); err != nil {
+			if err := pause(ctx, max(wait, pushEvery)); err != nil {
 				return nil // the one who ended it has said why
 			}
 		}

@@ -71,7 +71,11 @@ type farewell struct {
 const directBytesMax = 256 << 10
 
 func newConn(w *WebSocket, socket net.Conn, format wire.Format, address netip.Addr, identity *Identity) *conn {
-	if b, ok := socket.(interface{ SetWriteBuffer(int) error }); ok {
+	if b, ok := socket.(interface {
+		SetReadBuffer(int) error
+		SetWriteBuffer(int) error
+	}); ok {
+		_ = b.SetReadBuffer(receiveBufferBytes)
 		_ = b.SetWriteBuffer(sendBufferBytes)
 	}
 	c := &conn{owner: w, socket: socket, format: format, address: address, identity: identity, acceptedMs: w.monoMs()}

@@ -25,7 +25,7 @@ type Config struct {
 	Limits   tidemark.Limits // the zero value of a field means its default
 	NowMs    func() uint64   // the clock of Run: milliseconds since the Unix epoch
 	Entropy  io.Reader       // salts: crypto/rand.Reader; read by several loops at once
-	QueueMax int             // commands waiting in one partition; 0: 4,096
+	QueueMax int             // commands waiting in one partition, beside one of each that waits for room; 0: 512
 	BatchMax int             // commands of one commit; 0: 1,024
 	Cache    CacheLimits     // of each partition
 	Devices  Devices         // places of a user's devices
@@ -69,13 +69,17 @@ type Set struct {
 	taking takingBack
 }
 
+// queueMax is enough that commits are large, and so few that what comes last does not wait long: under more load than can be done,
+// a queue is always full, and its length is what everything else waits for.
+const queueMax = 512
+
 // Open makes the partitions ready to read; nothing is written until Run or Step.
 func Open(cfg Config) (*Set, error) {
 	if cfg.DB == nil || cfg.Journal == nil || cfg.NowMs == nil || cfg.Entropy == nil {
 		return nil, errors.New("partition: DB, Journal, NowMs and Entropy are needed")
 	}
 	if cfg.QueueMax <= 0 {
-		cfg.QueueMax = 4096
+		cfg.QueueMax = queueMax
 	}
 	if cfg.BatchMax <= 0 {
 		cfg.BatchMax = 1024

@@ -48,6 +48,7 @@ func (w *world) open(change func(*Config)) {
 	db, err := store.Open(store.Config{Dir: "data", FS: w.fs, Partitions: 4, NowMs: w.clock})
 	w.must(err)
 	cfg := Config{DB: db, Journal: journal.NewLocal(db), NowMs: w.clock, Entropy: rand.NewChaCha8([32]byte{})}
+	cfg.QueueMax = 4096 // tests queue as much as they like before they step
 	if change != nil {
 		change(&cfg)
 	}
