@@ -167,11 +167,13 @@ func (d *device) takeIn() {
 		w.observer.Received(d.who(), c.number, f)
 		d.remember(f)
 		w.tellFrame(d, f)
-		if a := f.GetSubmitted(); a != nil && a.Seq > 0 && c.submits[a.Request] != nil && w.isNow(c.s.set.Epoch()) {
-			w.noteAck(ack{
-				d.user, tidemark.ConversationID(a.Conversation), tidemark.ClientID(c.submits[a.Request].ClientId), tidemark.Seq(a.Seq),
-				a.Partition, tidemark.Position(a.Position),
-			})
+		if a := f.GetSubmitted(); a != nil && a.Seq > 0 && c.submits[a.Request] != nil {
+			if w.isNow(c.s.set.Epoch()) {
+				w.noteAck(ack{
+					d.user, tidemark.ConversationID(a.Conversation), tidemark.ClientID(c.submits[a.Request].ClientId), tidemark.Seq(a.Seq),
+					a.Partition, tidemark.Position(a.Position),
+				})
+			}
 			d.noteOwn(c.submits[a.Request], a)
 		}
 		steps = append(steps, func(r *replica.Replica, v replica.View, nowMs uint64) (replica.Output, error) {

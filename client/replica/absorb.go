@@ -300,7 +300,11 @@ func (s *step) applyOp(c *Conversation, target tidemark.Seq, o op, targets map[t
 			s.doubtThreads(c, target, o.seq)
 		}
 	}
-	if n = n.clone(); n.add(o) || o.kind == KindEdit && n.withheld() {
+	n = n.clone()
+	if o.kind == KindRecall || o.kind == KindErased {
+		n.hidden = n.hidden && c.hides(target) // else it came without content because of this
+	}
+	if n.add(o) || o.kind == KindEdit && n.withheld() {
 		put(&s.entries, place{c.ID, target}, n)
 		targets[target] = true
 	}

@@ -187,6 +187,15 @@ func TestRecalledIsNotDeletedForOneself(t *testing.T) {
 		}
 	}
 	equal(t, "head", alice.replica.Conversation(team).HeadSeq, 4)
+	fresh := newDevice(t, "alice", "tablet", replica.Config{Tail: 20, Full: 100}) // hears of it before its recall
+	fresh.connect(backup)
+	fresh.settle()
+	backup.corrupt = nil
+	backup.takesBack(team, s)
+	fresh.settle()
+	if m := fresh.messages(team)[3]; m.Hidden || m.RecallSeq != 5 {
+		t.Errorf("it is shown as %+v", m)
+	}
 }
 
 // lostOwn are the own messages that a device was told of as lost.
