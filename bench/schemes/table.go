@@ -42,7 +42,7 @@ func (quiet) Fatalf(format string, args ...any) {
 // options are those of package store, which a test compares.
 func options(fs vfs.FS) *pebble.Options {
 	o := &pebble.Options{
-		FS: fs, FormatMajorVersion: pebble.FormatNewest, CacheSize: 128 << 20, MaxOpenFiles: 512, MemTableSize: 64 << 20,
+		FS: fs, FormatMajorVersion: pebble.FormatNewest, CacheSize: 256 << 20, MaxOpenFiles: 512, MemTableSize: 64 << 20,
 		MemTableStopWritesThreshold: 1 << 20, L0CompactionThreshold: 2, L0StopWritesThreshold: 1 << 20,
 		LBaseMaxBytes: 64 << 20, CompactionConcurrencyRange: func() (int, int) { return 1, 2 }, Logger: quiet{},
 	}
