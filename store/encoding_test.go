@@ -150,6 +150,9 @@ func drawEvent(t *rapid.T) *record.Event {
 		Kind: record.BodyKind(rapid.Uint8Range(0, 15).Draw(t, "kind")), Erased: rapid.Bool().Draw(t, "erased"),
 		Position: tidemark.Position(anyUint.Draw(t, "position")), Digest: anyDigest.Draw(t, "digest"),
 	}
+	if rapid.Bool().Draw(t, "usual client id") {
+		e.ClientID = tidemark.ClientID(rapid.StringOfN(rapid.RuneFrom([]rune(base32Digits)), 1, tidemark.IDBytesMax, -1).Draw(t, "digits"))
+	}
 	if rapid.Bool().Draw(t, "usual id") {
 		e.ID = testID(testNowMs+anyKeySeq.Draw(t, "ms"), 3, 5)
 	}
@@ -337,7 +340,10 @@ func TestDecodersRefuse(t *testing.T) {
 		want error
 	}{
 		"another encoding":     {second(decodeHead([]byte{9, 0})), nil},
-		"an unknown flag":      {second(decodeEvent([]byte{0x80}, 0, 1)), errFlag},
+		"an unknown flag":      {second(decodeHead([]byte{headVersion, 0x80})), errFlag},
+		"a digit too many":     {second(decodeEvent(append([]byte{eventPacked, 1, 1, 0, 0, 0, 0, 1, 0x01}, make([]byte, 40)...), 0, 1)), errTrailing},
+		"no digits":            {second(decodeEvent(append([]byte{eventPacked, 1, 1, 0, 0, 0, 0, 0}, make([]byte, 40)...), 0, 1)), errShort},
+		"more than an id has":  {second(decodeEvent(append([]byte{eventPacked, 1, 1, 0, 0, 0, 0, 65}, make([]byte, 90)...), 0, 1)), errNumber},
 		"a short event":        {second(decodeEvent([]byte{0x01, 1}, 0, 1)), errShort},
 		"trailing bytes":       {second(decodeUvarint([]byte{1, 2}, 9)), errTrailing},
 		"a large number":       {second(decodeUvarint([]byte{10}, 9)), errNumber},

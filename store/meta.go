@@ -19,7 +19,7 @@ import (
 )
 
 // FormatVersion of the data directories that this program writes and reads.
-const FormatVersion = 2
+const FormatVersion = 3
 
 // The names inside a data directory.
 const (

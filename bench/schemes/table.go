@@ -51,6 +51,7 @@ func options(fs vfs.FS) *pebble.Options {
 		o.Levels[i].BlockSize = 16 << 10
 		o.Levels[i].IndexBlockSize = 128 << 10
 	}
+	o.Levels[len(o.Levels)-1].BlockSize = 32 << 10
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
 	return o
 }
