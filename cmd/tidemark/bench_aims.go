@@ -21,6 +21,7 @@ type benchAimsCommand struct {
 	Within time.Duration `default:"15m" help:"It ends in this time: what does not fit any more is left out, and said."`
 	Full   bool          `help:"Also fill stores to the sizes of the aims: 10 million messages for P11, 20 million for P13, a million members for P10. That takes ten minutes or more each time."`
 	Only   []string      `placeholder:"P1,P7" help:"Only these: P1 to P13, overload, fairness."`
+	And    []string      `type:"existingfile" placeholder:"FILE" help:"What runs with --json have printed before: they count, too."`
 	IRC    string        `name:"irc" type:"existingdir" placeholder:"DIR" help:"IRC logs for P9 and P12. Default: made up."`
 	Strict bool          `help:"Exit with 1 when the median of an aim misses it. A wrong answer always does."`
 	Update string        `type:"path" placeholder:"FILE" help:"Also rewrite the tables of this Markdown file between their markers."`
@@ -52,9 +53,13 @@ func (c *benchAimsCommand) Run(ctx context.Context, common *benchCommand, output
 	if len(c.Only) > 0 {
 		f.all = slices.DeleteFunc(f.all, func(form form) bool { return !slices.Contains(c.Only, form.row) })
 	}
+	before, err := readAllResults(c.And)
+	if err != nil {
+		return err
+	}
 	shown := common.printer(output.Out)
 	left, err := c.measure(ctx, common, output, f.all, shown)
-	return errors.Join(err, c.tell(common, output, shown.all, left))
+	return errors.Join(err, c.tell(common, output, append(before, shown.all...), left))
 }
 
 // measure runs all forms, again and again. left tells how many runs there was no time for, by the row's name.

@@ -36,13 +36,9 @@ func (c *benchCurvesCommand) Run(_ context.Context, common *benchCommand, output
 	if common.URL != "" || common.Dir != "" || common.JSON {
 		return wrongUsage("bench curves: it measures nothing: leave --url, --dir and --json out")
 	}
-	var results []bench.Result
-	for _, name := range c.Files {
-		read, err := readResults(name)
-		if err != nil {
-			return err
-		}
-		results = append(results, read...)
+	results, err := readAllResults(c.Files)
+	if err != nil {
+		return err
 	}
 	if c.Note == "" {
 		c.Note = fmt.Sprintf("tidemark %s, %s, %d cores shared by server and load", buildVersion(), runtime.Version(), runtime.NumCPU())
@@ -58,6 +54,18 @@ func (c *benchCurvesCommand) Run(_ context.Context, common *benchCommand, output
 		return err
 	}
 	return bench.UpdateCharts(c.Update, "Drawn by `tidemark bench curves`: "+c.Note+".", files)
+}
+
+// readAllResults reads what runs with --json have printed.
+func readAllResults(names []string) (results []bench.Result, err error) {
+	for _, name := range names {
+		read, err := readResults(name)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, read...)
+	}
+	return results, nil
 }
 
 func readResults(name string) (results []bench.Result, err error) {
