@@ -302,3 +302,28 @@ func TestGoesOnWhileItIsCompared(t *testing.T) {
 	equalList(t, "own messages told of", lostOwn(alice), "mine")
 	sameAsNew(t, backup, alice)
 }
+
+// What was read of what a server had lost is read there once the server has it again, also if that had to be compared.
+func TestReadMarkOfWhatIsComparedWhenItComesBack(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	backup := s.clone(8)
+	bob.say(team, "lost")
+	bob.settle()
+	alice.settle()
+	s.delete("alice", team, 2)
+	alice.settle()
+	alice.markRead(team, 4)
+	alice.settle()
+	alice.disconnect()
+	alice.connect(backup)
+	alice.upload()
+	for alice.download() {
+	}
+	equal(t, "doubt", alice.replica.Conversation(team).Doubt.Open, true)
+	backup.takesBack(team, s)
+	alice.settle()
+	equal(t, "read mark not confirmed", alice.replica.Conversation(team).PendingRead, 0)
+	equal(t, "read", alice.replica.Conversation(team).Self.ReadSeq, 4)
+	sameAsNew(t, backup, alice)
+}

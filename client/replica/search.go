@@ -183,6 +183,8 @@ func (s *step) compared(c *Conversation, k *task) {
 		s.cutOff(c, q)
 		s.fallBack(c, q.dropped[0].From-1)
 		k.latest = true
+	} else {
+		s.readAgain(c) // the server may have come further meanwhile
 	}
 	s.checkHead(c) // the server may have told of more in the meantime
 	s.hideDeleted(c)
