@@ -44,9 +44,10 @@ type conn struct {
 	over     bool // at the server's end
 	busy     bool // its session is in the middle of something
 
-	tokenMs uint64                  // with which the device came
-	kicked  bool                    // its session was ended: see checkKicked
-	submits map[uint64]*wire.Submit // by request; not answered
+	tokenMs  uint64                  // with which the device came
+	admitted bool                    // its session has asked whether the token counts, and it did
+	kicked   bool                    // its session was ended: see checkKicked
+	submits  map[uint64]*wire.Submit // by request; not answered
 }
 
 // broken reports whether the connection ends as soon as both ends have heard of it.
@@ -160,7 +161,12 @@ func (c *conn) open(hello *wire.Hello) {
 	}
 	c.session = session.New(session.Config{
 		User: c.d.user, Device: tidemark.DeviceID(hello.DeviceId), Platform: hello.Platform, Client: hello.Client, Address: "sim",
-		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs, Admit: func() error { return errors.Join(s.admit(), c.admits()) },
+		Set: s.set, Registry: s.registry, NowMs: w.serverMs, Entropy: s.entropy, Format: wire.Proto, HeartbeatMs: heartbeatMs,
+		Admit: func() error {
+			err := errors.Join(s.admit(), c.admits())
+			c.admitted = err == nil
+			return err
+		},
 		OnReady: func() { c.ready = true }, // see wake: in whatever order sessions are told, nothing follows from it
 	})
 	if err := c.session.Open(w.ctx, hello); err != nil {

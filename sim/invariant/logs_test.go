@@ -341,6 +341,19 @@ func TestADeviceShowsNothingThatItsUserMayNotSee(t *testing.T) {
 	w.wants("S5")
 }
 
+// What a user was told before a restore that has lost the stay in which it could see it: the device keeps that.
+func TestADeviceKeepsWhatALostStayShowed(t *testing.T) {
+	w := begun(t)
+	cat := invariant.Who{User: "cat", Device: "phone"}
+	w.connect(3, cat)
+	w.write("ann", "a1", text("hello"))
+	w.write("system", "", members([]string{"cat"}, nil))
+	w.delta(cat, 3, w.log[1], w.log[2])
+	w.c.Happened(invariant.Incident{Kind: invariant.Restored, Epoch: 8})
+	w.converged(w.state(cat, 2))
+	w.wants("")
+}
+
 func TestAScheduledMessageMayBeThereBeforeItIsSent(t *testing.T) {
 	w := begun(t)
 	later := w.write("ann", "later", text("1"))

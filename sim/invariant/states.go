@@ -185,12 +185,9 @@ func (c *Checker) converged(s *State, l *Log, m *Model) *Violation {
 	return nil
 }
 
-// wasTold reports whether a user was told, before a restore, an event that the log has no more. That the user might see it was
-// judged then; of a stay that was lost as well, the device keeps what it had.
+// wasTold reports whether a user was told an event before a restore. That the user might see it was judged then; of a stay
+// that was lost, the device keeps what it had.
 func (c *Checker) wasTold(user tidemark.UserID, l *Log, m *replica.Message) bool {
-	if e := l.at(m.Seq); e != nil && e.Id == uint64(m.ID) {
-		return false
-	}
 	for at, h := range c.logs { // in no order, but any will do
 		if at.conversation != l.Conversation || at.epoch == c.epoch || h.events[m.Seq] == nil || h.events[m.Seq].link.ID != m.ID {
 			continue
