@@ -297,8 +297,17 @@ func TestDevices(t *testing.T) {
 			seg := s.Conversations[0].Segments[0]
 			s.Conversations[0].Segments = append(s.Conversations[0].Segments, seg)
 		}},
-		"devices show different counts": {"C3", func(_ *world, s, _ *invariant.State) { s.Conversations[0].Unread++ }},
-		"devices show different forms":  {"C3", func(_ *world, s, _ *invariant.State) { s.Messages["team"][2].EditSeq = 3 }},
+		"devices show different counts":  {"C3", func(_ *world, s, _ *invariant.State) { s.Conversations[0].Unread++ }},
+		"devices show different forms":   {"C3", func(_ *world, s, _ *invariant.State) { s.Messages["team"][2].EditSeq = 3 }},
+		"devices show different numbers": {"C3", func(_ *world, s, _ *invariant.State) { s.Messages["team"][2].ThreadCount = 1 }},
+		"devices show different numbers of what is kept no longer": {"", func(_ *world, s, other *invariant.State) {
+			s.Conversations[0].Floor, other.Conversations[0].Floor = 3, 3
+			s.Messages["team"][2].ThreadCount, s.Messages["team"][2].Reactions = 1, []replica.Reaction{{Key: "+", Count: 1}}
+		}},
+		"devices show different forms of what is kept no longer": {"C3", func(_ *world, s, other *invariant.State) {
+			s.Conversations[0].Floor, other.Conversations[0].Floor = 3, 3
+			s.Messages["team"][2].PinSeq = 3
+		}},
 		"one has another list": {"C3", func(_ *world, s, _ *invariant.State) {
 			s.Conversations = append(s.Conversations, &replica.Conversation{ID: "other"})
 		}},

@@ -307,7 +307,8 @@ func summary(c *replica.Conversation) string {
 }
 
 // sameForms compares the messages that both have of the user's present stay. Of what is from an earlier one each has what it
-// had by then; of an edit, what it knows of its message, which may be kept no longer.
+// had by then; of an edit, what it knows of its message, which may be kept no longer; of numbers of what is kept no longer,
+// those that it knew last.
 func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
 	in, from, floor := x.ID, tidemark.Seq(x.Self.GetVisibleFrom()), max(x.Floor, y.Floor)
 	others, own := bySeq(a.Messages[in]), bySeq(b.Messages[in])
@@ -316,7 +317,7 @@ func sameForms(a, b *State, x, y *replica.Conversation) *Violation {
 		other := others[m.Seq]
 		switch {
 		case other == nil || m.Seq < from || sameForm(other, m) || floor > 0 && m.Kind == replica.KindEdit:
-		case m.Seq <= floor && (lacksEdit(own, m, other) || lacksEdit(others, other, m)):
+		case m.Seq <= floor && (lacksEdit(own, m, other) || lacksEdit(others, other, m) || sameButNumbers(m, other)):
 		default:
 			return about("C3", b.Who, in, m.Seq, "the device shows %s; %s shows %s", Form(m), a.Who, Form(other))
 		}
@@ -341,6 +342,14 @@ func lacksEdit(has map[tidemark.Seq]*replica.Message, m, edited *replica.Message
 	}
 	same := *edited
 	same.EditSeq, same.Content, same.Body = m.EditSeq, m.Content, m.Body
+	return sameForm(&same, m)
+}
+
+// sameButNumbers reports whether two devices show the same but for how many have reacted and answered: of a message that is kept
+// no longer they can ask nobody.
+func sameButNumbers(m, other *replica.Message) bool {
+	same := *other
+	same.ThreadCount, same.ThreadSeq, same.Reactions = m.ThreadCount, m.ThreadSeq, m.Reactions
 	return sameForm(&same, m)
 }
 
