@@ -121,6 +121,9 @@ func (d *directoryTarget) Import(ctx context.Context, entries []*wire.ImportEntr
 	return uint64(reply.Appended), uint64(reply.Skipped), err
 }
 
+// usersAtOnce is how many calls make users at a time: enough that they share their fsyncs.
+const usersAtOnce = 64
+
 // serverTarget imports into a running server.
 type serverTarget struct {
 	conversation  tidemark.ConversationID
@@ -136,19 +139,22 @@ func newServerTarget(flags *serverFlags, id tidemark.ConversationID, title strin
 	if err != nil {
 		return nil, err
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = usersAtOnce // of the default 2, all other calls would open connections of their own
+	client := &http.Client{Transport: transport}
 	return &serverTarget{
 		conversation: id, title: title,
-		users:         wireconnect.NewUserServiceClient(http.DefaultClient, base, options),
-		conversations: wireconnect.NewConversationServiceClient(http.DefaultClient, base, options),
-		messages:      wireconnect.NewMessageServiceClient(http.DefaultClient, base, options),
-		admin:         wireconnect.NewAdminServiceClient(http.DefaultClient, base, options),
+		users:         wireconnect.NewUserServiceClient(client, base, options),
+		conversations: wireconnect.NewConversationServiceClient(client, base, options),
+		messages:      wireconnect.NewMessageServiceClient(client, base, options),
+		admin:         wireconnect.NewAdminServiceClient(client, base, options),
 	}, nil
 }
 
 // Users implements [irc.Target].
 func (s *serverTarget) Users(ctx context.Context, users []irc.User) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
+	group.SetLimit(usersAtOnce)
 	for _, user := range users {
 		group.Go(func() error { return s.user(ctx, user) })
 	}
