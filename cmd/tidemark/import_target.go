@@ -18,6 +18,7 @@ import (
 
 	tidemark "github.com/tidemark-im/tidemark"
 	"github.com/tidemark-im/tidemark/core"
+	"github.com/tidemark-im/tidemark/gateway"
 	"github.com/tidemark-im/tidemark/irc"
 	"github.com/tidemark-im/tidemark/journal"
 	"github.com/tidemark-im/tidemark/partition"
@@ -131,6 +132,7 @@ type serverTarget struct {
 	users         wireconnect.UserServiceClient
 	conversations wireconnect.ConversationServiceClient
 	messages      wireconnect.MessageServiceClient
+	sync          wireconnect.SyncServiceClient
 	admin         wireconnect.AdminServiceClient
 }
 
@@ -147,26 +149,67 @@ func newServerTarget(flags *serverFlags, id tidemark.ConversationID, title strin
 		users:         wireconnect.NewUserServiceClient(client, base, options),
 		conversations: wireconnect.NewConversationServiceClient(client, base, options),
 		messages:      wireconnect.NewMessageServiceClient(client, base, options),
+		sync:          wireconnect.NewSyncServiceClient(client, base, options),
 		admin:         wireconnect.NewAdminServiceClient(client, base, options),
 	}, nil
 }
 
-// Users implements [irc.Target].
+// Users implements [irc.Target]. Who is there already is asked for all at once, by the first of them.
 func (s *serverTarget) Users(ctx context.Context, users []irc.User) error {
+	if len(users) == 0 {
+		return nil
+	}
+	first, err := s.users.Get(ctx, &wire.GetUserRequest{UserId: string(users[0].ID)})
+	have := map[string]string{}
+	switch {
+	case err == nil:
+		have[string(users[0].ID)] = first.GetUser().GetNickname()
+	case connect.CodeOf(err) != connect.CodeNotFound:
+		return err
+	}
+	if err := s.user(ctx, users[0], have); err != nil {
+		return err
+	}
+	if err := s.nicknames(ctx, users, have); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(usersAtOnce)
-	for _, user := range users {
-		group.Go(func() error { return s.user(ctx, user) })
+	for _, user := range users[1:] {
+		group.Go(func() error { return s.user(ctx, user, have) })
 	}
 	return group.Wait()
 }
 
-func (s *serverTarget) user(ctx context.Context, user irc.User) error {
-	have, err := s.users.Get(ctx, &wire.GetUserRequest{UserId: string(user.ID)})
+// nicknames adds those of the users who exist to have.
+func (s *serverTarget) nicknames(ctx context.Context, users []irc.User, have map[string]string) error {
+	ask := &wire.ProfilesContract{}
+	for _, user := range users {
+		ask.Users = append(ask.Users, string(user.ID))
+	}
+	for {
+		calling, call := connect.NewClientContext(ctx)
+		call.RequestHeader().Set(gateway.UserHeader, ask.Users[0])
+		answer, err := s.sync.Changes(calling, &wire.ChangesRequest{Profiles: ask, Limit: 1000})
+		if err != nil {
+			return fmt.Errorf("who exists: %w", err)
+		}
+		for _, profile := range answer.GetChangedProfiles() {
+			have[profile.GetId()] = profile.GetNickname()
+		}
+		if ask.PageToken = answer.GetProfiles().GetNextPageToken(); ask.PageToken == "" {
+			return nil
+		}
+	}
+}
+
+// user makes a user who is not in have, and names one anew who has another nickname there.
+func (s *serverTarget) user(ctx context.Context, user irc.User, have map[string]string) (err error) {
+	nickname, exists := have[string(user.ID)]
 	switch {
-	case connect.CodeOf(err) == connect.CodeNotFound:
+	case !exists:
 		_, err = s.users.Upsert(ctx, &wire.UpsertUserRequest{User: &wire.Profile{Id: string(user.ID), Nickname: user.Nickname}})
-	case err == nil && have.GetUser().GetNickname() != user.Nickname:
+	case nickname != user.Nickname:
 		_, err = s.users.Update(ctx, &wire.UpdateUserRequest{UserId: string(user.ID), Nickname: &user.Nickname})
 	}
 	return err
