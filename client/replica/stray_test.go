@@ -118,3 +118,20 @@ func TestAnsweredWhereTheUserIsNoMember(t *testing.T) {
 	told, _ := noteOf[replica.OutgoingChanged](alice)
 	equal(t, "told", told, replica.OutgoingChanged{Conversation: "left", ClientID: id, State: replica.Stored, Seq: 2})
 }
+
+// A submission that the server has already, as a scheduled message which moved no read mark, moves none.
+func TestAnsweredAsAScheduledMessage(t *testing.T) {
+	s, alice, bob := world(t)
+	talk(s, alice, bob, 2)
+	s.position[s.logs[team].partition]++
+	s.append(team, "alice", "later", text2body("later"))
+	alice.settle()
+	alice.step(func(r *replica.Replica, v replica.View) (replica.Output, error) {
+		return r.Submit(v, alice.nowMs, team, "", "later", text2body("later"))
+	})
+	alice.settle()
+	equal(t, "outbox", len(alice.replica.Outbox()), 0)
+	equal(t, "read", alice.replica.Conversation(team).Self.ReadSeq, 0)
+	equal(t, "unread", alice.replica.Conversation(team).Unread, s.summary(team, "alice").GetUnread())
+	sameAsNew(t, s, alice)
+}
