@@ -128,7 +128,7 @@ var aims = []aim{
 	{id: "P13", figure: "of the first rate kept", of: grown, value: func(r *Result) float64 { return r.Kept }, limit: atMost(0.8), atLeast: true},
 }
 
-// Judge holds results to the aims, once. A group of members is compared with the first of them, which may be among earlier results.
+// Judge holds results to the aims, once. What was not checked, or is wrong, meets none and is passed over. A group of members is compared with the first of them, which may be among earlier results.
 func Judge(earlier, results []Result) {
 	var first *Result // of members
 	for i := range earlier {
@@ -138,6 +138,10 @@ func Judge(earlier, results []Result) {
 	}
 	for i := range results {
 		r := &results[i]
+		if !r.Checked {
+			r.Aims = nil
+			continue
+		}
 		for _, aim := range aims {
 			if aim.of(r) {
 				r.hold(aim.id, r.work(), aim.figure, aim.value(r), aim.limit(r), aim.atLeast)

@@ -36,7 +36,7 @@ func TestResultsAreHeldToTheAims(t *testing.T) {
 		"a room that gets behind": {Result{Name: "room", Members: 10_000, PerSecond: 60_000, RSSBefore: 100, RSSBehind: 126}, []bool{true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.result.Machine = machine
+			c.result.Machine, c.result.Checked = machine, true
 			results := []Result{c.result}
 			Judge(nil, results)
 			var met []bool
@@ -66,11 +66,19 @@ func mustJSON(t *testing.T, v any) string {
 	return string(encoded)
 }
 
+// TestWhatWasNotCheckedMeetsNothing: a benchmark that failed half way has figures of 0, which would be under every limit.
+func TestWhatWasNotCheckedMeetsNothing(t *testing.T) {
+	results := []Result{{Name: "history"}, {Name: "overload", Aims: []Verdict{{ID: "overload", Met: true}}}}
+	if Judge(nil, results); len(rowsOf(results)) != 0 {
+		t.Errorf("judged: %+v", results)
+	}
+}
+
 // TestGroupsAreComparedWithTheFirst: what is written for a message must not follow from the number of members.
 func TestGroupsAreComparedWithTheFirst(t *testing.T) {
-	first := []Result{{Name: "members", Members: 10, WrittenBytesPerOp: 400}}
+	first := []Result{{Name: "members", Members: 10, WrittenBytesPerOp: 400, Checked: true}}
 	Judge(nil, first)
-	later := []Result{{Name: "members", Members: 1000, WrittenBytesPerOp: 403}, {Name: "members", Members: 100_000, WrittenBytesPerOp: 395}}
+	later := []Result{{Name: "members", Members: 1000, WrittenBytesPerOp: 403, Checked: true}, {Name: "members", Members: 100_000, WrittenBytesPerOp: 395, Checked: true}}
 	Judge(first, later)
 	if len(first[0].Aims) != 1 || len(later[0].Aims) != 2 || !later[0].Aims[1].Met || later[1].Aims[1].Met {
 		t.Errorf("%+v, then %+v", first[0].Aims, later)
@@ -81,10 +89,10 @@ func TestTableOfAims(t *testing.T) {
 	machine := Machine{FdatasyncP50Ms: 0.1, EchoPerSecond: 10_000}
 	var results []Result
 	for _, rate := range []float64{21_000, 19_000, 23_000} {
-		results = append(results, Result{Name: "send", What: "256 × 1", Connections: 256, Window: 1, PerSecond: rate, P50Ms: 13, Machine: machine})
+		results = append(results, Result{Name: "send", What: "256 × 1", Connections: 256, Window: 1, PerSecond: rate, P50Ms: 13, Machine: machine, Checked: true})
 	}
-	results = append(results, Result{Name: "fairness", Aims: []Verdict{{ID: "fairness", Work: "beside", Figure: "p99 ms", Value: 0, Aim: 50, Met: true}}})
-	results = append(results, Result{Name: "send", What: "64 × 32", Connections: 64, Window: 32, PerSecond: 49_999, P99Ms: 1, ServerCPUUsPerOp: 1, Machine: machine})
+	results = append(results, Result{Name: "fairness", Checked: true, Aims: []Verdict{{ID: "fairness", Work: "beside", Figure: "p99 ms", Value: 0, Aim: 50, Met: true}}})
+	results = append(results, Result{Name: "send", What: "64 × 32", Connections: 64, Window: 32, PerSecond: 49_999, P99Ms: 1, ServerCPUUsPerOp: 1, Machine: machine, Checked: true})
 	Judge(nil, results)
 	path := filepath.Join(t.TempDir(), "doc.md")
 	if err := os.WriteFile(path, []byte("before\n"+aimsBegin+"\nold\n"+aimsEnd+"\nafter\n"), 0o600); err != nil {
