@@ -35,7 +35,7 @@ type Crashes[T any] struct {
 func NewCrashes[T any](seed uint64, note func() T) (*Crashes[T], *FS) {
 	c := &Crashes[T]{mem: vfs.NewCrashableMem(), seed: seed, note: note}
 	disk := New(c.mem, c.hook)
-	disk.alone = c.Do // Pebble's disk in memory locks itself twice in Lock, and is stuck where it is cloned in between
+	disk.alone = c.Do // Pebble's disk in memory locks itself twice in Lock and in Link, and is stuck where it is cloned in between
 	return c, disk
 }
 

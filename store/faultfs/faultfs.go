@@ -38,7 +38,7 @@ type Hook func(Op) error
 type FS struct {
 	vfs.FS
 	hook  Hook
-	alone func(func()) // runs Lock while no crash is taken; nil: nothing keeps it
+	alone func(func()) // runs Lock and Link while no crash is taken; nil: nothing keeps them
 	n     atomic.Int64
 }
 
@@ -119,7 +119,7 @@ func (fs *FS) Link(oldname, newname string) error {
 	if err := fs.before("link", newname); err != nil {
 		return err
 	}
-	return fs.FS.Link(oldname, newname)
+	return fs.apart(func() error { return fs.FS.Link(oldname, newname) })
 }
 
 // MkdirAll implements vfs.FS.
@@ -132,11 +132,19 @@ func (fs *FS) MkdirAll(dir string, perm os.FileMode) error {
 
 // Lock implements vfs.FS. Taking a lock is not an operation that fails.
 func (fs *FS) Lock(name string) (lock io.Closer, err error) {
-	if fs.alone == nil {
-		return fs.FS.Lock(name)
-	}
-	fs.alone(func() { lock, err = fs.FS.Lock(name) })
+	err = fs.apart(func() error {
+		lock, err = fs.FS.Lock(name)
+		return err
+	})
 	return lock, err
+}
+
+func (fs *FS) apart(do func() error) (err error) {
+	if fs.alone == nil {
+		return do()
+	}
+	fs.alone(func() { err = do() })
+	return err
 }
 
 type file struct {
