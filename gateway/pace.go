@@ -30,6 +30,9 @@ type pace struct {
 
 // step takes one at a time of that clock, or answers after what time it may be tried again.
 func (p *pace) step(now time.Duration, r rhythm) (wait time.Duration) {
+	if r.every == 0 {
+		return 0
+	}
 	for {
 		due := p.due.Load()
 		next := max(time.Duration(due), now) + r.every
