@@ -80,6 +80,9 @@ func Overload(ctx context.Context, target *Target, config OverloadConfig, output
 		return nil, err
 	}
 	defer closeSenders(senders)
+	if err := target.settle(ctx); err != nil { // what the best has left to be put in order is not the overload's
+		return []Result{best}, err
+	}
 	if err := o.run(ctx, senders); err != nil {
 		return []Result{best}, err
 	}

@@ -78,7 +78,7 @@ func (c *benchAimsCommand) measure(ctx context.Context, common *benchCommand, ou
 			}
 			results, failed := form.run(ctx, common, output)
 			switch {
-			case errors.Is(failed, context.DeadlineExceeded), failed != nil && ctx.Err() != nil:
+			case failed != nil && time.Until(deadline) < time.Second: // sockets end with the time, some before the context says so
 				left[form.row]++
 				continue // what it has found so far is not all
 			case failed != nil:
