@@ -148,7 +148,9 @@ func (p *Partition) recallsOf(c record.Conversation, h *record.Head) ([]tidemark
 			r := f.recalls.find(seqKey{c, seq})
 			return r != nil && r.changed
 		})
-		recalls = append(f.trimmedRecalls(c), recalls...)
+		recalls = append(f.trimmedRecalls(c), recalls...) // the store has them yet, or has them no more
+		slices.Sort(recalls)
+		recalls = slices.Compact(recalls)
 	}
 	if p.unchanged(since) {
 		hot := p.mem.inUse(c)

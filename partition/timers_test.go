@@ -196,13 +196,21 @@ func TestReadersDoNotSeeATrimInFlight(t *testing.T) {
 				w.do(answer)
 				w.do(react("bob", "team", "k0", 4, false))
 				before, looks := describe(w, info.Ordinal), 0
+				same := func(when string) {
+					for range 2 {
+						if now := describe(w, info.Ordinal); now != before {
+							t.Errorf("in flight, %s: %s", when, differences(before, now))
+						}
+					}
+				}
+				j.before = func() {
+					if looks == 0 {
+						same("before the store has it")
+					}
+				}
 				j.look = func() error {
 					if looks++; looks == 1 {
-						for range 2 {
-							if now := describe(w, info.Ordinal); now != before {
-								t.Errorf("in flight: %s", differences(before, now))
-							}
-						}
+						same("when the store has it")
 						if fails {
 							return errors.New("the disk has gone")
 						}
