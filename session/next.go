@@ -61,7 +61,7 @@ const (
 // next does one deed; false: there is none. The deed may leave no frame.
 func (s *Session) next(dst []byte) (_ []byte, given bool) {
 	s.mu.Lock()
-	what, answer, signal := s.choose()
+	what, c := s.choose()
 	s.mu.Unlock()
 	switch what {
 	case doBye:
@@ -73,64 +73,77 @@ func (s *Session) next(dst []byte) (_ []byte, given bool) {
 	case doRound:
 		return s.appendRound(dst), true
 	case doRoom:
-		return s.appendRoom(dst, s.room.seat, s.room.upTo), true
+		return s.appendRoom(dst, c.seat, c.upTo), true
 	case doReply:
-		return s.appendReply(dst, &answer), true
+		return s.appendReply(dst, &c.answer), true
 	case doSignal:
-		return s.appendFrame(dst, wire.Proto, &wire.ServerFrame{Frame: &wire.ServerFrame_Signal{Signal: signal}}), true
+		return s.appendFrame(dst, wire.Proto, &wire.ServerFrame{Frame: &wire.ServerFrame_Signal{Signal: c.signal}}), true
 	case doCheckpoint:
 		return s.appendBareCheckpoint(dst), true
 	}
 	return dst, false
 }
 
+// choice is what a deed is about.
+type choice struct {
+	answer reply
+	signal *wire.Signal
+	seat   *seat        // whose room has something for the device
+	upTo   tidemark.Seq // up to which event
+}
+
 // choose needs the lock.
-func (s *Session) choose() (what deed, answer reply, signal *wire.Signal) {
+func (s *Session) choose() (what deed, c choice) {
 	switch {
 	case s.stage == ended || s.stage == fresh:
-		return doNothing, answer, nil
+		return doNothing, c
 	case s.bye != nil && len(s.outbox) > 0 && s.outbox[0].unasked:
-		return doReply, s.pop(), nil
+		c.answer = s.pop()
+		return doReply, c
 	case s.bye != nil:
 		s.stage = ended
-		return doBye, answer, nil
+		return doBye, c
 	case s.welcome != nil:
-		return doWelcome, answer, nil
+		return doWelcome, c
 	case s.meeting && s.round.given(): // met will poke
 		s.ready = false
-		return doNothing, answer, nil
+		return doNothing, c
 	case s.round.running():
-		return doRound, answer, nil
+		return doRound, c
 	case s.owed >= repliesOwed && len(s.own) == 0: // others' events of the same commits have been given
-		return doCheckpoint, answer, nil
+		return doCheckpoint, c
 	case s.inARow < repliesInARow && s.mayLeave():
-		return doReply, s.pop(), nil
+		c.answer = s.pop()
+		return doReply, c
 	case len(s.signals) > 0 && s.inARow < 2*repliesInARow:
 		s.inARow++
-		signal = s.signals[0]
+		c.signal = s.signals[0]
 		copy(s.signals, s.signals[1:])
 		s.signals[len(s.signals)-1] = nil
 		s.signals = s.signals[:len(s.signals)-1]
-		return doSignal, answer, signal
+		return doSignal, c
 	}
 	s.inARow = 0
-	s.room.seat, s.room.upTo = s.dueSeat()
+	c.seat, c.upTo = s.dueSeat()
 	switch {
-	case s.room.seat != nil && s.room.turn:
-		s.room.turn = false
-		return doRoom, answer, nil
+	case c.seat != nil && s.rooms.turn:
+		s.rooms.turn = false
+		return doRoom, c
 	case s.plan():
-		s.room.turn = true
-		return doRound, answer, nil
-	case s.room.seat != nil:
-		return doRoom, answer, nil
+		if s.rooms != nil {
+			s.rooms.turn = true
+		}
+		return doRound, c
+	case c.seat != nil:
+		return doRoom, c
 	case s.mayLeave():
-		return doReply, s.pop(), nil
+		c.answer = s.pop()
+		return doReply, c
 	case len(s.signals) > 0:
 		return s.choose()
 	}
 	s.ready = false
-	return doNothing, answer, nil
+	return doNothing, c
 }
 
 // mayLeave reports whether the first answer may leave: everything before its commit was given. It needs the lock.

@@ -68,7 +68,7 @@ func (s *Session) handleEnter(ctx context.Context, f *wire.Enter) {
 // sit lists a seat together with the answer to enter, so that what is answered about its room comes after that.
 func (s *Session) sit(st *seat, request uint64) (err error) {
 	s.mu.Lock()
-	had, most := len(s.seats), int(s.cfg.Set.Limits().RoomsMax)
+	had, most := len(s.seats()), int(s.cfg.Set.Limits().RoomsMax)
 	if s.seatIn(st.id) != nil {
 		had--
 	}
@@ -84,7 +84,10 @@ func (s *Session) sit(st *seat, request uint64) (err error) {
 	st.head = max(st.head, st.place.Mark())
 	closed := s.stage == ended
 	if !closed {
-		s.seats = append(s.seats, st)
+		if s.rooms == nil {
+			s.rooms = &inRooms{}
+		}
+		s.rooms.seats = append(s.rooms.seats, st)
 		s.outbox = append(s.outbox, reply{request: request, enter: st})
 	}
 	s.poke()
@@ -112,9 +115,17 @@ func (s *Session) handleLeave(ctx context.Context, f *wire.LeaveRoom) {
 	s.reply(ctx, reply{frame: &wire.ServerFrame{Frame: &wire.ServerFrame_Fetched{Fetched: left}}})
 }
 
+// seats needs the lock.
+func (s *Session) seats() []*seat {
+	if s.rooms == nil {
+		return nil
+	}
+	return s.rooms.seats
+}
+
 // seatIn needs the lock.
 func (s *Session) seatIn(id tidemark.ConversationID) *seat {
-	for _, st := range s.seats {
+	for _, st := range s.seats() {
 		if st.id == id {
 			return st
 		}
@@ -129,9 +140,9 @@ func (s *Session) unlist(id tidemark.ConversationID) *seat {
 		return nil
 	}
 	st.gone = true
-	s.seats = slices.DeleteFunc(s.seats, func(other *seat) bool { return other == st })
-	if len(s.seats) == 0 {
-		s.seats = nil
+	s.rooms.seats = slices.DeleteFunc(s.rooms.seats, func(other *seat) bool { return other == st })
+	if len(s.rooms.seats) == 0 {
+		s.rooms = nil
 	}
 	return st
 }
@@ -139,7 +150,8 @@ func (s *Session) unlist(id tidemark.ConversationID) *seat {
 // dueSeat is a seat that has something for the device, and up to which event; nil if there is none. It is for the drain
 // and needs the lock. Events before that of an answer that waits go before it.
 func (s *Session) dueSeat() (st *seat, upTo tidemark.Seq) {
-	for i, st := range s.seats {
+	seats := s.seats()
+	for i, st := range seats {
 		if !st.open {
 			continue
 		}
@@ -151,9 +163,9 @@ func (s *Session) dueSeat() (st *seat, upTo tidemark.Seq) {
 			}
 		}
 		if st.ended || st.tell || upTo > st.place.Mark() {
-			if last := len(s.seats) - 1; i < last { // the others come first next time
-				copy(s.seats[i:], s.seats[i+1:])
-				s.seats[last] = st
+			if last := len(seats) - 1; i < last { // the others come first next time
+				copy(seats[i:], seats[i+1:])
+				seats[last] = st
 			}
 			return st, upTo
 		}
@@ -323,8 +335,8 @@ func (s *Session) appendProfileOnce(dst []byte, id tidemark.UserID) []byte {
 // leaveRooms gives up all places. It takes the lock.
 func (s *Session) leaveRooms() {
 	s.mu.Lock()
-	seats := s.seats
-	s.seats = nil
+	seats := s.seats()
+	s.rooms = nil
 	for _, st := range seats {
 		st.gone = true
 	}

@@ -52,19 +52,19 @@ type Session struct {
 	id          [idBytes]byte
 	connectedMs uint64
 	bytesOut    atomic.Uint64
-	waiting     bool   // it is a Pull that waits, not a connection
 	parts       []part // by partition
 
 	mu       sync.Mutex
 	stage    stage          // guarded by mu; only rises
 	ready    bool           // guarded by mu; OnReady was called, and Next has not yet found nothing
+	waiting  bool           // immutable; it is a Pull that waits, not a connection
 	meeting  bool           // guarded by mu; the record of an unknown device is being made, which synced waits for
 	inFlight uint32         // guarded by mu; frames of the client not yet answered; inFlight <= InFlightMax
 	dirty    dirtySet       // guarded by mu; conversations with something past the checkpoint, but for those in the round
 	outbox   []reply        // guarded by mu; answers in the order of their commits; len(outbox) <= inFlight
 	freed    chan struct{}  // guarded by mu; closed when inFlight falls; nil while nobody waits
 	signals  []*wire.Signal // guarded by mu; len(signals) <= signalsMax
-	seats    []*seat        // guarded by mu; in rooms; len(seats) <= RoomsMax
+	rooms    *inRooms       // guarded by mu; nil: in none
 	bye      *wire.Bye      // guarded by mu; the last frame; nil: none yet
 
 	// Owned by the drain.
@@ -74,14 +74,12 @@ type Session struct {
 	given   listSet[tidemark.UserID] // whose profiles were given; at most givenMax
 	owed    int32                    // answers since the last checkpoint told
 	inARow  int32                    // answers and signals since the last round
-	room    dueRoom                  // what Next gives of a room
 }
 
-// dueRoom is what a room has for the device, chosen under the lock.
-type dueRoom struct {
-	seat *seat
-	upTo tidemark.Seq
-	turn bool // rooms are before other conversations
+// inRooms is what a session has that is in rooms.
+type inRooms struct {
+	seats []*seat // not empty; len(seats) <= RoomsMax
+	turn  bool    // rooms are before other conversations
 }
 
 // part is where a session stands in one partition.
