@@ -167,6 +167,32 @@ func (l *lowSpace) Commit(b *store.Batch) error {
 	return l.Journal.Commit(b)
 }
 
+// trimmedSoon is a group that keeps an hour of messages: recalled, pinned, answered and reacted to.
+func (w *world) trimmedSoon() *record.Info {
+	w.users("alice", "bob", "carol", "dave")
+	info := w.group("team", "alice", "bob")
+	for w.other = "other"; w.set.Of(w.other) != w.set.Of("team"); {
+		w.other += "-"
+	}
+	w.group(w.other, "dave")
+	w.keep("team", &wire.Retention{Mode: wire.RetentionMode_BY_AGE, MaxAgeMs: anHour})
+	mention := w.text("alice", "team", "you")
+	mention.Message.Mentions, mention.ClientID = []string{"bob"}, "r1"
+	w.do(mention)
+	for i := range 4 {
+		w.do(w.text("alice", "team", fmt.Sprint("m", i)))
+	}
+	w.do(&core.Submit{Actor: core.Actor{App: true}, Conversation: "team", ClientID: "r0", Recall: &wire.Recall{Seq: 5}})
+	w.do(&core.Submit{Actor: core.Actor{App: true}, Conversation: "team", ClientID: "p0", Pin: &wire.Pin{Seq: 4}})
+	w.now += anHour / 2
+	w.do(w.text("alice", "team", "later"))
+	answer := w.text("alice", "team", "answer")
+	answer.Message.Thread = 4
+	w.do(answer)
+	w.do(react("bob", "team", "k0", 4, false))
+	return info
+}
+
 // S2: what a trim in flight removes is there for readers until its commit is known; and for ever, if that fails.
 func TestReadersDoNotSeeATrimInFlight(t *testing.T) {
 	for name, cache := range map[string]CacheLimits{"in memory": {}, "in the store": tiny} {
@@ -174,27 +200,7 @@ func TestReadersDoNotSeeATrimInFlight(t *testing.T) {
 			t.Run(fmt.Sprint(name, fails), func(t *testing.T) {
 				j := &moment{}
 				w := newWorld(t, func(c *Config) { c.Cache = cache; j.Journal, c.Journal = c.Journal, j })
-				w.users("alice", "bob", "carol", "dave")
-				info := w.group("team", "alice", "bob")
-				for w.other = "other"; w.set.Of(w.other) != w.set.Of("team"); {
-					w.other += "-"
-				}
-				w.group(w.other, "dave")
-				w.keep("team", &wire.Retention{Mode: wire.RetentionMode_BY_AGE, MaxAgeMs: anHour})
-				mention := w.text("alice", "team", "you")
-				mention.Message.Mentions, mention.ClientID = []string{"bob"}, "r1"
-				w.do(mention)
-				for i := range 4 {
-					w.do(w.text("alice", "team", fmt.Sprint("m", i)))
-				}
-				w.do(&core.Submit{Actor: core.Actor{App: true}, Conversation: "team", ClientID: "r0", Recall: &wire.Recall{Seq: 5}})
-				w.do(&core.Submit{Actor: core.Actor{App: true}, Conversation: "team", ClientID: "p0", Pin: &wire.Pin{Seq: 4}})
-				w.now += anHour / 2
-				w.do(w.text("alice", "team", "later"))
-				answer := w.text("alice", "team", "answer")
-				answer.Message.Thread = 4
-				w.do(answer)
-				w.do(react("bob", "team", "k0", 4, false))
+				info := w.trimmedSoon()
 				before, looks := describe(w, info.Ordinal), 0
 				same := func(when string) {
 					for range 2 {
