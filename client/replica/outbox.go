@@ -521,7 +521,7 @@ func (s *step) submitted(f *wire.Submitted) {
 		s.doubt(c, o.answer.seq) // the server, which was restored, has gone on with this one
 	}
 	if !hasDigest || copy(o.answer.salt[:], f.Salt) != len(o.answer.salt) || c.holds(o.answer.seq) || c.Removed {
-		s.forget(o) // it is here, or will be fetched, or what stands before it will not come any more
+		s.forget(o)       // it is here, or will be fetched, or what stands before it will not come any more
 		if !f.Duplicate { // of what was stored before, maybe at a time for which it was scheduled, deltas tell what it has moved
 			s.ownRead(c, o, o.answer.seq)
 		}
