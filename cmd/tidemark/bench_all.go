@@ -108,7 +108,7 @@ func (f *forms) full() {
 		f.room(bench.RoomConfig{Receivers: receivers, Rate: 10}, bench.RoomConfig{Receivers: receivers, SlowPercent: 1, LowPercent: 50})
 	}
 	f.idle(0, 1000, 10_000, 19_000)
-	f.sync(100, 1000, 5000, 10_000)
+	f.sync(100, 1000, 5000, 10_000, 20_000)
 	f.storm(1000, 5000, 10_000)
 	f.history(0, 10_000, 100_000, 1_000_000)
 	f.overload(bench.OverloadConfig{})
