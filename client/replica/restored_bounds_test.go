@@ -244,6 +244,18 @@ func ahead(t *testing.T) (backup *server, alice *device) {
 	return backup, alice
 }
 
+// losesMine lets alice hear all of a server that has gone on without her message: nothing that is not proved is shown on the
+// way, she is told that it is lost, and in the end has what a new device has.
+func losesMine(t *testing.T, backup *server, alice *device) {
+	t.Helper()
+	for alice.upload() || alice.download() {
+		proved(backup, alice)
+	}
+	alice.settle()
+	equalList(t, "own messages told of", lostOwn(alice), "mine")
+	sameAsNew(t, backup, alice)
+}
+
 // What a restored server tells of its own events says nothing of those it has lost: an own message is not emptied by the
 // recall of another one that has its seq now.
 func TestRecallOfWhatCameInPlaceOfALostMessage(t *testing.T) {
@@ -257,13 +269,8 @@ func TestRecallOfWhatCameInPlaceOfALostMessage(t *testing.T) {
 		}
 		goOnWithout(backup, 30, 4)
 		alice.connect(backup)
-		for alice.upload() || alice.download() {
-			proved(backup, alice)
-		}
-		alice.settle()
-		equalList(t, "own messages told of", lostOwn(alice), "mine")
+		losesMine(t, backup, alice)
 		equal(t, "deleted", alice.texts(team)[0], "m0")
-		sameAsNew(t, backup, alice)
 	}
 }
 
@@ -274,12 +281,7 @@ func TestPageOfAServerThatWentOn(t *testing.T) {
 	alice.settle()
 	goOnWithout(backup, 3, 4)
 	alice.fetch(team, replica.Page{Latest: true, Limit: 1})
-	for alice.upload() || alice.download() {
-		proved(backup, alice)
-	}
-	alice.settle()
-	equalList(t, "own messages told of", lostOwn(alice), "mine")
-	sameAsNew(t, backup, alice)
+	losesMine(t, backup, alice)
 }
 
 // A comparison with a server that goes on meanwhile, past what is kept, begins again.
@@ -295,12 +297,7 @@ func TestGoesOnWhileItIsCompared(t *testing.T) {
 	for alice.download() {
 	}
 	goOn(backup, 1) // the page that is asked for tells of a later head
-	for alice.upload() || alice.download() {
-		proved(backup, alice)
-	}
-	alice.settle()
-	equalList(t, "own messages told of", lostOwn(alice), "mine")
-	sameAsNew(t, backup, alice)
+	losesMine(t, backup, alice)
 }
 
 // What was read of what a server had lost is read there once the server has it again, also if that had to be compared.

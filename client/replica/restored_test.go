@@ -142,10 +142,7 @@ func TestFollowsAnotherHead(t *testing.T) {
 	alice.settle()
 	equalList(t, "alice sees", alice.texts(team), "lost 2")
 	alice.disconnect()
-	for i := range 2 {
-		backup.position[backup.logs[team].partition]++
-		backup.append(team, "bob", fmt.Sprint("on", i), text2body(fmt.Sprint("on ", i)))
-	}
+	goOn(backup, 2)
 	alice.connect(backup)
 	alice.settle()
 	counted(alice)
@@ -341,10 +338,7 @@ func TestDeletedInPlaceOfWhatWasLost(t *testing.T) {
 	alice.say(team, "lost")
 	alice.settle()
 	alice.disconnect()
-	for i := range 2 {
-		backup.position[backup.logs[team].partition]++
-		backup.append(team, "bob", fmt.Sprint("on", i), text2body(fmt.Sprint("on ", i)))
-	}
+	goOn(backup, 2)
 	backup.delete("alice", team, 4)
 	alice.connect(backup)
 	alice.settle()
